@@ -1,0 +1,1 @@
+"""The outside, behind the ports: DynamoDB, S3, a folder, ONNX, memory."""

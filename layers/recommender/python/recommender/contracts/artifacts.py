@@ -1,0 +1,139 @@
+"""The bundle: one immutable, content-addressed set of model files that training publishes and serving loads.
+
+Layout below the artifact root:
+    bundles/<bundle_id>/manifest.json, bundles/<bundle_id>/<file>   never changed after publishing
+    current.json                                                    {"bundle_id": …}, flipped with If-Match
+`bundle_id` is `<UTC date-time>-<first 12 hex of the SHA-256 over the manifest's file hashes>`.
+Training and serving share nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from recommender.errors import ArtifactRefused
+
+SCHEMA_VERSION: Final = 1
+CURRENT: Final = "current.json"
+MANIFEST: Final = "manifest.json"
+
+# I items sorted by id, D width of the collaborative space, C width of the content space, T distinct texts
+ITEM_IDS: Final = "item_ids.npy"  # (I,) bytes, sorted: the row of an item everywhere below
+CATALOGUE: Final = "catalogue.jsonl"  # I lines in row order: item_id, title, description, category, brand, price_cents
+CATALOGUE_OFFSETS: Final = "catalogue_offsets.npy"  # (I + 1,) int64 byte offsets into the catalogue
+ITEM_VECTORS: Final = "item_vectors.npy"  # (I, D) float32, L2-normalised
+CONTENT_VECTORS: Final = "content_vectors.npy"  # (T, C) float32, L2-normalised
+ITEM_TABLE: Final = "item_table.npz"  # ItemTable: static facts per item
+PRIOR: Final = "prior.npz"  # Prior: popularity x recency, global and per context
+PREFERENCE: Final = "preference.npz"  # PreferencePrior: mean and eigenbasis of the Gaussian
+SESSION_INDEX: Final = "session_index.npz"  # SessionIndex: session-kNN posting lists
+CO_PURCHASE: Final = "co_purchase.npz"  # Neighbours: items bought together
+COHORTS: Final = "cohorts.npz"  # Cohorts: the incumbent's 12 lists
+RANKER_SPEC: Final = "ranker.json"  # feature names, normalisation constants, temperature
+FALLBACK: Final = "fallback.json"  # placement id -> item ids
+QUERY_ENCODER: Final = "query_encoder.onnx"  # int8; input_ids, attention_mask -> text_vec (B, C)
+TOKENIZER: Final = "tokenizer.json"
+USER_TOWER: Final = "user_tower.onnx"  # history (1, L) rows, weights (1, L) -> user_vec (1, D)
+SESSION_ENCODER: Final = "session_encoder.onnx"  # items (1, L) rows -> session_vec (1, E)
+SESSION_ITEM_VECTORS: Final = "session_item_vectors.npy"  # (I, E) float32, normalised: space of the session encoder
+RANKER: Final = "ranker.onnx"  # features (C, F) -> score (C,)
+RETRIEVAL: Final = "retrieval.onnx"  # q (1, D) -> v (1, K), i (1, K)
+REQUIRED_FILES: Final = (
+    ITEM_IDS,
+    CATALOGUE,
+    CATALOGUE_OFFSETS,
+    ITEM_VECTORS,
+    CONTENT_VECTORS,
+    ITEM_TABLE,
+    PRIOR,
+    PREFERENCE,
+    SESSION_INDEX,
+    CO_PURCHASE,
+    COHORTS,
+    RANKER_SPEC,
+    FALLBACK,
+    QUERY_ENCODER,
+    TOKENIZER,
+    USER_TOWER,
+    SESSION_ENCODER,
+    SESSION_ITEM_VECTORS,
+    RANKER,
+    RETRIEVAL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output of an ONNX file; a None in `shape` is a free dimension."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileSpec:
+    """One file of the bundle."""
+
+    sha256: str
+    size_bytes: int
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What the bundle is, how it was made and how it did. Times are RFC 3339 UTC."""
+
+    bundle_id: str
+    created_at: str
+    git_commit: str
+    data_from: str
+    data_until: str
+    data_hash: str
+    code_hash: str
+    files: Mapping[str, FileSpec]
+    features: tuple[str, ...]
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    gate: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        """Stable JSON: sorted keys, two spaces."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+
+def manifest_from_json(text: str | bytes) -> Manifest:
+    """Parse and check a manifest; raises ArtifactRefused for anything it does not understand."""
+    try:
+        body = json.loads(text)
+        version = body.get("schema_version")
+    except (ValueError, AttributeError) as error:
+        raise ArtifactRefused(f"{MANIFEST} is not a JSON object: {error}") from error
+    if version != SCHEMA_VERSION:
+        raise ArtifactRefused(f"{MANIFEST} has schema_version {version!r}, expected {SCHEMA_VERSION}")
+    missing = [name for name in REQUIRED_FILES if name not in body.get("files", {})]
+    if missing:
+        raise ArtifactRefused(f"{MANIFEST} does not list {', '.join(missing)}")
+    try:
+        files = {name: _file_spec(entry) for name, entry in body.pop("files").items()}
+        return Manifest(**{**body, "files": files, "features": tuple(body["features"])})
+    except (KeyError, TypeError) as error:
+        raise ArtifactRefused(f"{MANIFEST} lacks or does not know a field: {error}") from error
+
+
+def _file_spec(entry: Mapping[str, Any]) -> FileSpec:
+    return FileSpec(
+        sha256=entry["sha256"],
+        size_bytes=entry["size_bytes"],
+        inputs=tuple(_tensor(tensor) for tensor in entry.get("inputs", ())),
+        outputs=tuple(_tensor(tensor) for tensor in entry.get("outputs", ())),
+    )
+
+
+def _tensor(entry: Mapping[str, Any]) -> TensorSpec:
+    return TensorSpec(entry["name"], entry["dtype"], tuple(entry["shape"]))

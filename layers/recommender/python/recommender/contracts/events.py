@@ -1,0 +1,224 @@
+"""The one definition of an event: API schema, S3 record, warehouse columns and training columns.
+
+Names and shapes follow GA4 e-commerce, so that a storefront that fills a `dataLayer` sends its
+payload unchanged. An impression is `view_item_list` with `visible: true`; a click is `select_item`.
+Unknown extra keys are ignored (GA4 payloads carry many), known keys are checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from recommender.contracts.fields import (
+    problem,
+    read_cents,
+    read_flag,
+    read_integer,
+    read_list,
+    read_object,
+    read_optional_text,
+    read_text,
+    read_time,
+)
+
+EVENT_NAMES: Final = (
+    "view_item_list",
+    "select_item",
+    "view_item",
+    "search",
+    "add_to_cart",
+    "remove_from_cart",
+    "view_cart",
+    "begin_checkout",
+    "purchase",
+    "refund",
+)
+MAX_EVENTS_PER_CALL: Final = 100
+MAX_ITEMS_PER_EVENT: Final = 200
+MAX_TOKEN_LENGTH: Final = 4096
+CLOCK_SKEW: Final = timedelta(minutes=5)
+MAX_AGE: Final = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One event field: its JSON type, its Snowflake type, whether it must be present, its meaning."""
+
+    name: str
+    json_type: str
+    sql_type: str
+    required: bool
+    meaning: str
+
+
+EVENT_COLUMNS: Final = (
+    Column("event_id", "string", "varchar(128)", True, "unique id given by the storefront; the same id counts once"),
+    Column("event_name", "string", "varchar(32)", True, "one of EVENT_NAMES"),
+    Column("event_time", "string", "timestamp_ntz", True, "when it happened, UTC"),
+    Column("visitor_id", "string", "varchar(128)", True, "browser"),
+    Column("session_id", "string", "varchar(128)", True, "visit; 30 minutes of silence end it"),
+    Column("user_id", "string", "varchar(128)", False, "logged-in shopper"),
+    Column("items", "array", "variant", False, "items it is about, as [{item_id, quantity, price_cents, index}]"),
+    Column("item_list_id", "string", "varchar(128)", False, "placement in which the items stood"),
+    Column("search_term", "string", "varchar(256)", False, "what was searched for"),
+    Column("transaction_id", "string", "varchar(128)", False, "order id of a purchase or refund"),
+    Column("attribution_token", "string", "varchar(4096)", False, "token of the recommendation that is acted on"),
+    Column("visible", "boolean", "boolean", False, "view_item_list only: the list was in view"),
+    Column("derived", "boolean", "boolean", False, "true where no shop recorded it; never evaluated as real"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EventItem:
+    """One item of an event."""
+
+    item_id: str
+    quantity: int = 1
+    price_cents: int | None = None
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A checked event. `event_time` is aware and in UTC."""
+
+    event_id: str
+    event_name: str
+    event_time: datetime
+    visitor_id: str
+    session_id: str
+    user_id: str | None = None
+    items: tuple[EventItem, ...] = ()
+    item_list_id: str | None = None
+    search_term: str | None = None
+    transaction_id: str | None = None
+    attribution_token: str | None = None
+    visible: bool = False
+    derived: bool = False
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """The ids of its items, in order."""
+        return tuple(item.item_id for item in self.items)
+
+
+def parse_event(
+    raw: object,
+    *,
+    now: datetime,
+    pointer: str = "",
+    visitor_id: str | None = None,
+    session_id: str | None = None,
+    user_id: str | None = None,
+) -> Event:
+    """One event from the API; the ids of the enclosing request fill in for absent ones.
+
+    Raises InvalidInput that names the field, for an unknown name, a wrong type, an event from the
+    future (beyond CLOCK_SKEW) or older than MAX_AGE.
+    """
+    body = read_object(raw, pointer)
+    name = read_text(body.get("event_name"), f"{pointer}/event_name")
+    if name not in EVENT_NAMES:
+        raise problem(f"{pointer}/event_name", name, "one of " + ", ".join(EVENT_NAMES), "unknown_event")
+    return Event(
+        event_id=read_text(body.get("event_id"), f"{pointer}/event_id"),
+        event_name=name,
+        event_time=_recent(read_time(body.get("event_time"), f"{pointer}/event_time"), now, pointer),
+        visitor_id=read_text(body.get("visitor_id", visitor_id), f"{pointer}/visitor_id"),
+        session_id=read_text(body.get("session_id", session_id), f"{pointer}/session_id"),
+        user_id=read_optional_text(body.get("user_id", user_id), f"{pointer}/user_id"),
+        items=_items(body.get("items", ()), f"{pointer}/items"),
+        item_list_id=read_optional_text(body.get("item_list_id"), f"{pointer}/item_list_id"),
+        search_term=read_optional_text(body.get("search_term"), f"{pointer}/search_term", at_most=256),
+        transaction_id=read_optional_text(body.get("transaction_id"), f"{pointer}/transaction_id"),
+        attribution_token=read_optional_text(
+            body.get("attribution_token"), f"{pointer}/attribution_token", at_most=MAX_TOKEN_LENGTH
+        ),
+        visible=read_flag(body.get("visible", False), f"{pointer}/visible"),
+    )
+
+
+def to_record(event: Event) -> dict[str, Any]:
+    """The flat record of the S3 landing and the stream: one key per column, times as RFC 3339."""
+    return {
+        "event_id": event.event_id,
+        "event_name": event.event_name,
+        "event_time": event.event_time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "visitor_id": event.visitor_id,
+        "session_id": event.session_id,
+        "user_id": event.user_id,
+        "items": [
+            {"item_id": item.item_id, "quantity": item.quantity, "price_cents": item.price_cents, "index": item.index}
+            for item in event.items
+        ],
+        "item_list_id": event.item_list_id,
+        "search_term": event.search_term,
+        "transaction_id": event.transaction_id,
+        "attribution_token": event.attribution_token,
+        "visible": event.visible,
+        "derived": event.derived,
+    }
+
+
+def from_record(record: Mapping[str, Any]) -> Event:
+    """The inverse of `to_record`; trusts the record, because only `to_record` writes it."""
+    return Event(
+        **{
+            **record,
+            "event_time": datetime.fromisoformat(record["event_time"]),
+            "items": tuple(EventItem(**item) for item in record["items"]),
+        }
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of one event, for the OpenAPI document."""
+    item = {
+        "type": "object",
+        "required": ["item_id"],
+        "properties": {
+            "item_id": {"type": "string", "maxLength": 128},
+            "quantity": {"type": "integer", "minimum": 1},
+            "price": {"type": "number", "minimum": 0},
+            "index": {"type": "integer", "minimum": 0},
+        },
+    }
+    properties: dict[str, Any] = {
+        column.name: {"type": column.json_type, "description": column.meaning}
+        for column in EVENT_COLUMNS
+        if column.name != "derived"
+    }
+    properties["event_name"]["enum"] = list(EVENT_NAMES)
+    properties["event_time"]["format"] = "date-time"
+    properties["items"]["items"] = item
+    return {"type": "object", "required": ["event_id", "event_name", "event_time"], "properties": properties}
+
+
+def _recent(event_time: datetime, now: datetime, pointer: str) -> datetime:
+    if event_time > now + CLOCK_SKEW:
+        raise problem(
+            f"{pointer}/event_time", event_time.isoformat(), f"not after {now.isoformat()}", "event_from_future"
+        )
+    if event_time < now - MAX_AGE:
+        raise problem(f"{pointer}/event_time", event_time.isoformat(), "at most 30 days old", "event_too_old")
+    return event_time
+
+
+def _items(raw: object, pointer: str) -> tuple[EventItem, ...]:
+    return tuple(
+        _item(read_object(entry, f"{pointer}/{n}"), f"{pointer}/{n}")
+        for n, entry in enumerate(read_list(raw, pointer, at_most=MAX_ITEMS_PER_EVENT))
+    )
+
+
+def _item(body: Mapping[str, Any], pointer: str) -> EventItem:
+    price, index = body.get("price"), body.get("index")
+    return EventItem(
+        item_id=read_text(body.get("item_id"), f"{pointer}/item_id"),
+        quantity=read_integer(body.get("quantity", 1), f"{pointer}/quantity", low=1, high=10_000),
+        price_cents=None if price is None else read_cents(price, f"{pointer}/price"),
+        index=None if index is None else read_integer(index, f"{pointer}/index", low=0, high=10_000),
+    )

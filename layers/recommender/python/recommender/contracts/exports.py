@@ -1,0 +1,66 @@
+"""The Parquet exports between warehouse and training: file names and columns, versioned.
+
+The warehouse unloads one folder per export, `<root>/<name>/v1/*.parquet`, and a `manifest.json`
+beside them; a training job reads nothing else. A column is (name, arrow type as text).
+`shopper_id` is the user id where one is known, else the visitor id.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+EXPORT_VERSION: Final = "v1"
+
+EXPORTS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    # grain: one line of an order; refunds are already taken off
+    "purchases": (
+        ("shopper_id", "string"),
+        ("item_id", "string"),
+        ("order_id", "string"),
+        ("purchased_at", "timestamp[us]"),
+        ("quantity", "int32"),
+        ("price_cents", "int64"),  # paid for the whole line
+    ),
+    # grain: one item of the catalogue as of the export
+    "items": (
+        ("item_id", "string"),
+        ("title", "string"),
+        ("description", "string"),
+        ("category", "string"),  # path, parts joined with " > "
+        ("brand", "string"),
+        ("price_cents", "int64"),  # regular price of one unit
+        ("margin_share", "float32"),  # (price - cost) / price; see `margin_derived`
+        ("margin_derived", "bool"),  # true where no cost is known and a documented rule stands in
+        ("availability", "string"),  # in_stock, out_of_stock, preorder, backorder, discontinued
+    ),
+    # grain: one shopper
+    "shoppers": (
+        ("shopper_id", "string"),
+        ("attributes", "string"),  # JSON object of text values; the incumbent's segments come from them
+    ),
+    # grain: one item of one event of one session, in order of event_time
+    "session_events": (
+        ("session_id", "string"),
+        ("shopper_id", "string"),
+        ("event_id", "string"),
+        ("event_name", "string"),
+        ("event_time", "timestamp[us]"),
+        ("item_id", "string"),  # null for a search
+        ("search_term", "string"),
+        ("derived", "bool"),
+    ),
+    # grain: one item of one impression whose token was verified
+    "impressions": (
+        ("recommendation_id", "string"),
+        ("session_id", "string"),
+        ("placement", "string"),
+        ("experiment", "string"),
+        ("epoch", "int64"),
+        ("variant", "string"),
+        ("propensity", "float64"),
+        ("item_id", "string"),
+        ("index", "int32"),
+        ("shown_at", "timestamp[us]"),
+        ("clicked", "bool"),
+    ),
+}

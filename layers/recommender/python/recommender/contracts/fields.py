@@ -1,0 +1,96 @@
+"""Reading JSON by contract: each reader returns a checked value or names the field that is wrong.
+
+The API, the event stream and the configuration files all parse through these few functions, so
+that an error always says where, what was found and what was expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from recommender.errors import FieldProblem, InvalidInput
+
+ID_MAX_LENGTH = 128
+
+
+def problem(pointer: str, value: object, expected: str, code: str = "invalid_argument") -> InvalidInput:
+    """An InvalidInput for one field; long values are cut so that an error stays readable."""
+    shown = repr(value)
+    return InvalidInput(FieldProblem(pointer, shown if len(shown) <= 80 else shown[:77] + "...", expected, code))
+
+
+def read_object(value: object, pointer: str) -> Mapping[str, Any]:
+    """A JSON object."""
+    if not isinstance(value, Mapping):
+        raise problem(pointer or "/", value, "an object")
+    return value
+
+
+def read_list(value: object, pointer: str, *, at_most: int) -> Sequence[Any]:
+    """A JSON array of at most `at_most` elements."""
+    if not isinstance(value, list | tuple):
+        raise problem(pointer, value, "an array")
+    if len(value) > at_most:
+        raise problem(pointer, f"{len(value)} elements", f"at most {at_most}", "too_many")
+    return value
+
+
+def read_text(value: object, pointer: str, *, at_most: int = ID_MAX_LENGTH) -> str:
+    """A non-empty string of at most `at_most` characters."""
+    if not isinstance(value, str) or not value or len(value) > at_most:
+        raise problem(pointer, value, f"a non-empty string of at most {at_most} characters")
+    return value
+
+
+def read_optional_text(value: object, pointer: str, *, at_most: int = ID_MAX_LENGTH) -> str | None:
+    """Like `read_text`, or None where the field is absent, null or empty."""
+    return None if value is None or value == "" else read_text(value, pointer, at_most=at_most)
+
+
+def read_integer(value: object, pointer: str, *, low: int, high: int) -> int:
+    """An integer in [low, high]; booleans and fractions are refused."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise problem(pointer, value, f"an integer from {low} to {high}")
+    return value
+
+
+def read_flag(value: object, pointer: str) -> bool:
+    """A JSON boolean."""
+    if not isinstance(value, bool):
+        raise problem(pointer, value, "true or false")
+    return value
+
+
+def read_cents(value: object, pointer: str) -> int:
+    """A decimal amount of money as integer cents; refuses negative and absurd amounts."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
+        raise problem(pointer, value, "a price from 0 to 999999999")
+    return round(value * 100)
+
+
+def read_time(value: object, pointer: str) -> datetime:
+    """An RFC 3339 timestamp with a zone, as UTC."""
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            moment = None
+        if moment is not None and moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    raise problem(pointer, value, "an RFC 3339 timestamp with a zone, such as 2026-11-23T02:50:00Z")
+
+
+def refuse_unknown(value: Mapping[str, Any], allowed: frozenset[str], pointer: str) -> None:
+    """Refuse fields the contract does not know; a typo must not be ignored in silence."""
+    unknown = sorted(set(value) - allowed)
+    if unknown:
+        raise InvalidInput(
+            [
+                FieldProblem(
+                    f"{pointer}/{name}", "an unknown field", "one of " + ", ".join(sorted(allowed)), "unknown_field"
+                )
+                for name in unknown
+            ]
+        )

@@ -1,0 +1,87 @@
+"""The placements: where lists stand on the pages, what each is for, and how each is filled.
+
+A registry is configuration; `default` holds the 12 placements over six page types. `sources` names
+the evidence a placement leans on: the ranker scores each candidate once, and a placement adds
+`weight * strength` of its sources, so twelve placements cost one ranker call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+PAGE_TYPES: Final = ("home", "category", "search", "product", "cart", "order")
+SOURCES: Final = (
+    "personal",  # two-tower retrieval with the shopper's or session's vector
+    "own_history",  # bought before by this shopper
+    "session",  # session-kNN and session encoder on the events of this visit
+    "recent",  # viewed in this visit
+    "co_purchase",  # bought together with the anchor items
+    "similar_content",  # close to the anchor or to the query in content
+    "category",  # popular in the page's category
+    "prior",  # popularity x recency in context
+    "trending",  # recent popularity over long-run popularity
+)
+POLICIES: Final = ("cohorts", "hybrid", "hybrid_margin")
+INCUMBENT: Final = "cohorts"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One slot. `max_relevance_loss` bounds what the margin policy may give up (share of score)."""
+
+    placement_id: str
+    name: str
+    page: str
+    size: int
+    objective: str
+    sources: Mapping[str, float] = field(default_factory=dict)
+    only: str | None = None  # a source outside of which nothing is eligible
+    exclude_owned: bool = False  # leave out what the shopper has bought
+    exclude_seen: bool = False  # leave out what was viewed in this visit
+    price_at_most_anchor: bool = False
+    max_relevance_loss: float = 0.1
+    policies: tuple[str, ...] = POLICIES
+
+
+DEFAULT: Final = (
+    Placement("home_hero", "Recommended for you", "home", 8, "click", {"personal": 1.0, "session": 1.0}),
+    Placement(
+        "home_continue", "Continue where you left off", "home", 6, "purchase", {"recent": 3.0, "own_history": 2.0}
+    ),
+    Placement("home_trending", "Trending now", "home", 8, "click", {"trending": 2.0, "prior": 1.0}, exclude_owned=True),
+    Placement("category_top", "Top picks in this category", "category", 8, "click", {"category": 3.0}),
+    Placement("search_fallback", "You may be looking for", "search", 8, "click", {"similar_content": 4.0}),
+    Placement("pdp_similar", "Similar items", "product", 6, "purchase", {"similar_content": 4.0}, exclude_seen=True),
+    Placement(
+        "pdp_bought_together", "Bought together", "product", 4, "revenue", {"co_purchase": 4.0}, exclude_seen=True
+    ),
+    Placement("pdp_also_viewed", "Others also viewed", "product", 8, "click", {"session": 3.0}, exclude_seen=True),
+    Placement(
+        "pdp_recently_viewed",
+        "Recently viewed and bought",
+        "product",
+        6,
+        "purchase",
+        {"recent": 4.0, "own_history": 1.0},
+    ),
+    Placement(
+        "atc_drawer",
+        "Add to your order",
+        "cart",
+        4,
+        "margin",
+        {"co_purchase": 3.0},
+        price_at_most_anchor=True,
+        exclude_seen=True,
+    ),
+    Placement("cart_cross_sell", "Goes well with your cart", "cart", 6, "margin", {"co_purchase": 3.0, "session": 1.0}),
+    Placement("order_next", "For your next order", "order", 8, "purchase", {"own_history": 2.0, "personal": 1.0}),
+)
+REGISTRIES: Final[Mapping[str, tuple[Placement, ...]]] = {"default": DEFAULT}
+
+
+def registry(name: str) -> Mapping[str, Placement]:
+    """The placements of a registry by id. Raises KeyError for an unknown name."""
+    return {placement.placement_id: placement for placement in REGISTRIES[name]}

@@ -1,0 +1,85 @@
+"""The DynamoDB tables and their keys; CDK and the local run create tables from these definitions.
+
+sessions           one item a session: last events, what was seen and credited, and the outbox that the
+                   stream carries on. TTL; the stream delivers new images.
+shoppers           one item a shopper: packed purchase history, cohort, consent. Point-in-time recovery.
+experiments        configurations, the weights snapshot, sharded counters, posteriors, audit. Recovery.
+ledger             exactly-once positions and keys. TTL.
+catalog_overrides  price, availability and deletions since the bundle. Recovery.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+COUNTER_SHARDS: Final = 8
+EXPIRES_AT: Final = "expires_at"  # epoch seconds; readers must also filter, deletion is lazy
+SESSION_TTL_SECONDS: Final = 24 * 3600
+LEDGER_TTL_SECONDS: Final = 14 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: logical name, keys, and the properties that must not be forgotten."""
+
+    name: str
+    partition_key: str
+    sort_key: str | None = None
+    expires: bool = False
+    streams: bool = False
+    recoverable: bool = False
+
+
+SESSIONS: Final = Table("sessions", "session_id", expires=True, streams=True)
+SHOPPERS: Final = Table("shoppers", "shopper_id", recoverable=True)
+EXPERIMENTS: Final = Table("experiments", "pk", "sk", recoverable=True)
+LEDGER: Final = Table("ledger", "key", expires=True)
+CATALOG_OVERRIDES: Final = Table("catalog_overrides", "item_id", recoverable=True)
+TABLES: Final = (SESSIONS, SHOPPERS, EXPERIMENTS, LEDGER, CATALOG_OVERRIDES)
+
+SNAPSHOT_PK: Final = "SNAP"
+CURRENT: Final = "CURRENT"
+
+
+def config_key(experiment_id: str, version: int | None = None) -> dict[str, str]:
+    """An immutable configuration version, or the pointer to the current one."""
+    return {"pk": f"CFG#{experiment_id}", "sk": CURRENT if version is None else f"V#{version:06d}"}
+
+
+def snapshot_key(epoch: int | None = None) -> dict[str, str]:
+    """The weights of one epoch, or the current ones."""
+    return {"pk": SNAPSHOT_PK, "sk": CURRENT if epoch is None else f"E#{epoch:08d}"}
+
+
+def counter_partition(experiment_id: str, placement: str, shard: int) -> str:
+    """The partition that holds a shard of the counters of one placement."""
+    return f"CNT#{experiment_id}#{placement}#{shard}"
+
+
+def counter_key(
+    experiment_id: str, placement: str, shard: int, *, epoch: int, segment: str, variant: str
+) -> dict[str, str]:
+    """One counter cell of one shard."""
+    return {"pk": counter_partition(experiment_id, placement, shard), "sk": f"{epoch:08d}#{segment}#{variant}"}
+
+
+def read_counter_sort_key(sort_key: str) -> tuple[int, str, str]:
+    """(epoch, segment, variant) of a counter cell."""
+    epoch, segment, variant = sort_key.split("#")
+    return int(epoch), segment, variant
+
+
+def posterior_key(experiment_id: str, epoch: int) -> dict[str, str]:
+    """What the reallocation computed at the end of an epoch."""
+    return {"pk": f"POST#{experiment_id}", "sk": f"E#{epoch:08d}"}
+
+
+def audit_key(experiment_id: str, moment: str) -> dict[str, str]:
+    """One entry of the audit trail."""
+    return {"pk": f"AUD#{experiment_id}", "sk": moment}
+
+
+def stream_position_key(consumer: str, shard_id: str) -> dict[str, str]:
+    """How far a consumer has counted one shard of the session stream."""
+    return {"key": f"POS#{consumer}#{shard_id}"}

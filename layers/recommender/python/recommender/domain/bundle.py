@@ -1,0 +1,106 @@
+"""The models and facts of one published bundle, as arrays, in the memory of a serving process or a job.
+
+Letters: I items (rows sorted by item id), D collaborative width, C content width, T distinct texts,
+E session width, K neighbours an item, H shopper cohorts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.domain.arrays import Flags, Floats, Ids, Rows
+from recommender.domain.posterior import PreferencePrior
+from recommender.domain.prior import Prior
+from recommender.domain.session_knn import SessionIndex
+
+Model = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]  # named tensors in, named tensors out
+
+
+@dataclass(frozen=True, slots=True)
+class ItemTable:
+    """Static facts of each item."""
+
+    content_row: Rows  # (I,) row of its text in content_vectors
+    category: Rows  # (I,) index into categories
+    department: Rows  # (I,) index into departments: the first part of the category path
+    brand: Rows  # (I,) index into brands
+    categories: Ids  # category paths, utf-8
+    departments: Ids
+    brands: Ids
+    price_cents: Rows  # (I,)
+    margin_share: Floats  # (I,)
+    in_stock: Flags  # (I,) as of the bundle
+    repeat_share: Floats  # (I,) share of its purchases that are repeat purchases
+    popularity: Floats  # (I,) log1p of shoppers who bought it
+    interpurchase_days: Floats  # (I,) median days between purchases of the same shopper, 0 where unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """For each item its K best partners; absent partners have row -1 and score 0."""
+
+    rows: Rows  # (I, K)
+    scores: Floats  # (I, K), descending
+
+
+@dataclass(frozen=True, slots=True)
+class Cohorts:
+    """The incumbent: one list for each of the 12 customer segments, and one for unknown shoppers (last)."""
+
+    lists: Rows  # (H + 1, K) item rows, best first
+    names: Ids  # (H + 1,)
+
+
+class Catalogue(Protocol):
+    """Display facts of an item, read on demand."""
+
+    def describe(self, row: int) -> Mapping[str, Any]:
+        """item_id, title, description, category, brand, price_cents of the item in `row`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Everything that serving knows from training."""
+
+    bundle_id: str
+    item_ids: Ids  # (I,) sorted
+    catalogue: Catalogue
+    items: ItemTable
+    item_vectors: Floats  # (I, D)
+    content_vectors: Floats  # (T, C)
+    session_item_vectors: Floats  # (I, E)
+    prior: Prior
+    preference: PreferencePrior
+    session_index: SessionIndex
+    co_purchase: Neighbours
+    cohorts: Cohorts
+    ranker_spec: Mapping[str, Any]
+    fallback: Mapping[str, tuple[str, ...]]
+    user_tower: Model
+    session_encoder: Model
+    ranker: Model
+    retrieval: Model
+    encode_query: Callable[[str], Floats]  # text -> (C,)
+
+    @property
+    def count_items(self) -> int:
+        """I."""
+        return len(self.item_ids)
+
+    def rows_of(self, item_ids: Sequence[str]) -> Rows:
+        """The rows of these ids, in order; -1 for an unknown id."""
+        if not item_ids or not self.count_items:
+            return np.full(len(item_ids), -1, np.int32)
+        # Encoded one by one: numpy would strip trailing NULs and cut what is longer than the column.
+        wanted = np.array([item_id.encode() for item_id in item_ids])
+        place = np.minimum(np.searchsorted(self.item_ids, wanted), self.count_items - 1)
+        return np.where(self.item_ids[place] == wanted, place, -1).astype(np.int32)
+
+    def id_of(self, row: int) -> str:
+        """The id of the item in `row`."""
+        return bytes(self.item_ids[row]).decode()

@@ -1,0 +1,1 @@
+"""Experiments as pure functions: assignment, counts, posterior, allocation, report."""

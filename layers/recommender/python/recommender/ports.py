@@ -1,0 +1,179 @@
+"""What the use cases need from the outside. Each port has one behavioural test suite, run over every adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from recommender.contracts.events import Event
+from recommender.domain.bundle import Bundle
+from recommender.domain.session import Session
+from recommender.domain.shopper import Shopper
+
+
+@dataclass(frozen=True, slots=True)
+class SessionState:
+    """A stored session with what makes acceptance exactly once."""
+
+    session: Session
+    version: int = 0  # 0: not stored yet
+    seen: frozenset[bytes] = frozenset()  # 8-byte digests of accepted event ids
+    credited: frozenset[bytes] = (
+        frozenset()
+    )  # 8-byte digests of (recommendation, placement, kind, item) already rewarded
+
+
+class SessionStore(Protocol):
+    """Sessions; `accept` is the only write and is conditional on the version that was read."""
+
+    def load(self, session_id: str, *, now: datetime) -> SessionState:
+        """The state of a session; an empty one of version 0 where there is none or it has expired."""
+
+    def accept(self, state: SessionState, accepted: Sequence[Event], *, now: datetime) -> None:
+        """Store `state` as the successor of version `state.version - 1`, with `accepted` as its outbox.
+
+        Raises Conflict where another writer was first; then nothing is stored.
+        """
+
+
+class ShopperStore(Protocol):
+    """Shoppers by id."""
+
+    def load(self, shopper_id: str) -> Shopper | None:
+        """The shopper, or None."""
+
+    def save(self, shoppers: Sequence[Shopper]) -> None:
+        """Store these shoppers, replacing older versions."""
+
+
+class StateReader(Protocol):
+    """The one read of the serving path: session and shopper in a single round trip."""
+
+    def read(self, *, session_id: str, shopper_ids: Sequence[str], now: datetime) -> tuple[Session, Shopper | None]:
+        """The session (empty where unknown) and the first of `shopper_ids` that is known. Raises DependencyDown."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """Bytes and the etag that a conditional write needs."""
+
+    content: bytes
+    etag: str
+
+
+class ArtifactStore(Protocol):
+    """Immutable files by key, and one pointer that is flipped conditionally."""
+
+    def read(self, key: str) -> StoredObject:
+        """The object. Raises NotFound."""
+
+    def write(self, key: str, content: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+        """Store and return the etag. Raises Conflict where the condition does not hold."""
+
+
+class BundleSource(Protocol):
+    """The bundle in force, cached in process; keeps the last good one when a new one is refused."""
+
+    def current(self) -> Bundle:
+        """The newest bundle that passed its checks. Raises DependencyDown when there is none at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentConfig:
+    """One immutable version of an experiment over placements."""
+
+    experiment_id: str
+    version: int
+    placements: tuple[str, ...]
+    variants: tuple[str, ...]  # names of policies; the first is the control
+    salt: str
+    status: str = "running"  # draft, running, paused, decided, killed
+    floor_share: float = 0.02
+    holdout_share: float = 0.05
+    rule: str = "claim"  # claim or optimise
+    started_at: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The weights in force: for each experiment and placement one weight per variant."""
+
+    epoch: int
+    created_at: str
+    configs: tuple[ExperimentConfig, ...]
+    weights: Mapping[str, Mapping[str, tuple[float, ...]]]  # experiment -> placement -> weights, in order of variants
+    killed: frozenset[str] = frozenset()  # "experiment", "experiment/variant" or "experiment/placement"
+
+
+class SnapshotSource(Protocol):
+    """The snapshot, cached in process (stale while revalidating)."""
+
+    def current(self) -> Snapshot | None:
+        """The snapshot in force, or None where no experiment runs or none could be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellCount:
+    """Counts of one cell. Added to, never set."""
+
+    experiment_id: str
+    placement: str
+    epoch: int
+    segment: str
+    variant: str
+    exposures: int
+    clicks: int
+
+
+class ExperimentStore(Protocol):
+    """Configurations, snapshots, counters, posteriors and the audit trail."""
+
+    def load_config(self, experiment_id: str) -> ExperimentConfig | None:
+        """The current version."""
+
+    def save_config(self, config: ExperimentConfig) -> None:
+        """Store a new version and point to it. Raises Conflict where that version exists."""
+
+    def load_snapshot(self) -> Snapshot | None:
+        """The snapshot in force."""
+
+    def swap_snapshot(self, snapshot: Snapshot) -> None:
+        """Put `snapshot` in force if the current epoch is `snapshot.epoch - 1` (or none). Raises Conflict."""
+
+    def add_counts(self, cells: Sequence[CellCount], *, consumer: str, shard_id: str, after: str, upto: str) -> None:
+        """Add the cells and move the stream position from `after` to `upto` in one transaction.
+
+        Raises Conflict where the position is not `after`; then nothing was added.
+        """
+
+    def stream_position(self, *, consumer: str, shard_id: str) -> str:
+        """The last counted sequence number of the shard, or ""."""
+
+    def counts(self, config: ExperimentConfig) -> list[CellCount]:
+        """All cells of an experiment, shards summed."""
+
+    def save_posterior(self, experiment_id: str, epoch: int, body: Mapping[str, Any]) -> None:
+        """Store what the reallocation computed; writing the same again changes nothing."""
+
+    def posteriors(self, experiment_id: str) -> list[Mapping[str, Any]]:
+        """All posteriors in order of epoch."""
+
+    def append_audit(self, experiment_id: str, moment: str, entry: Mapping[str, Any]) -> None:
+        """Add to the audit trail."""
+
+
+class EventSink(Protocol):
+    """The landing of raw events."""
+
+    def deliver(self, batch_id: str, events: Sequence[Event], *, now: datetime) -> None:
+        """Store a batch; the same batch id again replaces it by the same content."""
+
+
+class CatalogOverrides(Protocol):
+    """Price, availability and deletions since the bundle."""
+
+    def current(self) -> Mapping[str, Mapping[str, Any]]:
+        """item id -> {availability, price_cents, deleted}; cached for a few seconds."""
