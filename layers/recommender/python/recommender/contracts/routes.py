@@ -65,6 +65,7 @@ class Function:
     reads_artifacts: bool = False
     writes_events: bool = False
     needs_models: bool = False
+    reads_secret: bool = False  # signs or verifies attribution tokens
     memory_mb: int = 512
     timeout_seconds: int = 10
 
@@ -76,10 +77,11 @@ FUNCTIONS: Final = (
         reads=("sessions", "shoppers", "experiments", "catalog_overrides"),
         reads_artifacts=True,
         needs_models=True,
+        reads_secret=True,
         memory_mb=1769,
     ),
     Function("assign_variant", "http", reads=("experiments",)),
-    Function("collect_events", "http", reads=("sessions",), writes=("sessions",)),
+    Function("collect_events", "http", reads=("sessions",), writes=("sessions",), reads_secret=True),
     Function("count_outcomes", "stream", reads=("ledger",), writes=("experiments", "ledger"), timeout_seconds=60),
     Function("deliver_events", "stream", writes_events=True, timeout_seconds=60),
     Function("reallocate_traffic", "schedule", reads=("experiments",), writes=("experiments",), timeout_seconds=120),

@@ -1,0 +1,13 @@
+"""Names of the metrics that functions emit and that alarms watch. Each carries the dimension `service`.
+
+`service` is the function's name (powertools takes it from POWERTOOLS_SERVICE_NAME).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+NAMESPACE: Final = "Recommender"
+DEGRADED: Final = "Degraded"  # count: answers that a fallback step made
+EVENTS_REJECTED: Final = "EventsRejected"  # count: events that the contract refused
+BUNDLE_REFUSED: Final = "BundleRefused"  # count: bundles that failed their checks while the last good one served on
