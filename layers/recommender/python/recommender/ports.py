@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from recommender.contracts.events import Event
+from recommender.contracts.outbox import Accepted
 from recommender.domain.bundle import Bundle
+from recommender.domain.experiments.config import ExperimentConfig, Snapshot
+from recommender.domain.experiments.counts import CellCount
 from recommender.domain.session import Session
 from recommender.domain.shopper import Shopper
 
@@ -20,9 +22,7 @@ class SessionState:
     session: Session
     version: int = 0  # 0: not stored yet
     seen: frozenset[bytes] = frozenset()  # 8-byte digests of accepted event ids
-    credited: frozenset[bytes] = (
-        frozenset()
-    )  # 8-byte digests of (recommendation, placement, kind, item) already rewarded
+    credited: frozenset[bytes] = frozenset()  # 8-byte digests of (recommendation, placement, kind, item)
 
 
 class SessionStore(Protocol):
@@ -31,7 +31,7 @@ class SessionStore(Protocol):
     def load(self, session_id: str, *, now: datetime) -> SessionState:
         """The state of a session; an empty one of version 0 where there is none or it has expired."""
 
-    def accept(self, state: SessionState, accepted: Sequence[Event], *, now: datetime) -> None:
+    def accept(self, state: SessionState, accepted: Sequence[Accepted], *, now: datetime) -> None:
         """Store `state` as the successor of version `state.version - 1`, with `accepted` as its outbox.
 
         Raises Conflict where another writer was first; then nothing is stored.
@@ -80,52 +80,14 @@ class BundleSource(Protocol):
         """The newest bundle that passed its checks. Raises DependencyDown when there is none at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExperimentConfig:
-    """One immutable version of an experiment over placements."""
-
-    experiment_id: str
-    version: int
-    placements: tuple[str, ...]
-    variants: tuple[str, ...]  # names of policies; the first is the control
-    salt: str
-    status: str = "running"  # draft, running, paused, decided, killed
-    floor_share: float = 0.02
-    holdout_share: float = 0.05
-    rule: str = "claim"  # claim or optimise
-    started_at: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The weights in force: for each experiment and placement one weight per variant."""
-
-    epoch: int
-    created_at: str
-    configs: tuple[ExperimentConfig, ...]
-    weights: Mapping[str, Mapping[str, tuple[float, ...]]]  # experiment -> placement -> weights, in order of variants
-    killed: frozenset[str] = frozenset()  # "experiment", "experiment/variant" or "experiment/placement"
-
-
 class SnapshotSource(Protocol):
     """The snapshot, cached in process (stale while revalidating)."""
 
     def current(self) -> Snapshot | None:
-        """The snapshot in force, or None where no experiment runs or none could be read."""
+        """The snapshot in force, or None where no experiment was ever set up.
 
-
-@dataclass(frozen=True, slots=True)
-class CellCount:
-    """Counts of one cell. Added to, never set."""
-
-    experiment_id: str
-    placement: str
-    epoch: int
-    segment: str
-    variant: str
-    exposures: int
-    clicks: int
+        Raises DependencyDown where none can be read and none was read before.
+        """
 
 
 class ExperimentStore(Protocol):
@@ -168,8 +130,8 @@ class ExperimentStore(Protocol):
 class EventSink(Protocol):
     """The landing of raw events."""
 
-    def deliver(self, batch_id: str, events: Sequence[Event], *, now: datetime) -> None:
-        """Store a batch; the same batch id again replaces it by the same content."""
+    def deliver(self, batch_id: str, records: Sequence[Mapping[str, Any]], *, accepted_at: datetime) -> None:
+        """Store a batch of outbox records; the same batch again replaces it by the same content."""
 
 
 class CatalogOverrides(Protocol):

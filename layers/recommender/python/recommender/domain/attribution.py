@@ -1,0 +1,95 @@
+"""Attribution tokens: what was shown, signed, so that a reward needs no look-up and cannot be forged.
+
+A token is `v1.<base64url JSON array of the claims>.<base64url HMAC-SHA256>`. It names its session, so
+that a reward from another session is refused and exactly-once needs only the session item. The claims
+carry the exposure's epoch and variant: a click is booked there, whatever is in force when it arrives.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from dataclasses import astuple, dataclass, fields
+from typing import Any, Final
+
+from recommender.contracts.fields import problem
+
+VERSION: Final = "v1"
+ITEM_BYTES: Final = 2000  # ids beyond this are carried as digests, so that a token stays below MAX_TOKEN_LENGTH
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """One list as it was shown in one placement. `propensity` is the chance this variant had in its epoch."""
+
+    recommendation_id: str
+    placement: str
+    experiment: str  # "" where no experiment ran
+    config_version: int
+    epoch: int
+    variant: str
+    propensity: float
+    item_ids: tuple[str, ...]  # in order of position; digests where the ids would be too long for a token
+    issued_at: int  # epoch seconds
+    session_id: str
+    is_holdout: bool = False
+
+    def covers(self, item_id: str) -> bool:
+        """True where the item stood in the list."""
+        return item_id in self.item_ids or _digest(item_id) in self.item_ids
+
+
+def issue(claims: Claims, secret: bytes) -> str:
+    """The signed token of these claims."""
+    values = list(astuple(claims))
+    if sum(len(item_id.encode()) + 3 for item_id in claims.item_ids) > ITEM_BYTES:
+        values[_ITEM_IDS] = [_digest(item_id) for item_id in claims.item_ids]
+    payload = _encode(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode())
+    return f"{VERSION}.{payload}.{_encode(_signature(payload, secret))}"
+
+
+def verify(token: str, secret: bytes, *, pointer: str = "/attribution_token") -> Claims:
+    """The claims of a token that was signed with `secret`; raises InvalidInput `invalid_token` for any other."""
+    version, _, rest = token.partition(".")
+    payload, _, signature = rest.partition(".")
+    if version != VERSION or not hmac.compare_digest(_decode(signature), _signature(payload, secret)):
+        raise problem(pointer, token, "a token of this API, passed back unchanged", "invalid_token")
+    values = json.loads(_decode(payload))
+    values[_ITEM_IDS] = tuple(values[_ITEM_IDS])
+    return Claims(*values)
+
+
+_ITEM_IDS: Final = [field.name for field in fields(Claims)].index("item_ids")
+
+
+def to_record(claims: Claims) -> dict[str, Any]:
+    """The claims as they travel beside an accepted event in the session's outbox."""
+    return {field.name: getattr(claims, field.name) for field in fields(claims)}
+
+
+def from_record(record: dict[str, Any]) -> Claims:
+    """The inverse of `to_record`, also after a trip through JSON."""
+    return Claims(**{**record, "item_ids": tuple(record["item_ids"])})
+
+
+def _digest(item_id: str) -> str:
+    return "#" + _encode(hashlib.blake2b(item_id.encode(), digest_size=8).digest())
+
+
+def _signature(payload: str, secret: bytes) -> bytes:
+    return hmac.new(secret, f"{VERSION}.{payload}".encode(), hashlib.sha256).digest()
+
+
+def _encode(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def _decode(text: str) -> bytes:
+    """The bytes of unpadded base64url; b"" for what is not base64, which no signature equals."""
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return b""

@@ -1,0 +1,135 @@
+"""An experiment's configuration and the snapshot of weights: values that are stored, cached and read by all.
+
+A configuration version is never edited: a change is a new version and opens a new epoch, so that an
+old exposure can always be traced to the weights and the variants it was drawn from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from recommender.contracts.fields import problem
+from recommender.contracts.placements import DEFAULT, POLICIES
+
+STATUSES: Final = ("draft", "running", "paused", "decided", "killed")
+RULES: Final = ("claim", "optimise")
+MAX_VARIANTS: Final = 8  # one 8-byte slice of a 64-byte digest each
+DEFAULT_EXPERIMENT: Final = "exp_default"
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentConfig:
+    """One immutable version of an experiment over placements."""
+
+    experiment_id: str
+    version: int
+    placements: tuple[str, ...]
+    variants: tuple[str, ...]  # names of policies; the first is the control
+    salt: str
+    status: str = "running"  # of STATUSES
+    floor_share: float = 0.02
+    holdout_share: float = 0.05
+    rule: str = "claim"  # of RULES
+    started_at: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a configuration that could not be assigned or counted."""
+        if not self.experiment_id or "#" in self.experiment_id or "/" in self.experiment_id:
+            raise problem("/experiment_id", self.experiment_id, "a non-empty id without '#' and '/'")
+        if not 2 <= len(set(self.variants)) == len(self.variants) <= MAX_VARIANTS:
+            raise problem("/variants", self.variants, f"2 to {MAX_VARIANTS} different names")
+        if not 0 < len(set(self.placements)) == len(self.placements):
+            raise problem("/placements", self.placements, "at least one placement, each once")
+        if self.status not in STATUSES:
+            raise problem("/status", self.status, "one of " + ", ".join(STATUSES))
+        if self.rule not in RULES:
+            raise problem("/rule", self.rule, "one of " + ", ".join(RULES))
+        if not 0 <= self.floor_share * len(self.variants) < 1:
+            raise problem("/floor_share", self.floor_share, f"from 0 to below 1/{len(self.variants)}")
+        if not 0 <= self.holdout_share < 1:
+            raise problem("/holdout_share", self.holdout_share, "from 0 to below 1")
+
+    @property
+    def control(self) -> str:
+        """The incumbent that every other variant is compared with."""
+        return self.variants[0]
+
+    def uniform_weights(self) -> Mapping[str, tuple[float, ...]]:
+        """Equal weights in every placement: the first epoch."""
+        share = 1 / len(self.variants)
+        return {placement: (share,) * len(self.variants) for placement in self.placements}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The weights in force: for each experiment and placement one weight per variant."""
+
+    epoch: int
+    created_at: str
+    configs: tuple[ExperimentConfig, ...]
+    weights: Mapping[str, Mapping[str, tuple[float, ...]]]  # experiment -> placement -> weights, in order of variants
+    killed: frozenset[str] = frozenset()  # "experiment", "experiment/variant" or "experiment/placement"
+
+    def config(self, experiment_id: str) -> ExperimentConfig | None:
+        """The version of this experiment that is in force."""
+        return next((config for config in self.configs if config.experiment_id == experiment_id), None)
+
+
+NO_EXPERIMENTS: Final = Snapshot(0, "", (), {})
+
+
+def default_config(now: datetime, *, version: int = 1) -> ExperimentConfig:
+    """The experiment every installation starts with: all three policies over all 12 placements."""
+    return ExperimentConfig(
+        experiment_id=DEFAULT_EXPERIMENT,
+        version=version,
+        placements=tuple(placement.placement_id for placement in DEFAULT),
+        variants=POLICIES,
+        salt=f"{DEFAULT_EXPERIMENT}:1",
+        started_at=now.isoformat(),
+    )
+
+
+def first_snapshot(config: ExperimentConfig, now: datetime, *, epoch: int = 1) -> Snapshot:
+    """Equal weights for a single experiment."""
+    return Snapshot(epoch, now.isoformat(), (config,), {config.experiment_id: config.uniform_weights()})
+
+
+def config_to_json(config: ExperimentConfig) -> str:
+    """Stable JSON: the same configuration is the same bytes."""
+    return json.dumps(asdict(config), sort_keys=True, separators=(",", ":"))
+
+
+def config_from_json(text: str) -> ExperimentConfig:
+    """The inverse of `config_to_json`."""
+    return _config(json.loads(text))
+
+
+def snapshot_to_json(snapshot: Snapshot) -> str:
+    """Stable JSON: the same snapshot is the same bytes."""
+    body = {**asdict(snapshot), "killed": sorted(snapshot.killed)}
+    return json.dumps(body, sort_keys=True, separators=(",", ":"))
+
+
+def snapshot_from_json(text: str) -> Snapshot:
+    """The inverse of `snapshot_to_json`."""
+    body = json.loads(text)
+    return Snapshot(
+        epoch=body["epoch"],
+        created_at=body["created_at"],
+        configs=tuple(_config(config) for config in body["configs"]),
+        weights={
+            experiment: {placement: tuple(weights) for placement, weights in placements.items()}
+            for experiment, placements in body["weights"].items()
+        },
+        killed=frozenset(body["killed"]),
+    )
+
+
+def _config(body: Mapping[str, Any]) -> ExperimentConfig:
+    return ExperimentConfig(**{**body, "placements": tuple(body["placements"]), "variants": tuple(body["variants"])})

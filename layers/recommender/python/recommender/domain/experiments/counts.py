@@ -1,0 +1,85 @@
+"""Counts: from accepted events to exposures and clicks per cell.
+
+A cell is (experiment, placement, epoch, segment, variant, shard). Epochs are kept apart because weights
+and traffic move together with time: collapsed over epochs, the counts would favour whichever variant
+had the most traffic on good days. The shard is a hash of the shopper, so that the eight shards of a
+cell are independent groups of shoppers, whose spread shows how much repeat visits inflate the variance.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from recommender.contracts.tables import COUNTER_SHARDS
+
+RANDOMISED: Final = "all"  # segment of the units outside of the hold-out
+HOLDOUT: Final = "holdout"
+
+
+@dataclass(frozen=True, slots=True)
+class CellCount:
+    """Counts of one cell. Added to, never set."""
+
+    experiment_id: str
+    placement: str
+    epoch: int
+    segment: str
+    variant: str
+    exposures: int
+    clicks: int
+    shard: int = 0
+
+    @property
+    def cell(self) -> tuple[str, str, int, str, str, int]:
+        """What is counted here."""
+        return (self.experiment_id, self.placement, self.epoch, self.segment, self.variant, self.shard)
+
+
+def outcomes(records: Iterable[Mapping[str, Any]]) -> list[CellCount]:
+    """The cells that these accepted events add to, each once, in order of the cell.
+
+    `rewards` of a record (contracts/outbox.py) says what the event newly counts, at most one exposure
+    and one click per recommendation and placement; it is booked to the epoch and variant of its claims.
+    """
+    return merged(_count(record["claims"], record) for record in records if _is_outcome(record))
+
+
+def merged(cells: Iterable[CellCount]) -> list[CellCount]:
+    """The same counts with each cell once, in order of the cell."""
+    sums: dict[tuple[str, str, int, str, str, int], tuple[int, int]] = {}
+    for count in cells:
+        exposures, clicks = sums.get(count.cell, (0, 0))
+        sums[count.cell] = (exposures + count.exposures, clicks + count.clicks)
+    return [_cell_count(cell, *sums[cell]) for cell in sorted(sums)]
+
+
+def shard_of(unit_id: str) -> int:
+    """The counter shard of a shopper."""
+    digest = hashlib.blake2b(f"shard|{unit_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) % COUNTER_SHARDS
+
+
+def _is_outcome(record: Mapping[str, Any]) -> bool:
+    claims = record.get("claims")
+    return bool(claims and claims["experiment"] and record.get("rewards"))
+
+
+def _count(claims: Mapping[str, Any], record: Mapping[str, Any]) -> CellCount:
+    return CellCount(
+        experiment_id=claims["experiment"],
+        placement=claims["placement"],
+        epoch=claims["epoch"],
+        segment=HOLDOUT if claims.get("is_holdout") else RANDOMISED,
+        variant=claims["variant"],
+        exposures=record["rewards"].count("exposure"),
+        clicks=record["rewards"].count("click"),
+        shard=shard_of(record["visitor_id"]),
+    )
+
+
+def _cell_count(cell: tuple[str, str, int, str, str, int], exposures: int, clicks: int) -> CellCount:
+    experiment_id, placement, epoch, segment, variant, shard = cell
+    return CellCount(experiment_id, placement, epoch, segment, variant, exposures, clicks, shard)
