@@ -1,0 +1,121 @@
+"""What the browser routes take: the request types, from which OpenAPI is made.
+
+The names of the fields are the names in the JSON. `metadata` holds JSON Schema keywords. How a body
+becomes one of these is in contracts/api.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from recommender.contracts.events import MAX_EVENTS_PER_CALL, Event
+from recommender.contracts.placements import PAGE_TYPES
+
+MAX_PLACEMENTS: Final = 12
+MAX_LIMIT: Final = 48
+MAX_CART_ITEMS: Final = 200
+CONSENTS: Final = ("none", "contextual", "full")
+EXPLANATIONS: Final = ("none", "reasons")
+MAX_BODY_BYTES: Final = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One event that was refused: its place in the batch and what is wrong with it."""
+
+    index: int
+    code: str
+    pointer: str
+    value: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The page that is being shown."""
+
+    type: str = field(metadata={"enum": list(PAGE_TYPES)})
+    item_id: str | None = None
+    category: str | None = field(default=None, metadata={"maxLength": 256})
+    search_term: str | None = field(default=None, metadata={"maxLength": 256})
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What else the storefront knows at this moment."""
+
+    cart_item_ids: tuple[str, ...] = field(default=(), metadata={"maxItems": MAX_CART_ITEMS})
+    device: str | None = None
+    consent: str = field(
+        default="full",
+        metadata={
+            "enum": list(CONSENTS),
+            "description": "none: no history, no experiment, no token; contextual: the page only; full: all",
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementRequest:
+    """One placement to fill; without a limit it has the size of the registry."""
+
+    placement: str
+    limit: int | None = field(default=None, metadata={"minimum": 1, "maximum": MAX_LIMIT})
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to answer."""
+
+    explain: str = field(default="reasons", metadata={"enum": list(EXPLANATIONS)})
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendationRequest:
+    """POST /v1/recommendations. The events are newer than what was posted to /v1/events, and count at once."""
+
+    visitor_id: str
+    session_id: str
+    page: Page
+    placements: tuple[PlacementRequest, ...] = field(metadata={"minItems": 1, "maxItems": MAX_PLACEMENTS})
+    user_id: str | None = None
+    page_view_id: str | None = None
+    context: Surroundings = field(default_factory=Surroundings)
+    events: tuple[Event, ...] = field(default=(), metadata={"maxItems": MAX_EVENTS_PER_CALL})
+    options: Options = field(default_factory=Options)
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendCommand:
+    """A checked request and the inline events that were refused."""
+
+    request: RecommendationRequest
+    rejected: tuple[Rejection, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventsRequest:
+    """POST /v1/events. The ids of the envelope fill in where an event has none."""
+
+    events: tuple[Event, ...] = field(metadata={"minItems": 1, "maxItems": MAX_EVENTS_PER_CALL})
+    visitor_id: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """The checked events with their place in the batch, and the refused ones."""
+
+    events: tuple[tuple[int, Event], ...]
+    rejected: tuple[Rejection, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentRequest:
+    """POST /v1/assignments. Without placements: all of the registry."""
+
+    visitor_id: str
+    user_id: str | None = None
+    placements: tuple[str, ...] = field(default=(), metadata={"maxItems": MAX_PLACEMENTS})
