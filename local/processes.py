@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 TETHER = Path(__file__).with_name("tether.py")
+CONTINUE = signal.SIGCONT
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
 
 

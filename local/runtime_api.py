@@ -66,7 +66,9 @@ class RuntimeApi:
         self._generation = 0
         self._lock = threading.Lock()
         self._server = _Server(self)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="runtime-api", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="runtime-api", daemon=True
+        )
         self._thread.start()
 
     @property

@@ -82,7 +82,7 @@ class WebServer:
             raise LocalRunError(
                 f"Port {port} of 127.0.0.1 cannot be used ({reason}); choose another with PORT=, for example PORT=8081."
             ) from error
-        self._thread = threading.Thread(target=self._server.serve_forever, name="gateway", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="gateway", daemon=True)
         self._thread.start()
 
     @property
