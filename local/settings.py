@@ -1,0 +1,79 @@
+"""What the local run is told (command line) and where it keeps its state (one folder, safe to delete)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PACKAGE: Final = ROOT / "layers" / "recommender" / "python"
+REGION: Final = "eu-central-1"
+REAL_SOURCE: Final = "complete-journey"
+GENERATED_SOURCE: Final = "generated"
+SOURCES: Final = (REAL_SOURCE, GENERATED_SOURCE)
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    """The folder `.local` (or another) and what lies where in it."""
+
+    root: Path
+
+    @property
+    def warehouse(self) -> Path:
+        """Database of the embedded Snowflake."""
+        return self.root / "warehouse"
+
+    @property
+    def exports(self) -> Path:
+        """Parquet exports with their manifest."""
+        return self.root / "exports"
+
+    @property
+    def artifacts(self) -> Path:
+        """The published bundles that are kept between runs."""
+        return self.root / "artifacts"
+
+    @property
+    def cache(self) -> Path:
+        """What may be deleted at any time."""
+        return self.root / "cache"
+
+    @property
+    def logs(self) -> Path:
+        """One log a process."""
+        return self.root / "logs"
+
+    @property
+    def steps(self) -> Path:
+        """One marker for each finished step of the main job."""
+        return self.root / "steps"
+
+    @property
+    def keys(self) -> Path:
+        """Secrets of this folder, readable by the owner only."""
+        return self.root / "keys.json"
+
+    def job(self, name: str) -> Path:
+        """Folder of a training job: model, output, checkpoints."""
+        return self.root / "jobs" / name
+
+    def model(self, name: str) -> Path:
+        """What a job hands on."""
+        return self.job(name) / "model"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """One local run."""
+
+    state: StateFolder
+    port: int = 8080
+    source: str = REAL_SOURCE
+    shoppers: int = 400  # generated source only
+    days: int = 60  # generated source only
+    seed: int = 7  # generated source only
+    period_seconds: float = 60.0  # between two reallocations
+    registry: str = "default"
+    reports: Path = ROOT / "reports"
