@@ -1,0 +1,25 @@
+"""The CDK application. `python app.py` synthesises into $CDK_OUTDIR; `cdk deploy` runs it through cdk.json.
+
+Neither an account nor Docker nor a network is needed. The context of cdk.json holds what a deployment chooses.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cdk.node import use_bundled_node
+
+use_bundled_node(os.environ)  # before aws_cdk is imported
+
+from cdk.composition import compose, new_app  # noqa: E402
+
+
+def main() -> None:
+    """Compose the stacks of the chosen environment and write their templates."""
+    app = new_app()
+    compose(app)
+    app.synth()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The only way to make each kind of resource; stacks compose these."""

@@ -1,0 +1,113 @@
+"""The one way to make a Lambda: folder, layers, settings, log group, tracing, grants and alarms together."""
+
+from __future__ import annotations
+
+import aws_cdk as core
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+from recommender.contracts.artifacts import CURRENT
+from recommender.contracts.metrics import DEGRADED, NAMESPACE
+from recommender.contracts.routes import Function
+
+from cdk.constructs.alarms import alarm
+from cdk.constructs.layers import ARCHITECTURE, NOT_SHIPPED, RUNTIME, Layers
+from cdk.deployment import Deployment
+from cdk.stores import WRITE_ACTIONS, Stores, allow_reading, allow_writing, read_actions
+
+
+class PythonFunction(Construct):
+    """One function of `contracts.routes.FUNCTIONS`; may touch exactly what its definition says."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        definition: Function,
+        deployment: Deployment,
+        layers: Layers,
+        stores: Stores,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        environment = deployment.environment
+        self.definition = definition
+        self.log_group = logs.LogGroup(
+            self,
+            "Logs",
+            retention=log_retention(environment.log_retention_days),
+            removal_policy=core.RemovalPolicy.DESTROY,
+        )
+        # An own role: the managed policy that CDK would attach may write to every log group of the account.
+        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.log_group.grant_write(role)
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            role=role,
+            description=f"{definition.name} ({deployment.prefix})",
+            code=function_code(deployment, definition.name),
+            handler="handler.handler",
+            runtime=RUNTIME,
+            architecture=ARCHITECTURE,
+            layers=layers.all,
+            memory_size=definition.memory_mb,
+            timeout=core.Duration.seconds(definition.timeout_seconds),
+            environment=_variables(definition, deployment, stores),
+            log_group=self.log_group,
+            tracing=lambda_.Tracing.ACTIVE,
+            reserved_concurrent_executions=environment.reserved_concurrency.get(definition.name),
+        )
+        self._grant(stores)
+        self._watch(deployment, stores)
+
+    def _grant(self, stores: Stores) -> None:
+        for name in self.definition.reads:
+            stores.tables[name].grant(self.function, *read_actions(name))
+        for name in self.definition.writes:
+            stores.tables[name].grant(self.function, *WRITE_ACTIONS)
+        if self.definition.reads_artifacts:
+            allow_reading(stores.artifacts, self.function, CURRENT, "bundles/*")
+        if self.definition.writes_events:
+            allow_writing(stores.events, self.function, "*")
+        if self.definition.reads_secret:
+            stores.signing_secret.grant_read(self.function)
+
+    def _watch(self, deployment: Deployment, stores: Stores) -> None:
+        limits = deployment.environment.alarms
+        period = core.Duration.minutes(5)
+        alarm(self, "Errors", self.function.metric_errors(period=period), above=limits.function_errors, stores=stores)
+        alarm(self, "Throttles", self.function.metric_throttles(period=period), above=limits.throttles, stores=stores)
+        if self.definition.needs_models:
+            degraded = cloudwatch.Metric(
+                namespace=NAMESPACE,
+                metric_name=DEGRADED,
+                dimensions_map={"service": self.definition.name},
+                statistic="Sum",
+                period=period,
+            )
+            alarm(self, "Degraded", degraded, above=limits.degraded, stores=stores)
+
+
+def log_retention(days: int) -> logs.RetentionDays:
+    """The CDK name of a retention in days."""
+    return {14: logs.RetentionDays.TWO_WEEKS, 90: logs.RetentionDays.THREE_MONTHS}[days]
+
+
+def function_code(deployment: Deployment, name: str) -> lambda_.Code:
+    """The folder of a function: `handler.py` alone, everything else is in the layers."""
+    folder = deployment.root / "functions" / name
+    return lambda_.Code.from_asset(str(folder), exclude=[*NOT_SHIPPED, "__init__.py"])
+
+
+def _variables(definition: Function, deployment: Deployment, stores: Stores) -> dict[str, str]:
+    settings = stores.settings(
+        publishable_key_digests=deployment.publishable_key_digests, placements=deployment.placements
+    )
+    return {
+        **settings.to_environment(),
+        "POWERTOOLS_SERVICE_NAME": definition.name,
+        "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
+    }

@@ -1,0 +1,75 @@
+"""The numbers of each environment: retention, limits, alarm thresholds. Nothing else differs between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class StreamNumbers:
+    """How the session stream reaches its two consumers."""
+
+    batch_size: int = 500
+    batching_window_seconds: int = 5
+    tumbling_window_seconds: int = 60
+    retry_attempts: int = 20  # then the batch's position goes to the dead-letter queue and the shard moves on
+    record_age_hours: int = 12  # below the 24 h that a DynamoDB stream keeps
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmNumbers:
+    """When someone is called. Counts are per five minutes unless the name says otherwise."""
+
+    function_errors: int = 5
+    throttles: int = 10
+    degraded: int = 100
+    iterator_age_seconds: int = 600
+    api_server_errors: int = 10
+    training_stale_days: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One environment, all numbers in one place."""
+
+    name: str
+    keeps_data: bool  # stateful resources outlive their stack, and tables refuse deletion
+    log_retention_days: int
+    requests_per_second: int
+    burst_requests: int
+    allowed_origins: tuple[str, ...]
+    events_kept_days: int
+    exports_kept_days: int = 90
+    checkpoints_kept_days: int = 30
+    reallocation_minutes: int = 60
+    training_daily: str = "cron(0 4 ? * MON-SAT *)"  # UTC, after the warehouse's night
+    training_weekly: str = "cron(0 4 ? * SUN *)"
+    reserved_concurrency: Mapping[str, int] = field(default_factory=dict)
+    stream: StreamNumbers = field(default_factory=StreamNumbers)
+    alarms: AlarmNumbers = field(default_factory=AlarmNumbers)
+
+
+DEV: Final = Environment(
+    name="dev",
+    keeps_data=False,
+    log_retention_days=14,
+    requests_per_second=100,
+    burst_requests=200,
+    allowed_origins=("*",),
+    events_kept_days=30,
+    alarms=AlarmNumbers(function_errors=20, degraded=1000),
+)
+PROD: Final = Environment(
+    name="prod",
+    keeps_data=True,
+    log_retention_days=90,
+    requests_per_second=3000,  # twice the planned peak of 1.5k
+    burst_requests=5000,
+    allowed_origins=(),  # the shop's own origins come from the context `allowed_origins`
+    events_kept_days=1095,  # three years, as the warehouse
+    # Reserved concurrency is also a ceiling on cost; 40 is the planned need of `recommend` at peak.
+    reserved_concurrency={"recommend": 300, "collect_events": 150, "assign_variant": 50, "reallocate_traffic": 1},
+)
+ENVIRONMENTS: Final[Mapping[str, Environment]] = {environment.name: environment for environment in (DEV, PROD)}
