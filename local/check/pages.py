@@ -1,0 +1,60 @@
+"""Checks of the pages: nothing empty, nothing twice, and each kind of knowledge changes what is shown."""
+
+from __future__ import annotations
+
+from local.check.shopping import ALL_PLACEMENTS, Visitor, event, expect, lists, newcomer
+from local.client import ApiClient
+
+
+def new_visitor_gets_every_placement(api: ApiClient) -> str:
+    """A visitor nobody has seen gets all 12 placements of the registry, in one call, none of them empty."""
+    answer = newcomer(api).look()
+    found = lists(answer)
+    empty = [name for name in ALL_PLACEMENTS if not found.get(name)]
+    expect(not empty, f"empty placements: {', '.join(empty)}")
+    expect(answer.body["personalization_level"] == "prior", f"level {answer.body['personalization_level']}")
+    expect(answer.body["degraded"] is False, f"degraded: {answer.body['degraded_reason']}")
+    return f"{len(found)} placements, {sum(map(len, found.values()))} items"
+
+
+def no_item_twice_on_a_page(api: ApiClient) -> str:
+    """Across all placements of an answer, every item stands once; for a newcomer and in the middle of a visit."""
+    visitor = newcomer(api)
+    first = lists(visitor.look())
+    anchor = first[ALL_PLACEMENTS[0]][0]
+    later = lists(visitor.look(page={"type": "product", "item_id": anchor}, events=[event("view_item", anchor)]))
+    for found in (first, later):
+        shown = [item for items in found.values() for item in items]
+        expect(len(shown) == len(set(shown)), f"{len(shown) - len(set(shown))} items stand twice")
+    return f"{sum(map(len, later.values()))} items, all different"
+
+
+def one_view_changes_the_next_answer(api: ApiClient) -> str:
+    """A `view_item` that travels with a request re-orders that very answer; the level goes prior → session."""
+    visitor = newcomer(api)
+    before = visitor.look("home_hero", limit=12)
+    viewed = lists(before)["home_hero"][-1]
+    after = visitor.look("home_hero", limit=12, events=[event("view_item", viewed)])
+    levels = (before.body["personalization_level"], after.body["personalization_level"])
+    expect(levels == ("prior", "session"), f"levels {levels}, expected prior then session")
+    expect(lists(before) != lists(after), "the order is the same before and after the view")
+    kept = len(set(lists(before)["home_hero"]) & set(lists(after)["home_hero"]))
+    return f"prior → session, {12 - kept} of 12 items are new"
+
+
+def known_household_gets_user(api: ApiClient, household: str) -> str:
+    """A household with purchases is recognised by its user id."""
+    answer = newcomer(api, user_id=household).look()
+    lists(answer)
+    level = answer.body["personalization_level"]
+    expect(level == "user", f"level {level} for household {household}, expected user")
+    return f"evidence {answer.body['evidence']}"
+
+
+def one_placement_by_get(api: ApiClient) -> str:
+    """The GET form answers one placement without a body."""
+    visitor: Visitor = newcomer(api)
+    answer = api.get(f"/v1/placements/home_trending/recommendations?visitor_id={visitor.visitor_id}")
+    found = lists(answer)
+    expect(bool(found.get("home_trending")), "home_trending is empty")
+    return f"{len(found['home_trending'])} items"
