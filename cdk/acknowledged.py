@@ -18,7 +18,7 @@ NEWEST_RUNTIME: Final = {
 # part of the application -> rule -> why it is meant
 ACKNOWLEDGED: Final[Mapping[str, Mapping[str, str]]] = {
     "data": {
-        "SMG4": "rotation would void the tokens in flight, and they grant no access: docs/deploy.md says how to change it",
+        "SMG4": "rotation voids the tokens in flight, which grant no access; docs/deploy.md says how to change it",
     },
     "serving": {
         **NEWEST_RUNTIME,

@@ -1,0 +1,87 @@
+"""Synthesis itself: repeatable, without account, honest about what is missing, and clean under cdk-nag."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import aws_cdk as core
+import cdk_nag
+import pytest
+
+from cdk.acknowledged import WILDCARDS
+from cdk.composition import compose, new_app
+from cdk.deployment import WrongContext, read_deployment
+from tests.infrastructure.conftest import KEY_DIGEST, Synthesis, synthesise
+
+
+def test_byte_code_and_installation_leftovers_change_no_asset(tmp_path: Path, dev: Synthesis) -> None:
+    first = {path.name for path in dev.folder.glob("asset.*")}
+    layer = Path(__file__).parents[2] / "layers" / "recommender" / "python"
+    leftovers = layer / "recommender" / "__pycache__" / "leftover.pyc"
+    leftovers.parent.mkdir(exist_ok=True)
+    leftovers.write_bytes(b"leftover")
+    try:
+        second = {path.name for path in synthesise(tmp_path / "again").folder.glob("asset.*")}
+    finally:
+        leftovers.unlink()
+    assert first == second
+
+
+def test_templates_name_no_account(dev: Synthesis) -> None:
+    text = json.dumps(dev.templates)
+    numbers = set(re.findall(r"\b\d{12}\b", text))
+    assert numbers == {"763104351884"}  # the account of AWS's own container images
+
+
+def test_without_its_runtime_layer_the_application_is_checked_but_not_deployable(dev: Synthesis) -> None:
+    errors = [
+        entry["data"]
+        for metadata in dev.folder.glob("*.metadata.json")
+        for entries in json.loads(metadata.read_text()).values()
+        for entry in entries
+        if entry["type"] == "aws:cdk:error"
+    ]
+    assert errors
+    assert all("make layers" in error for error in errors)
+
+
+def test_with_its_runtime_layer_the_application_is_deployable(tmp_path: Path) -> None:
+    (tmp_path / "layer" / "python").mkdir(parents=True)
+    (tmp_path / "layer" / "python" / "package.py").write_text("")
+    app = new_app(outdir=str(tmp_path / "out"))
+    chosen = read_deployment({"publishable_key_digests": KEY_DIGEST})
+    compose(app, deployment=replace(chosen, runtime_layer=tmp_path / "layer"))
+    app.synth()
+    assert not [file for file in (tmp_path / "out").glob("*.json") if "aws:cdk:error" in file.read_text()]
+
+
+def test_cdk_nag_finds_nothing_that_is_not_meant(tmp_path: Path) -> None:
+    app = new_app(outdir=str(tmp_path))
+    compose(app, deployment=replace(read_deployment({}), runtime_layer=tmp_path / "not-built"))
+    core.Validations.of(app).add_plugins(cdk_nag.AwsSolutionsChecks(app, verbose=False))
+    with pytest.raises(RuntimeError, match="ValidationFailed"):
+        app.synth()  # the wildcards below are findings, too: each is judged here
+
+    (report,) = json.loads((tmp_path / "validation-report.json").read_text())["pluginReports"]
+    findings = {violation["ruleName"] for violation in report["violations"]}
+    wildcards = {finding for finding in findings if finding.startswith("AwsSolutions-IAM5[")}
+    assert findings - wildcards == set()
+    for finding in wildcards:
+        resource = finding.removeprefix("AwsSolutions-IAM5[Resource::").removesuffix("]")
+        assert any(re.fullmatch(known, resource) for known in WILDCARDS), finding
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        ({"environment": "staging"}, "expected one of dev, prod"),
+        ({"training_starter": "cron"}, "expected one of schedule, airflow"),
+        ({"publishable_key_digests": "secret"}, "64 hex digits"),
+    ],
+)
+def test_a_wrong_context_is_refused_in_one_sentence(context: dict[str, str], message: str) -> None:
+    with pytest.raises(WrongContext, match=message):
+        read_deployment(context)
