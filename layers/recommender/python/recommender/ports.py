@@ -84,10 +84,15 @@ class SnapshotSource(Protocol):
     """The snapshot, cached in process (stale while revalidating)."""
 
     def current(self) -> Snapshot | None:
-        """The snapshot in force, or None where no experiment was ever set up.
+        """The snapshot in force, one without configurations where no experiment runs; None where none was ever read."""
 
-        Raises DependencyDown where none can be read and none was read before.
-        """
+
+@dataclass(frozen=True, slots=True)
+class StreamPosition:
+    """How far a consumer has counted a stream shard. `pending` was read up to here and is still to be added."""
+
+    sequence: str = ""  # of the last record, "" before the first
+    pending: tuple[CellCount, ...] = ()
 
 
 class ExperimentStore(Protocol):
@@ -105,20 +110,25 @@ class ExperimentStore(Protocol):
     def swap_snapshot(self, snapshot: Snapshot) -> None:
         """Put `snapshot` in force if the current epoch is `snapshot.epoch - 1` (or none). Raises Conflict."""
 
-    def add_counts(self, cells: Sequence[CellCount], *, consumer: str, shard_id: str, after: str, upto: str) -> None:
+    def snapshots(self, *, first_epoch: int) -> list[Snapshot]:
+        """Every snapshot since `first_epoch`, in order of epoch."""
+
+    def add_counts(
+        self, cells: Sequence[CellCount], *, consumer: str, shard_id: str, after: StreamPosition, upto: StreamPosition
+    ) -> None:
         """Add the cells and move the stream position from `after` to `upto` in one transaction.
 
         Raises Conflict where the position is not `after`; then nothing was added.
         """
 
-    def stream_position(self, *, consumer: str, shard_id: str) -> str:
-        """The last counted sequence number of the shard, or ""."""
+    def stream_position(self, *, consumer: str, shard_id: str) -> StreamPosition:
+        """How far the shard is counted; the empty position where it is not begun."""
 
     def counts(self, config: ExperimentConfig) -> list[CellCount]:
-        """All cells of an experiment, shards summed."""
+        """All cells of an experiment, each shard of a cell apart."""
 
-    def save_posterior(self, experiment_id: str, epoch: int, body: Mapping[str, Any]) -> None:
-        """Store what the reallocation computed; writing the same again changes nothing."""
+    def save_posterior(self, experiment_id: str, epoch: int, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Store what ended an epoch unless another run did so first; returns the one that is stored."""
 
     def posteriors(self, experiment_id: str) -> list[Mapping[str, Any]]:
         """All posteriors in order of epoch."""

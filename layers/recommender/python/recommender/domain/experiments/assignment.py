@@ -37,22 +37,20 @@ class Assignment:
 def assign(snapshot: Snapshot | None, unit_id: str, placement: str) -> Assignment:
     """The variant of this unit in this placement.
 
-    Where no experiment runs on the placement (None: none was ever set up) the default policy serves.
+    Where no experiment runs on the placement the default policy serves. Without a snapshot (None: none
+    could be read) the incumbent serves. Both belong to no experiment and are not counted.
     """
-    config = _running(snapshot.configs, placement) if snapshot else None
-    if snapshot is None or config is None:
-        return Assignment("", 0, 0, DEFAULT_VARIANT, 1.0)
+    if snapshot is None:
+        return Assignment("", 0, 0, INCUMBENT, 1.0)
+    config = _running(snapshot.configs, placement)
+    if config is None:
+        return Assignment("", 0, snapshot.epoch, DEFAULT_VARIANT, 1.0)
     weights = live_weights(snapshot, config, placement)
     if weights[0] > 0 and is_held_out(config, unit_id):
         return Assignment(config.experiment_id, config.version, snapshot.epoch, config.control, 1.0, True)
     chosen = choose(f"{config.experiment_id}:{config.salt}:{placement}", unit_id, weights)
     propensity = weights[chosen] / sum(weights)
     return Assignment(config.experiment_id, config.version, snapshot.epoch, config.variants[chosen], propensity)
-
-
-def without_snapshot() -> Assignment:
-    """What to serve while the snapshot cannot be read: the incumbent, as part of no experiment."""
-    return Assignment("", 0, 0, INCUMBENT, 1.0)
 
 
 def live_weights(snapshot: Snapshot, config: ExperimentConfig, placement: str) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -39,8 +39,9 @@ class ExperimentConfig:
 
     def __post_init__(self) -> None:
         """Refuse a configuration that could not be assigned or counted."""
-        if not self.experiment_id or "#" in self.experiment_id or "/" in self.experiment_id:
-            raise problem("/experiment_id", self.experiment_id, "a non-empty id without '#' and '/'")
+        for pointer, name in self._names():
+            if not name or "#" in name or "/" in name:  # they separate the parts of keys and kill flags
+                raise problem(pointer, name, "a non-empty name without '#' and '/'")
         if not 2 <= len(set(self.variants)) == len(self.variants) <= MAX_VARIANTS:
             raise problem("/variants", self.variants, f"2 to {MAX_VARIANTS} different names")
         if not 0 < len(set(self.placements)) == len(self.placements):
@@ -53,6 +54,13 @@ class ExperimentConfig:
             raise problem("/floor_share", self.floor_share, f"from 0 to below 1/{len(self.variants)}")
         if not 0 <= self.holdout_share < 1:
             raise problem("/holdout_share", self.holdout_share, "from 0 to below 1")
+
+    def _names(self) -> list[tuple[str, str]]:
+        return [
+            ("/experiment_id", self.experiment_id),
+            *((f"/variants/{n}", name) for n, name in enumerate(self.variants)),
+            *((f"/placements/{n}", name) for n, name in enumerate(self.placements)),
+        ]
 
     @property
     def control(self) -> str:
@@ -95,9 +103,22 @@ def default_config(now: datetime, *, version: int = 1) -> ExperimentConfig:
     )
 
 
-def first_snapshot(config: ExperimentConfig, now: datetime, *, epoch: int = 1) -> Snapshot:
-    """Equal weights for a single experiment."""
-    return Snapshot(epoch, now.isoformat(), (config,), {config.experiment_id: config.uniform_weights()})
+def with_experiment(current: Snapshot | None, config: ExperimentConfig, now: datetime) -> Snapshot:
+    """The next epoch, in which this experiment runs with equal weights beside those already in force."""
+    before = current or NO_EXPERIMENTS
+    others = tuple(other for other in before.configs if other.experiment_id != config.experiment_id)
+    return replace(
+        before,
+        epoch=before.epoch + 1,
+        created_at=now.isoformat(),
+        configs=(*others, config),
+        weights={**before.weights, config.experiment_id: config.uniform_weights()},
+    )
+
+
+def first_snapshot(config: ExperimentConfig, now: datetime) -> Snapshot:
+    """The first epoch, with a single experiment."""
+    return with_experiment(None, config, now)
 
 
 def config_to_json(config: ExperimentConfig) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from recommender.contracts.outbox import CLICK, EXPOSURE
 from recommender.contracts.tables import COUNTER_SHARDS
 
 RANDOMISED: Final = "all"  # segment of the units outside of the hold-out
@@ -74,8 +75,8 @@ def _count(claims: Mapping[str, Any], record: Mapping[str, Any]) -> CellCount:
         epoch=claims["epoch"],
         segment=HOLDOUT if claims.get("is_holdout") else RANDOMISED,
         variant=claims["variant"],
-        exposures=record["rewards"].count("exposure"),
-        clicks=record["rewards"].count("click"),
+        exposures=record["rewards"].count(EXPOSURE),
+        clicks=record["rewards"].count(CLICK),
         shard=shard_of(record["visitor_id"]),
     )
 

@@ -1,0 +1,219 @@
+"""Experiments in DynamoDB: configurations, snapshots, sharded counters, posteriors and audit; positions in the ledger.
+
+Whatever must happen together is one transaction: the cells of a batch with the stream position, the
+current snapshot with its history, a configuration version with the pointer to it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import astuple
+from itertools import product
+from typing import Any, Protocol
+
+from recommender.contracts import tables
+from recommender.domain.experiments.config import (
+    ExperimentConfig,
+    Snapshot,
+    config_from_json,
+    config_to_json,
+    snapshot_from_json,
+    snapshot_to_json,
+)
+from recommender.domain.experiments.counts import CellCount
+from recommender.errors import Conflict, DependencyDown, InvalidInput
+from recommender.ports import StreamPosition
+
+Item = Mapping[str, Any]
+
+
+class Database(Protocol):
+    """DynamoDB operations by their boto3 name; raises Conflict and DependencyDown."""
+
+    def call(self, operation: str, **request: Any) -> Mapping[str, Any]:
+        """The response of one operation."""
+
+
+class DynamoExperimentStore:
+    """An ExperimentStore over the tables `experiments` and `ledger`."""
+
+    def __init__(
+        self, database: Database, *, experiments_table: str, ledger_table: str, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._database = database
+        self._experiments_table = experiments_table
+        self._ledger_table = ledger_table
+        self._clock = clock
+
+    def load_config(self, experiment_id: str) -> ExperimentConfig | None:
+        """The current version."""
+        item = self._get(tables.config_key(experiment_id))
+        return config_from_json(item["body"]["S"]) if item else None
+
+    def save_config(self, config: ExperimentConfig) -> None:
+        """Store a new version and point to it. Raises Conflict where that version exists."""
+        body = {"body": {"S": config_to_json(config)}, "version": {"N": str(config.version)}}
+        version = self._put(tables.config_key(config.experiment_id, config.version), body, if_absent=True)
+        pointer = self._put(tables.config_key(config.experiment_id), body)
+        pointer["Put"].update(
+            ConditionExpression="attribute_not_exists(pk) OR version < :version",
+            ExpressionAttributeValues={":version": body["version"]},
+        )
+        self._database.call("transact_write_items", TransactItems=[version, pointer])
+
+    def load_snapshot(self) -> Snapshot | None:
+        """The snapshot in force. Raises DependencyDown where it cannot be read or understood."""
+        item = self._get(tables.snapshot_key())
+        return _snapshot(item) if item else None
+
+    def swap_snapshot(self, snapshot: Snapshot) -> None:
+        """Put `snapshot` in force if the current epoch is `snapshot.epoch - 1` (or none). Raises Conflict."""
+        body = {"body": {"S": snapshot_to_json(snapshot)}, "epoch": {"N": str(snapshot.epoch)}}
+        current = self._put(tables.snapshot_key(), body)
+        current["Put"].update(
+            ConditionExpression="attribute_not_exists(pk) OR epoch = :before",
+            ExpressionAttributeValues={":before": {"N": str(snapshot.epoch - 1)}},
+        )
+        history = self._put(tables.snapshot_key(snapshot.epoch), body)
+        self._database.call("transact_write_items", TransactItems=[current, history])
+
+    def snapshots(self, *, first_epoch: int) -> list[Snapshot]:
+        """Every snapshot since `first_epoch`, in order of epoch."""
+        first, last = tables.snapshot_key(first_epoch)["sk"], tables.snapshot_key(10**8 - 1)["sk"]
+        return [_snapshot(item) for item in self._query(tables.SNAPSHOT_PK, between=(first, last))]
+
+    def add_counts(
+        self, cells: Sequence[CellCount], *, consumer: str, shard_id: str, after: StreamPosition, upto: StreamPosition
+    ) -> None:
+        """Add the cells and move the stream position from `after` to `upto` in one transaction."""
+        move = self._movement(tables.stream_position_key(consumer, shard_id), after=after, upto=upto)
+        self._database.call("transact_write_items", TransactItems=[move, *map(self._addition, cells)])
+
+    def stream_position(self, *, consumer: str, shard_id: str) -> StreamPosition:
+        """How far the shard is counted; the empty position where it is not begun."""
+        key = _strings(tables.stream_position_key(consumer, shard_id))
+        found = self._database.call("get_item", TableName=self._ledger_table, Key=key, ConsistentRead=True)
+        if "Item" not in found:
+            return StreamPosition()
+        pending = json.loads(found["Item"]["pending"]["S"])
+        return StreamPosition(found["Item"]["sequence"]["S"], tuple(CellCount(*cell) for cell in pending))
+
+    def counts(self, config: ExperimentConfig) -> list[CellCount]:
+        """All cells of an experiment, each shard of a cell apart."""
+        partitions = product(config.placements, range(tables.COUNTER_SHARDS))
+        return [cell for placement, shard in partitions for cell in self._shard(config.experiment_id, placement, shard)]
+
+    def save_posterior(self, experiment_id: str, epoch: int, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Store what ended an epoch unless another run did so first; returns the one that is stored."""
+        key = tables.posterior_key(experiment_id, epoch)
+        text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+        try:
+            self._database.call("put_item", **self._put(key, {"body": {"S": text}}, if_absent=True)["Put"])
+        except Conflict:
+            return _body(self._get(key) or {})
+        return _body({"body": {"S": text}})
+
+    def posteriors(self, experiment_id: str) -> list[Mapping[str, Any]]:
+        """All posteriors in order of epoch."""
+        return [_body(item) for item in self._query(tables.posterior_key(experiment_id, 0)["pk"])]
+
+    def append_audit(self, experiment_id: str, moment: str, entry: Mapping[str, Any]) -> None:
+        """Add to the audit trail; the same moment again replaces the entry."""
+        body = {"body": {"S": json.dumps(entry, sort_keys=True)}}
+        self._database.call("put_item", **self._put(tables.audit_key(experiment_id, moment), body)["Put"])
+
+    def _get(self, key: Mapping[str, str]) -> Item | None:
+        request = {"TableName": self._experiments_table, "Key": _strings(key), "ConsistentRead": True}
+        return self._database.call("get_item", **request).get("Item")
+
+    def _put(self, key: Mapping[str, str], body: Item, *, if_absent: bool = False) -> dict[str, dict[str, Any]]:
+        put: dict[str, Any] = {"TableName": self._experiments_table, "Item": {**_strings(key), **body}}
+        if if_absent:
+            put["ConditionExpression"] = "attribute_not_exists(pk)"
+        return {"Put": put}
+
+    def _query(self, partition: str, *, between: tuple[str, str] | None = None) -> Iterator[Item]:
+        """The items of a partition in order of their sort key, page by page."""
+        request: dict[str, Any] = {
+            "TableName": self._experiments_table,
+            "KeyConditionExpression": "pk = :pk" + (" AND sk BETWEEN :low AND :high" if between else ""),
+            "ExpressionAttributeValues": {
+                ":pk": {"S": partition},
+                **({":low": {"S": between[0]}, ":high": {"S": between[1]}} if between else {}),
+            },
+            "ConsistentRead": True,
+        }
+        while True:
+            page = self._database.call("query", **request)
+            yield from page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def _addition(self, cell: CellCount) -> dict[str, Any]:
+        key = tables.counter_key(
+            cell.experiment_id,
+            cell.placement,
+            cell.shard,
+            epoch=cell.epoch,
+            segment=cell.segment,
+            variant=cell.variant,
+        )
+        return {
+            "Update": {
+                "TableName": self._experiments_table,
+                "Key": _strings(key),
+                "UpdateExpression": "ADD exposures :exposures, clicks :clicks",
+                "ExpressionAttributeValues": {
+                    ":exposures": {"N": str(cell.exposures)},
+                    ":clicks": {"N": str(cell.clicks)},
+                },
+            }
+        }
+
+    def _movement(self, key: Mapping[str, str], *, after: StreamPosition, upto: StreamPosition) -> dict[str, Any]:
+        put: dict[str, Any] = {
+            "TableName": self._ledger_table,
+            "Item": {
+                **_strings(key),
+                **_position(upto),
+                tables.EXPIRES_AT: {"N": str(int(self._clock()) + tables.LEDGER_TTL_SECONDS)},
+            },
+        }
+        if after == StreamPosition():
+            put["ConditionExpression"] = "attribute_not_exists(#key)"
+            put["ExpressionAttributeNames"] = {"#key": tables.LEDGER.partition_key}
+        else:
+            put["ConditionExpression"] = "#sequence = :sequence AND #pending = :pending"
+            put["ExpressionAttributeNames"] = {"#sequence": "sequence", "#pending": "pending"}
+            put["ExpressionAttributeValues"] = {f":{name}": value for name, value in _position(after).items()}
+        return {"Put": put}
+
+    def _shard(self, experiment_id: str, placement: str, shard: int) -> Iterator[CellCount]:
+        for item in self._query(tables.counter_partition(experiment_id, placement, shard)):
+            epoch, segment, variant = tables.read_counter_sort_key(item["sk"]["S"])
+            exposures, clicks = int(item["exposures"]["N"]), int(item["clicks"]["N"])
+            yield CellCount(experiment_id, placement, epoch, segment, variant, exposures, clicks, shard)
+
+
+def _strings(key: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    return {name: {"S": value} for name, value in key.items()}
+
+
+def _position(position: StreamPosition) -> dict[str, dict[str, str]]:
+    pending = json.dumps([astuple(cell) for cell in position.pending], separators=(",", ":"))
+    return {"sequence": {"S": position.sequence}, "pending": {"S": pending}}
+
+
+def _body(item: Item) -> Mapping[str, Any]:
+    body: Mapping[str, Any] = json.loads(item["body"]["S"])
+    return body
+
+
+def _snapshot(item: Item) -> Snapshot:
+    try:
+        return snapshot_from_json(item["body"]["S"])
+    except (KeyError, TypeError, ValueError, InvalidInput) as error:
+        raise DependencyDown(f"the snapshot of epoch {item.get('epoch')} cannot be understood: {error}") from error

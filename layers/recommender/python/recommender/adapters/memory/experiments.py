@@ -1,0 +1,82 @@
+"""Experiments in memory: the reference behaviour of the ExperimentStore port, for tests and simulations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recommender.domain.experiments.config import ExperimentConfig, Snapshot
+from recommender.domain.experiments.counts import CellCount, merged
+from recommender.errors import Conflict
+from recommender.ports import StreamPosition
+
+
+class MemoryExperimentStore:
+    """An ExperimentStore whose every method is one atomic step of a single thread."""
+
+    def __init__(self) -> None:
+        self._configs: dict[str, dict[int, ExperimentConfig]] = {}
+        self._snapshots: dict[int, Snapshot] = {}
+        self._cells: list[CellCount] = []
+        self._positions: dict[tuple[str, str], StreamPosition] = {}
+        self._posteriors: dict[tuple[str, int], str] = {}
+        self.audit: dict[tuple[str, str], Mapping[str, Any]] = {}
+
+    def load_config(self, experiment_id: str) -> ExperimentConfig | None:
+        """The current version."""
+        versions = self._configs.get(experiment_id)
+        return versions[max(versions)] if versions else None
+
+    def save_config(self, config: ExperimentConfig) -> None:
+        """Store a new version and point to it. Raises Conflict where that version exists."""
+        versions = self._configs.setdefault(config.experiment_id, {})
+        if config.version <= max(versions, default=0):
+            raise Conflict(f"experiment {config.experiment_id} already has version {max(versions)}")
+        versions[config.version] = config
+
+    def load_snapshot(self) -> Snapshot | None:
+        """The snapshot in force."""
+        return self._snapshots[max(self._snapshots)] if self._snapshots else None
+
+    def swap_snapshot(self, snapshot: Snapshot) -> None:
+        """Put `snapshot` in force if the current epoch is `snapshot.epoch - 1` (or none). Raises Conflict."""
+        if self._snapshots and max(self._snapshots) != snapshot.epoch - 1:
+            raise Conflict(f"epoch {snapshot.epoch} cannot follow epoch {max(self._snapshots)}")
+        self._snapshots[snapshot.epoch] = snapshot
+
+    def snapshots(self, *, first_epoch: int) -> list[Snapshot]:
+        """Every snapshot since `first_epoch`, in order of epoch."""
+        return [self._snapshots[epoch] for epoch in sorted(self._snapshots) if epoch >= first_epoch]
+
+    def add_counts(
+        self, cells: Sequence[CellCount], *, consumer: str, shard_id: str, after: StreamPosition, upto: StreamPosition
+    ) -> None:
+        """Add the cells and move the stream position from `after` to `upto` in one step."""
+        found = self.stream_position(consumer=consumer, shard_id=shard_id)
+        if found != after:
+            raise Conflict(f"{consumer} stands at {found.sequence!r} of {shard_id}, expected {after.sequence!r}")
+        self._cells = merged([*self._cells, *cells])
+        self._positions[consumer, shard_id] = upto
+
+    def stream_position(self, *, consumer: str, shard_id: str) -> StreamPosition:
+        """How far the shard is counted; the empty position where it is not begun."""
+        return self._positions.get((consumer, shard_id), StreamPosition())
+
+    def counts(self, config: ExperimentConfig) -> list[CellCount]:
+        """All cells of an experiment, each shard of a cell apart."""
+        return [cell for cell in self._cells if cell.experiment_id == config.experiment_id]
+
+    def save_posterior(self, experiment_id: str, epoch: int, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Store what ended an epoch unless another run did so first; returns the one that is stored."""
+        stored = self._posteriors.setdefault((experiment_id, epoch), json.dumps(body))
+        result: Mapping[str, Any] = json.loads(stored)
+        return result
+
+    def posteriors(self, experiment_id: str) -> list[Mapping[str, Any]]:
+        """All posteriors in order of epoch."""
+        return [json.loads(body) for (name, _), body in sorted(self._posteriors.items()) if name == experiment_id]
+
+    def append_audit(self, experiment_id: str, moment: str, entry: Mapping[str, Any]) -> None:
+        """Add to the audit trail; the same moment again replaces the entry."""
+        self.audit[experiment_id, moment] = entry

@@ -1,0 +1,88 @@
+"""From posterior to traffic: the chance of being best, what a wrong choice costs, and the next weights.
+
+Top-two Thompson Sampling splits traffic between the best and the second best of each draw, so that the
+test still learns when one variant leads. Under the rule `claim` the control keeps as much traffic as the
+best challenger, because every comparison is with it; under `optimise` plain Thompson Sampling loses least.
+Letters: P placements, K variants (control first), C = K - 1 contrasts, N draws.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from recommender.domain.arrays import Doubles
+from recommender.domain.experiments.posterior import Posterior
+
+DRAWS: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the posterior says about choosing each variant in each placement."""
+
+    best: Doubles  # (P, K) P(variant is the best)
+    second: Doubles  # (P, K) P(variant is the second best)
+    expected_loss: Doubles  # (P, K) E[best rate - rate], as a share of the control's rate
+
+
+def outlook(posterior: Posterior, *, seed: int, draws: int = DRAWS) -> Outlook:
+    """Summaries over antithetic normal draws; the same seed gives the same numbers."""
+    count_placements, count_contrasts = posterior.mean.shape
+    half = np.random.default_rng(seed).standard_normal((count_placements, draws // 2, count_contrasts))
+    normal = np.concatenate([half, -half], axis=1)  # (P, N, C)
+    root = _square_root(posterior.covariance)  # (P, C, C)
+    effects = np.zeros((count_placements, normal.shape[1], count_contrasts + 1))  # (P, N, K), control at 0
+    effects[:, :, 1:] = posterior.mean[:, None, :] + normal @ root.transpose(0, 2, 1)
+    order = np.argsort(effects, axis=2)
+    variants = np.arange(count_contrasts + 1)
+    rates = np.exp(effects)
+    return Outlook(
+        best=(order[:, :, -1:] == variants).mean(axis=1),
+        second=(order[:, :, -2:-1] == variants).mean(axis=1),
+        expected_loss=(rates.max(axis=2, keepdims=True) - rates).mean(axis=1),
+    )
+
+
+def next_weights(view: Outlook, *, rule: str, floor_share: float) -> Doubles:
+    """Traffic for the next epoch (P, K): rows sum to 1, no variant below the floor."""
+    if rule == "optimise":
+        return with_floor(view.best, floor_share)
+    wanted: Doubles = (view.best + view.second) / 2
+    wanted[:, 0] = np.maximum(wanted[:, 0], wanted[:, 1:].max(axis=1))
+    return with_floor(wanted / wanted.sum(axis=1, keepdims=True), floor_share)
+
+
+def with_floor(weights: Doubles, floor_share: float) -> Doubles:
+    """Weights (P, K) lifted to the floor; what lies above it shrinks in proportion, so that rows sum to 1."""
+    above = np.maximum(weights - floor_share, 0.0)
+    lifted: Doubles = floor_share + (1 - floor_share * weights.shape[1]) * above / above.sum(axis=1, keepdims=True)
+    return lifted
+
+
+def seed_of(experiment_id: str, epoch: int) -> int:
+    """The seed of an epoch's draws: a rerun computes the same bytes."""
+    return int.from_bytes(hashlib.blake2b(f"{experiment_id}|{epoch}".encode(), digest_size=8).digest())
+
+
+def rounded(values: Doubles) -> list[float]:
+    """Plain numbers with 12 decimals: independent of the last bits of a linear algebra library."""
+    return [round(float(value), 12) for value in values]
+
+
+def lifts(mean: Doubles, covariance: Doubles) -> Sequence[tuple[float, float, float]]:
+    """(mean, low, high) of the lift e^d - 1 over the control for each contrast: log-normal, 95 % interval."""
+    variance = np.diagonal(covariance)
+    spread = 1.959964 * np.sqrt(variance)
+    centre, low, high = np.expm1(mean + variance / 2), np.expm1(mean - spread), np.expm1(mean + spread)
+    return list(zip(rounded(centre), rounded(low), rounded(high), strict=True))
+
+
+def _square_root(covariance: Doubles) -> Doubles:
+    """R with R R' = covariance (P, C, C), also where an eigenvalue is zero or a hair below."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :])

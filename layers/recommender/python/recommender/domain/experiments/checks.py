@@ -1,0 +1,113 @@
+"""Is the split what was asked for? Sample-ratio mismatch against the weights of every epoch.
+
+A variant whose pages fail to load, or a client that drops events, loses exposures; the comparison of
+click rates is then not to be trusted, however clear it looks.
+Letters: P placements, T epochs, K variants.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from recommender.domain.arrays import Counts, Doubles
+from recommender.domain.experiments.assignment import live_weights
+from recommender.domain.experiments.config import ExperimentConfig, Snapshot
+
+SUSPECT: Final = 1e-4  # below this p-value the split is suspect; a looser limit would cry wolf at every look
+
+
+@dataclass(frozen=True, slots=True)
+class SplitCheck:
+    """Chi-square of observed exposures against those expected from the weights, summed over epochs."""
+
+    statistic: float
+    degrees: int
+    p_value: float
+    expected: Doubles  # (P, K)
+
+    @property
+    def is_suspect(self) -> bool:
+        """True where chance alone does not explain the split."""
+        return self.p_value < SUSPECT
+
+
+def expected_exposures(
+    config: ExperimentConfig, exposures: Counts, epochs: tuple[int, ...], snapshots: Mapping[int, Snapshot]
+) -> Doubles:
+    """(P, T, K): each epoch's exposures of a placement, split by the weights in force in that epoch."""
+    expected = np.zeros(exposures.shape)
+    for p, placement in enumerate(config.placements):
+        for t, epoch in enumerate(epochs):
+            weights = np.asarray(_weights(config, snapshots[epoch], placement))
+            expected[p, t] = exposures[p, t].sum() * weights / weights.sum()
+    return expected
+
+
+def check_split(exposures: Counts, expected: Doubles, *, design_effect: float) -> SplitCheck:
+    """Pearson's chi-square over placements and variants of (P, T, K) arrays; each epoch gives its own expectation.
+
+    Repeat visits make exposures come in clumps, so the statistic is divided by the design effect.
+    The variance of a sum over epochs is sum_t n_t w_t (1 - w_t), not that of its mean weight.
+    """
+    statistic, degrees = 0.0, 0
+    for observed, wanted in zip(exposures.astype(float), expected, strict=True):  # (T, K) each
+        total = wanted.sum(axis=1, keepdims=True)  # (T, 1)
+        shares = np.divide(wanted, total, out=np.zeros_like(wanted), where=total > 0)
+        covariance = np.diag((total * shares).sum(axis=0)) - (total * shares).T @ shares  # (K, K)
+        gap = (observed - wanted).sum(axis=0)
+        values, vectors = np.linalg.eigh(covariance)
+        used = values > 1e-9 * max(1.0, float(values.max(initial=0.0)))
+        statistic += float((((gap @ vectors)[used] ** 2) / values[used]).sum())
+        degrees += int(used.sum())
+    statistic /= design_effect
+    return SplitCheck(statistic, degrees, chi_square_tail(statistic, degrees), expected.sum(axis=1))
+
+
+def chi_square_tail(statistic: float, degrees: int) -> float:
+    """P(chi-square with `degrees` > statistic): the regularised upper incomplete gamma function Q(k/2, x/2)."""
+    if degrees == 0 or statistic <= 0:
+        return 1.0
+    a, x = degrees / 2, statistic / 2
+    front = math.exp(a * math.log(x) - x - math.lgamma(a))
+    return 1 - front * _series(a, x) if x < a + 1 else front * _fraction(a, x)
+
+
+def _series(a: float, x: float) -> float:
+    """sum_n x^n / (a (a+1) … (a+n)): P(a, x) / front, for x < a + 1."""
+    term = total = 1 / a
+    n = 0
+    while term > total * 1e-15:
+        n += 1
+        term *= x / (a + n)
+        total += term
+    return total
+
+
+def _fraction(a: float, x: float) -> float:
+    """Lentz's continued fraction of Q(a, x) / front, for x >= a + 1 (Numerical Recipes 6.2)."""
+    b = x + 1 - a
+    c, d = 1e300, 1 / b
+    value = d
+    for n in range(1, 1000):
+        factor = -n * (n - a)
+        b += 2
+        d = 1 / (factor * d + b)
+        c = b + factor / c
+        value *= c * d
+        if abs(c * d - 1) < 1e-15:
+            break
+    return value
+
+
+def _weights(config: ExperimentConfig, snapshot: Snapshot, placement: str) -> tuple[float, ...]:
+    """The weights of an epoch in the order of the present variants; 0 for one that did not exist then."""
+    then = snapshot.config(config.experiment_id)
+    if then is None or placement not in then.placements:
+        return (1.0, *(0.0,) * (len(config.variants) - 1))
+    by_name = dict(zip(then.variants, live_weights(snapshot, then, placement), strict=True))
+    return tuple(by_name.get(variant, 0.0) for variant in config.variants)

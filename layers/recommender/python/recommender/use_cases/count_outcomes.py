@@ -1,0 +1,68 @@
+"""Count exposures and clicks from the session stream, each exactly once.
+
+A consumer's position in a stream shard moves in the same transaction that adds the counts, so a batch
+that is delivered again, in other portions or after a crash, adds only what has not been counted. Where a
+batch has more cells than a transaction holds, the first transaction moves the position and leaves the
+rest beside it as pending; whoever comes next adds what is pending before anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from recommender.domain.experiments.counts import CellCount, outcomes
+from recommender.ports import ExperimentStore, StreamPosition
+
+CONSUMER: Final = "count_outcomes"
+MAX_CELLS: Final = 99  # a DynamoDB transaction holds 100 items; one is the position
+
+Entry = tuple[str, Sequence[Mapping[str, Any]]]  # a stream record: its sequence number (digits) and its events
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a call added to the counters, leftovers of a crashed call included."""
+
+    exposures: int = 0
+    clicks: int = 0
+    transactions: int = 0
+
+    def plus(self, cells: Sequence[CellCount]) -> Counted:
+        """With one more transaction of these cells."""
+        exposures = self.exposures + sum(cell.exposures for cell in cells)
+        return Counted(exposures, self.clicks + sum(cell.clicks for cell in cells), self.transactions + 1)
+
+
+def count_outcomes(entries: Iterable[Entry], *, shard_id: str, store: ExperimentStore) -> Counted:
+    """Add what these records of one stream shard count beyond the shard's position.
+
+    Raises Conflict where another run counts the same shard at this moment, and DependencyDown; the
+    batch is then to be delivered again.
+    """
+    at = store.stream_position(consumer=CONSUMER, shard_id=shard_id)
+    at, counted = _add(at, at.sequence, at.pending, Counted(), shard_id=shard_id, store=store)
+    fresh = {sequence: records for sequence, records in entries if int(sequence) > int(at.sequence or -1)}
+    cells = outcomes(record for records in fresh.values() for record in records)
+    last = max(fresh, key=int, default="")
+    _, counted = _add(at, last, cells, counted, shard_id=shard_id, store=store)
+    return counted
+
+
+def _add(
+    at: StreamPosition,
+    sequence: str,
+    cells: Sequence[CellCount],
+    counted: Counted,
+    *,
+    shard_id: str,
+    store: ExperimentStore,
+) -> tuple[StreamPosition, Counted]:
+    """Add the cells in as many transactions as they need, the rest always pending at the new position."""
+    while cells:
+        part, cells = cells[:MAX_CELLS], tuple(cells[MAX_CELLS:])
+        reached = StreamPosition(sequence, cells)
+        store.add_counts(part, consumer=CONSUMER, shard_id=shard_id, after=at, upto=reached)
+        at, counted = reached, counted.plus(part)
+    return at, counted
