@@ -1,0 +1,92 @@
+"""What the shop page needs beside the API: its files, its settings, item facts, the report, and a signed console.
+
+The console proxy signs admin requests with the local keys, so that the page can show an experiment
+without holding a secret. It answers only requests that a page of this very server makes.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote
+
+from local.catalogue import KeptCatalogue
+from local.signing import KeyPair, sign
+from local.web import Request, Response, Site, json_response, problem
+
+CONSOLE: Final = "/console"
+ITEMS: Final = "/shop-items/"
+REPORT: Final = "/report/"
+LOOPBACK: Final = ("127.0.0.1", "localhost")
+COUNT_SAMPLES: Final = 48
+
+
+class Shop:
+    """A site that answers everything outside of `/v1` and hands the rest to the gateway."""
+
+    def __init__(
+        self,
+        gateway: Site,
+        *,
+        files: Path,
+        report: Path,
+        catalogue: KeptCatalogue,
+        households: Sequence[str],
+        publishable_key: str,
+        keys: KeyPair,
+    ) -> None:
+        self._gateway, self._files, self._report, self._catalogue, self._keys = gateway, files, report, catalogue, keys
+        samples = catalogue.popular(COUNT_SAMPLES)
+        self._config: dict[str, Any] = {
+            "publishable_key": publishable_key,
+            "households": list(households),
+            "items": samples,
+            "categories": sorted({item["category"] for item in samples}),
+            "bundle_id": catalogue.bundle_id,
+        }
+
+    def __call__(self, request: Request) -> Response:
+        """Answer a request of a browser."""
+        if request.headers.get("host", "").partition(":")[0] not in LOOPBACK:
+            return problem(421, "Misdirected request", "This server answers on 127.0.0.1 only.", "misdirected")
+        if request.path.startswith("/v1/"):
+            return self._gateway(request)
+        if request.method not in ("GET", "HEAD"):
+            return problem(405, "Method not allowed", f"{request.path} is only read.", "method_not_allowed")
+        if request.path.startswith(f"{CONSOLE}/v1/"):
+            return self._console(request)
+        if request.path == "/shop-config.json":
+            return json_response(self._config)
+        if request.path.startswith(ITEMS):
+            return self._item(unquote(request.path.removeprefix(ITEMS)))
+        if request.path.startswith(REPORT):
+            return _file(self._report, request.path.removeprefix(REPORT) or "report.html")
+        return _file(self._files, request.path.removeprefix("/") or "index.html")
+
+    def _console(self, request: Request) -> Response:
+        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            return problem(403, "Forbidden", "The console answers pages of this server only.", "forbidden")
+        path = request.path.removeprefix(CONSOLE)
+        query = f"?{request.query}" if request.query else ""
+        host = request.headers["host"]
+        signed = {name.lower(): value for name, value in sign("GET", f"http://{host}{path}{query}", self._keys).items()}
+        answer = self._gateway(Request("GET", path, request.query, {"host": host, **signed}))
+        kept = tuple((name, value) for name, value in answer.headers if not name.startswith("access-control-"))
+        return Response(answer.status, answer.body, kept)
+
+    def _item(self, item_id: str) -> Response:
+        facts = self._catalogue.describe(item_id)
+        if facts is None:
+            return problem(404, "Not found", f"No item {item_id[:80]!r}.", "unknown_item")
+        return json_response(facts)
+
+
+def _file(folder: Path, name: str) -> Response:
+    path = (folder / unquote(name)).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        return problem(404, "Not found", f"No file {name[:80]!r}.", "not_found")
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    kind += "; charset=utf-8" if kind.startswith("text/") else ""
+    return Response(200, path.read_bytes(), (("content-type", kind), ("cache-control", "no-cache")))
