@@ -1,0 +1,49 @@
+"""The serving path's one read: the session and the shopper in a single BatchGetItem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from recommender.adapters.dynamodb.client import Database
+from recommender.adapters.dynamodb.sessions import is_expired, unpack_session
+from recommender.adapters.dynamodb.shoppers import unpack_shopper
+from recommender.contracts.tables import EXPIRES_AT
+from recommender.domain.session import Session
+from recommender.domain.shopper import Shopper
+from recommender.errors import DependencyDown
+
+
+class DynamoState:
+    """A StateReader."""
+
+    def __init__(self, database: Database, *, sessions_table: str, shoppers_table: str) -> None:
+        """Over these two tables."""
+        self._database = database
+        self._sessions_table = sessions_table
+        self._shoppers_table = shoppers_table
+
+    def read(self, *, session_id: str, shopper_ids: Sequence[str], now: datetime) -> tuple[Session, Shopper | None]:
+        """The session, without its digests and outbox, and the first of `shopper_ids` that is known."""
+        wanted: dict[str, Any] = {
+            self._sessions_table: {
+                "Keys": [{"session_id": {"S": session_id}}],
+                "ProjectionExpression": f"session_id, packed, {EXPIRES_AT}",
+                "ConsistentRead": True,  # what was just posted counts on the next page view
+            }
+        }
+        distinct = list(dict.fromkeys(shopper_ids))
+        if distinct:
+            wanted[self._shoppers_table] = {"Keys": [{"shopper_id": {"S": shopper_id}} for shopper_id in distinct]}
+        answer = self._database.call("batch_get_item", RequestItems=wanted)
+        if answer.get("UnprocessedKeys"):
+            raise DependencyDown("DynamoDB throttled the read of session and shopper")
+        found = answer["Responses"]
+        session = Session(session_id)
+        for item in found.get(self._sessions_table, ()):
+            if not is_expired(item, now):
+                session = unpack_session(session_id, item["packed"]["B"])
+        shoppers = {item["shopper_id"]["S"]: item for item in found.get(self._shoppers_table, ())}
+        known = next((shoppers[shopper_id] for shopper_id in distinct if shopper_id in shoppers), None)
+        return session, None if known is None else unpack_shopper(known)
