@@ -36,8 +36,7 @@ class KeptCatalogue:
 
     def popular(self, count: int) -> list[dict[str, Any]]:
         """Items that the precomputed lists agree on, each once."""
-        ids = dict.fromkeys(
-            item for place in range(count) for items in self._fallback.values() for item in items[place : place + 1]
-        )
+        ranks = range(count)
+        ids = dict.fromkeys(items[n] for n in ranks for items in self._fallback.values() if n < len(items))
         found = (self.describe(item_id) for item_id in ids)
         return [facts for facts in found if facts is not None][:count]

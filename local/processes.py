@@ -69,6 +69,15 @@ def send(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
             os.killpg(process.pid, number)
 
 
+def is_alive(pid: int) -> bool:
+    """True while a process of this id exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def tail(log: Path, *, lines: int = 12) -> str:
     """The last lines of a log, for an error message."""
     if not log.exists():

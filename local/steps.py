@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
@@ -65,9 +65,11 @@ class Steps:
             ran.append(step.name)
         return ran
 
-    def forget(self) -> None:
-        """Have every step run again."""
-        shutil.rmtree(self._markers, ignore_errors=True)
+    def forget(self, steps: Iterable[Step]) -> None:
+        """Have these steps run again, from their beginning."""
+        for step in steps:
+            self._marker(step).unlink(missing_ok=True)
+            self._begun(step).unlink(missing_ok=True)
 
     def _fingerprint(self, step: Step) -> str:
         digest = hashlib.sha256(step.parameters.encode())
@@ -88,7 +90,7 @@ class Steps:
 
     def _prepare(self, step: Step, fingerprint: str) -> None:
         self._marker(step).unlink(missing_ok=True)
-        begun = self._markers / f"{step.name}.begun"
+        begun = self._begun(step)
         leftovers = step.outputs
         if not begun.exists() or begun.read_text() != fingerprint:
             leftovers += step.resumable
@@ -126,6 +128,9 @@ class Steps:
 
     def _marker(self, step: Step) -> Path:
         return self._markers / f"{step.name}.json"
+
+    def _begun(self, step: Step) -> Path:
+        return self._markers / f"{step.name}.begun"
 
 
 def _code(sources: Sequence[Path]) -> list[Path]:

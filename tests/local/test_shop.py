@@ -1,0 +1,115 @@
+"""The shop's own files, item facts and the signed console, over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from recommender.contracts.artifacts import CATALOGUE, CATALOGUE_OFFSETS, CURRENT, FALLBACK, ITEM_IDS
+
+from local.catalogue import KeptCatalogue
+from local.gateway import Gateway
+from local.keys import load_or_make
+from local.runtime_api import Outcome
+from local.shop import Shop
+from local.signing import KeyPair
+from local.web import WebServer
+from tests.local.test_gateway import call
+
+KEYS = KeyPair("local", "secret", "eu-central-1")
+ITEMS = [
+    {
+        "item_id": "101",
+        "title": "Milk",
+        "description": "",
+        "category": "Dairy > Milk",
+        "brand": "A",
+        "price_cents": 129,
+    },
+    {"item_id": "99", "title": "Tea", "description": "", "category": "Drinks > Tea", "brand": "B", "price_cents": 250},
+]
+
+
+def answer(function: str, event: Mapping[str, Any]) -> Outcome:
+    caller = event["requestContext"].get("authorizer", {}).get("iam", {}).get("accessKey")
+    return Outcome(json.dumps({"function": function, "caller": caller, "path": event["rawPath"]}).encode())
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[WebServer]:
+    files, artifacts = tmp_path / "storefront", tmp_path / "artifacts"
+    files.mkdir()
+    (files / "index.html").write_text("<h1>Shop</h1>")
+    (tmp_path / "private.txt").write_text("private")
+    keep_bundle(artifacts)
+    shop = Shop(
+        Gateway(answer, KEYS),
+        files=files,
+        report=tmp_path / "report",
+        catalogue=KeptCatalogue(artifacts),
+        households=["1", "2"],
+        publishable_key="pk",
+        keys=KEYS,
+    )
+    server = WebServer(0, site=shop)
+    yield server
+    server.close()
+
+
+def keep_bundle(artifacts: Path) -> None:
+    folder = artifacts / "bundles" / "b1"
+    folder.mkdir(parents=True)
+    lines = [json.dumps(item).encode() + b"\n" for item in ITEMS]  # "101" sorts before "99"
+    (artifacts / CURRENT).write_text(json.dumps({"bundle_id": "b1"}))
+    (folder / CATALOGUE).write_bytes(b"".join(lines))
+    np.save(folder / ITEM_IDS, np.array([item["item_id"].encode() for item in ITEMS]))
+    np.save(folder / CATALOGUE_OFFSETS, np.cumsum([0, *map(len, lines)]))
+    (folder / FALLBACK).write_text(json.dumps({"home_hero": ["99"], "home_trending": ["101", "99"]}))
+
+
+def test_the_page_and_its_settings(server: WebServer) -> None:
+    page, settings = call(server, "GET", "/"), call(server, "GET", "/shop-config.json")
+    body = json.loads(settings[2])
+
+    assert page[0] == 200
+    assert page[1]["content-type"] == "text/html; charset=utf-8"
+    assert (body["publishable_key"], body["households"]) == ("pk", ["1", "2"])
+    assert [item["item_id"] for item in body["items"]] == ["99", "101"]
+    assert body["categories"] == ["Dairy > Milk", "Drinks > Tea"]
+
+
+def test_item_facts_come_from_the_kept_bundle(server: WebServer) -> None:
+    known, unknown = call(server, "GET", "/shop-items/101"), call(server, "GET", "/shop-items/999")
+
+    assert json.loads(known[2])["price"] == 1.29
+    assert (unknown[0], json.loads(unknown[2])["code"]) == (404, "unknown_item")
+
+
+def test_no_file_outside_of_the_folder_is_served(server: WebServer) -> None:
+    assert call(server, "GET", "/../private.txt")[0] == 404
+    assert call(server, "GET", "/%2e%2e/private.txt")[0] == 404
+
+
+def test_the_console_signs_for_pages_of_this_server_only(server: WebServer) -> None:
+    path = "/console/v1/experiments/e1"
+
+    assert json.loads(call(server, "GET", path)[2])["caller"] == "local"
+    assert call(server, "GET", path, headers={"sec-fetch-site": "cross-site"})[0] == 403
+    assert call(server, "GET", path, headers={"host": "evil.example"})[0] == 421
+    assert call(server, "POST", path, b"{}")[0] == 405
+    assert "access-control-allow-origin" not in call(server, "GET", path)[1]
+
+
+def test_keys_are_made_once_and_are_the_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+
+    keys = load_or_make(path)
+
+    assert load_or_make(path) == keys
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert load_or_make(tmp_path / "others.json").signing_secret != keys.signing_secret
