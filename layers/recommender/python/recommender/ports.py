@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from recommender.contracts.outbox import Accepted
-from recommender.domain.bundle import Bundle
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.counts import CellCount
 from recommender.domain.session import Session
 from recommender.domain.shopper import Shopper
+
+if TYPE_CHECKING:  # numpy stays out of functions that need no models
+    from recommender.domain.bundle import Bundle
 
 
 @dataclass(frozen=True, slots=True)

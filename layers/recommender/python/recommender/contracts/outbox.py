@@ -12,6 +12,7 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from recommender.contracts.events import Event, to_record
@@ -28,6 +29,30 @@ class Accepted:
     event: Event
     claims: Mapping[str, Any] | None = None
     rewards: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBatch:
+    """The outboxes that one shard of the stream delivered at once, in order, each with its sequence number."""
+
+    shard_id: str
+    entries: tuple[tuple[str, list[dict[str, Any]]], ...]
+    accepted_at: datetime  # of the first one, by the stream's clock
+
+    @property
+    def first(self) -> str:
+        """The first sequence number."""
+        return self.entries[0][0]
+
+    @property
+    def last(self) -> str:
+        """The last sequence number."""
+        return self.entries[-1][0]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """All accepted records."""
+        return [record for _, records in self.entries for record in records]
 
 
 def to_accepted_record(accepted: Accepted) -> dict[str, Any]:

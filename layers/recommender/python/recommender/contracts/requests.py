@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from recommender.contracts.events import MAX_EVENTS_PER_CALL, Event
+from recommender.contracts.fields import ID_MAX_LENGTH
 from recommender.contracts.placements import PAGE_TYPES
 
 MAX_PLACEMENTS: Final = 12
@@ -18,6 +19,7 @@ MAX_CART_ITEMS: Final = 200
 CONSENTS: Final = ("none", "contextual", "full")
 EXPLANATIONS: Final = ("none", "reasons")
 MAX_BODY_BYTES: Final = 512 * 1024
+_ID: Final = {"minLength": 1, "maxLength": ID_MAX_LENGTH}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Page:
     """The page that is being shown."""
 
     type: str = field(metadata={"enum": list(PAGE_TYPES)})
-    item_id: str | None = None
+    item_id: str | None = field(default=None, metadata=_ID)
     category: str | None = field(default=None, metadata={"maxLength": 256})
     search_term: str | None = field(default=None, metadata={"maxLength": 256})
 
@@ -46,7 +48,7 @@ class Surroundings:
     """What else the storefront knows at this moment."""
 
     cart_item_ids: tuple[str, ...] = field(default=(), metadata={"maxItems": MAX_CART_ITEMS})
-    device: str | None = None
+    device: str | None = field(default=None, metadata=_ID)
     consent: str = field(
         default="full",
         metadata={
@@ -60,7 +62,7 @@ class Surroundings:
 class PlacementRequest:
     """One placement to fill; without a limit it has the size of the registry."""
 
-    placement: str
+    placement: str = field(metadata=_ID)
     limit: int | None = field(default=None, metadata={"minimum": 1, "maximum": MAX_LIMIT})
 
 
@@ -75,12 +77,12 @@ class Options:
 class RecommendationRequest:
     """POST /v1/recommendations. The events are newer than what was posted to /v1/events, and count at once."""
 
-    visitor_id: str
-    session_id: str
+    visitor_id: str = field(metadata=_ID)
+    session_id: str = field(metadata=_ID)
     page: Page
     placements: tuple[PlacementRequest, ...] = field(metadata={"minItems": 1, "maxItems": MAX_PLACEMENTS})
-    user_id: str | None = None
-    page_view_id: str | None = None
+    user_id: str | None = field(default=None, metadata=_ID)
+    page_view_id: str | None = field(default=None, metadata=_ID)
     context: Surroundings = field(default_factory=Surroundings)
     events: tuple[Event, ...] = field(default=(), metadata={"maxItems": MAX_EVENTS_PER_CALL})
     options: Options = field(default_factory=Options)
@@ -99,9 +101,9 @@ class EventsRequest:
     """POST /v1/events. The ids of the envelope fill in where an event has none."""
 
     events: tuple[Event, ...] = field(metadata={"minItems": 1, "maxItems": MAX_EVENTS_PER_CALL})
-    visitor_id: str | None = None
-    session_id: str | None = None
-    user_id: str | None = None
+    visitor_id: str | None = field(default=None, metadata=_ID)
+    session_id: str | None = field(default=None, metadata=_ID)
+    user_id: str | None = field(default=None, metadata=_ID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,6 @@ class EventBatch:
 class AssignmentRequest:
     """POST /v1/assignments. Without placements: all of the registry."""
 
-    visitor_id: str
-    user_id: str | None = None
+    visitor_id: str = field(metadata=_ID)
+    user_id: str | None = field(default=None, metadata=_ID)
     placements: tuple[str, ...] = field(default=(), metadata={"maxItems": MAX_PLACEMENTS})

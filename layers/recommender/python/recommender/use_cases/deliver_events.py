@@ -7,29 +7,20 @@ are facts of the stream, so a batch that is delivered twice is the same object t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any
 
+from recommender.contracts.outbox import StreamBatch
 from recommender.ports import EventSink
 
 
-def deliver_events(
-    records: Sequence[Mapping[str, Any]],
-    *,
-    shard_id: str,
-    first: str,
-    last: str,
-    accepted_at: datetime,
-    sink: EventSink,
-) -> int:
-    """Land the records of one stream batch, from sequence number `first` to `last`; returns their number."""
+def deliver_events(batch: StreamBatch, *, sink: EventSink) -> int:
+    """Land the records of one stream batch; returns their number."""
+    records = batch.records
     if records:
-        sink.deliver(batch_id(shard_id, first, last), records, accepted_at=accepted_at)
+        sink.deliver(batch_id(batch), records, accepted_at=batch.accepted_at)
     return len(records)
 
 
-def batch_id(shard_id: str, first: str, last: str) -> str:
+def batch_id(batch: StreamBatch) -> str:
     """The name of a batch, safe in an object key; the shard only as a digest, because it may be an ARN."""
-    shard = hashlib.blake2b(shard_id.encode(), digest_size=6).hexdigest()
-    return f"{shard}-{first}-{last}"
+    shard = hashlib.blake2b(batch.shard_id.encode(), digest_size=6).hexdigest()
+    return f"{shard}-{batch.first}-{batch.last}"

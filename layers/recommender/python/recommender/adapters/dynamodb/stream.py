@@ -4,37 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from recommender.contracts.outbox import ATTRIBUTE, unpack
-
-Record = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class StreamBatch:
-    """The outboxes of one shard in one invocation, in order; each with its sequence number."""
-
-    shard_id: str
-    entries: tuple[tuple[str, list[Record]], ...]
-    accepted_at: datetime  # of the first one, by the stream's clock
-
-    @property
-    def first(self) -> str:
-        """The first sequence number."""
-        return self.entries[0][0]
-
-    @property
-    def last(self) -> str:
-        """The last sequence number."""
-        return self.entries[-1][0]
-
-    @property
-    def records(self) -> list[Record]:
-        """All accepted records."""
-        return [record for _, records in self.entries for record in records]
+from recommender.contracts.outbox import ATTRIBUTE, StreamBatch, unpack
 
 
 def batches(event: Mapping[str, Any]) -> list[StreamBatch]:
@@ -59,9 +32,9 @@ def _batch(shard_id: str, records: list[Mapping[str, Any]]) -> StreamBatch:
     )
 
 
-def _accepted(change: Mapping[str, Any]) -> list[Record]:
+def _accepted(change: Mapping[str, Any]) -> list[dict[str, Any]]:
     packed = change.get("NewImage", {}).get(ATTRIBUTE)
-    return [] if packed is None else list(unpack(base64.b64decode(packed["B"])))
+    return [] if packed is None else unpack(base64.b64decode(packed["B"]))
 
 
 def _moment(value: float) -> datetime:
