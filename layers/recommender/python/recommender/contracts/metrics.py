@@ -11,3 +11,6 @@ NAMESPACE: Final = "Recommender"
 DEGRADED: Final = "Degraded"  # count: answers that a fallback step made
 EVENTS_REJECTED: Final = "EventsRejected"  # count: events that the contract refused
 BUNDLE_REFUSED: Final = "BundleRefused"  # count: bundles that failed their checks while the last good one served on
+EXPOSURES_COUNTED: Final = "ExposuresCounted"  # count: impressions added to the experiments' counters
+CLICKS_COUNTED: Final = "ClicksCounted"  # count: clicks added to the experiments' counters
+EPOCHS_OPENED: Final = "EpochsOpened"  # count: reallocations that put new weights in force

@@ -9,13 +9,16 @@ rest beside it as pending; whoever comes next adds what is pending before anythi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from recommender.domain.experiments.counts import CellCount, outcomes
+from recommender.errors import Conflict
 from recommender.ports import ExperimentStore, StreamPosition
 
 CONSUMER: Final = "count_outcomes"
+ATTEMPTS: Final = 3
 MAX_CELLS: Final = 99  # a DynamoDB transaction holds 100 items; one is the position
 
 Entry = tuple[str, Sequence[Mapping[str, Any]]]  # a stream record: its sequence number (digits) and its events
@@ -38,9 +41,17 @@ class Counted:
 def count_outcomes(entries: Iterable[Entry], *, shard_id: str, store: ExperimentStore) -> Counted:
     """Add what these records of one stream shard count beyond the shard's position.
 
-    Raises Conflict where another run counts the same shard at this moment, and DependencyDown; the
-    batch is then to be delivered again.
+    A transaction that lost to another one is tried again from the position then stored. Raises Conflict
+    where it keeps losing, and DependencyDown; the batch is then to be delivered again.
     """
+    batch = list(entries)
+    for _ in range(ATTEMPTS - 1):
+        with suppress(Conflict):
+            return _count(batch, shard_id=shard_id, store=store)
+    return _count(batch, shard_id=shard_id, store=store)
+
+
+def _count(entries: Sequence[Entry], *, shard_id: str, store: ExperimentStore) -> Counted:
     at = store.stream_position(consumer=CONSUMER, shard_id=shard_id)
     at, counted = _add(at, at.sequence, at.pending, Counted(), shard_id=shard_id, store=store)
     fresh = {sequence: records for sequence, records in entries if int(sequence) > int(at.sequence or -1)}

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from itertools import product
-from typing import Any, Protocol
+from typing import Any
 
+from recommender.adapters.dynamodb.client import Database
 from recommender.contracts import tables
 from recommender.domain.experiments.config import (
     ExperimentConfig,
@@ -27,13 +28,6 @@ from recommender.errors import Conflict, DependencyDown, InvalidInput
 from recommender.ports import StreamPosition
 
 Item = Mapping[str, Any]
-
-
-class Database(Protocol):
-    """DynamoDB operations by their boto3 name; raises Conflict and DependencyDown."""
-
-    def call(self, operation: str, **request: Any) -> Mapping[str, Any]:
-        """The response of one operation."""
 
 
 class DynamoExperimentStore:

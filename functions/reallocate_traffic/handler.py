@@ -1,0 +1,48 @@
+"""Lambda on a schedule: end the epoch of every running experiment and put the next weights in force."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from recommender.adapters.dynamodb.client import connect
+from recommender.adapters.dynamodb.experiments import DynamoExperimentStore
+from recommender.contracts.fields import read_time
+from recommender.contracts.metrics import EPOCHS_OPENED, NAMESPACE
+from recommender.contracts.settings import ServingSettings
+from recommender.ports import ExperimentStore
+from recommender.use_cases.reallocate_traffic import reallocate_traffic
+
+SERVICE = "reallocate_traffic"
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+def create_handler(store: ExperimentStore) -> Handler:
+    """The handler over any store. The event is EventBridge Scheduler's; its `time` names the epoch's start."""
+    logger, metrics = Logger(service=SERVICE), Metrics(namespace=NAMESPACE, service=SERVICE)
+
+    def handle(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+        done = reallocate_traffic(at=read_time(event.get("time"), "/time"), store=store)
+        answer = {"epoch": done.snapshot.epoch if done.snapshot else 0, "opened": done.is_new}
+        metrics.add_metric(name=EPOCHS_OPENED, unit=MetricUnit.Count, value=int(done.is_new))
+        metrics.flush_metrics()
+        logger.info("reallocated", extra=answer)
+        return answer
+
+    traced: Handler = Tracer(service=SERVICE).capture_lambda_handler(handle, capture_response=False)
+    return traced
+
+
+def compose(environment: Mapping[str, str]) -> Handler:
+    """The handler over DynamoDB."""
+    settings = ServingSettings.from_environment(environment)
+    store = DynamoExperimentStore(
+        connect(), experiments_table=settings.experiments_table, ledger_table=settings.ledger_table
+    )
+    return create_handler(store)
+
+
+handler = compose(os.environ)
