@@ -6,9 +6,12 @@ Neither an account nor Docker nor a network is needed. The context of cdk.json h
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 from cdk.node import use_bundled_node
 
+sys.path.insert(0, str(Path(__file__).parent / "layers" / "recommender" / "python"))  # the contracts
 use_bundled_node(os.environ)  # before aws_cdk is imported
 
 from cdk.composition import compose, new_app  # noqa: E402

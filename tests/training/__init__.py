@@ -1,0 +1,1 @@
+"""Training jobs, their statistics, and the pipeline that runs them."""
