@@ -1,0 +1,1 @@
+"""The warehouse: Snowflake SQL from raw to exports, and the small runner that loads, runs and unloads it."""

@@ -1,0 +1,37 @@
+-- Grain: one load of one raw table. Key: load_id. A load that is written here is never repeated.
+create table if not exists ops.loads (
+    load_id varchar(512) not null,
+    table_name varchar(64) not null,
+    count_rows number(38, 0) not null,
+    loaded_at timestamp_ntz not null,
+    primary key (load_id)
+);
+
+-- Grain: one pipeline. Key: pipeline. Everything loaded before processed_until has been processed.
+create table if not exists ops.watermarks (
+    pipeline varchar(64) not null,
+    processed_until timestamp_ntz not null,
+    primary key (pipeline)
+);
+
+-- Grain: one line of a landed file that is not a record of an event. Key: file, line_number.
+create table if not exists ops.rejected_lines (
+    file varchar(512) not null,
+    line_number number(38, 0) not null,
+    reason varchar(512) not null,
+    loaded_at timestamp_ntz not null
+);
+
+-- Parquet on its way into raw (PUT, then COPY INTO).
+create stage if not exists ops.loading;
+
+-- Grain: one check of one day. Key: run_on, name.
+create table if not exists quality.results (
+    run_on date not null,
+    name varchar(64) not null,
+    severity varchar(8) not null,
+    count_checked number(38, 0) not null,
+    count_failed number(38, 0) not null,
+    passed boolean not null,
+    primary key (run_on, name)
+);

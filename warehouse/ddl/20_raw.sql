@@ -1,0 +1,50 @@
+-- Grain: one event as it was recorded, once for each delivery. No key: duplicates are possible.
+-- Columns are contracts/events.py EVENT_COLUMNS, then the verified claims of its token, then the load.
+create table if not exists raw.events (
+    event_id varchar(128),
+    event_name varchar(32),
+    event_time timestamp_ntz,
+    visitor_id varchar(128),
+    session_id varchar(128),
+    user_id varchar(128),
+    items variant,
+    item_list_id varchar(128),
+    search_term varchar(256),
+    transaction_id varchar(128),
+    attribution_token varchar(4096),
+    visible boolean,
+    derived boolean,
+    claims variant,
+    loaded_at timestamp_ntz not null
+);
+
+-- Grain: one line of an order as the order system delivered it, once for each delivery.
+create table if not exists raw.purchases (
+    order_id varchar(128),
+    item_id varchar(128),
+    shopper_id varchar(128),
+    purchased_at timestamp_ntz,
+    quantity number(9, 0),
+    price_cents number(18, 0),
+    loaded_at timestamp_ntz not null
+);
+
+-- Grain: one version of a catalogue item. cost_cents is null where the retailer gives none.
+create table if not exists raw.items (
+    item_id varchar(128),
+    title varchar(1024),
+    description varchar(16384),
+    category varchar(1024),
+    brand varchar(256),
+    price_cents number(18, 0),
+    cost_cents number(18, 0),
+    availability varchar(32),
+    loaded_at timestamp_ntz not null
+);
+
+-- Grain: one version of a shopper. attributes is an object of text values.
+create table if not exists raw.shoppers (
+    shopper_id varchar(128),
+    attributes variant,
+    loaded_at timestamp_ntz not null
+);

@@ -1,0 +1,54 @@
+-- Grain: one event. Key: event_id; the first delivery wins, because an event never changes.
+create table if not exists staging.stg_events (
+    event_id varchar(128) not null,
+    event_name varchar(32) not null,
+    event_time timestamp_ntz not null,
+    visitor_id varchar(128) not null,
+    session_id varchar(128) not null,
+    user_id varchar(128),
+    items variant,
+    item_list_id varchar(128),
+    search_term varchar(256),
+    transaction_id varchar(128),
+    attribution_token varchar(4096),
+    visible boolean not null,
+    derived boolean not null,
+    claims variant,
+    shopper_id varchar(128) not null,
+    loaded_at timestamp_ntz not null,
+    primary key (event_id)
+);
+
+-- Grain: one line of an order. Key: order_id, item_id; the newest delivery wins.
+create table if not exists staging.stg_purchases (
+    order_id varchar(128) not null,
+    item_id varchar(128) not null,
+    shopper_id varchar(128) not null,
+    purchased_at timestamp_ntz not null,
+    quantity number(9, 0) not null,
+    price_cents number(18, 0) not null,
+    loaded_at timestamp_ntz not null,
+    primary key (order_id, item_id)
+);
+
+-- Grain: one item. Key: item_id; the newest version wins.
+create table if not exists staging.stg_items (
+    item_id varchar(128) not null,
+    title varchar(1024) not null,
+    description varchar(16384),
+    category varchar(1024) not null,
+    brand varchar(256),
+    price_cents number(18, 0) not null,
+    cost_cents number(18, 0),
+    availability varchar(32) not null,
+    loaded_at timestamp_ntz not null,
+    primary key (item_id)
+);
+
+-- Grain: one shopper. Key: shopper_id; the newest version wins.
+create table if not exists staging.stg_shoppers (
+    shopper_id varchar(128) not null,
+    attributes variant,
+    loaded_at timestamp_ntz not null,
+    primary key (shopper_id)
+);

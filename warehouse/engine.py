@@ -1,0 +1,101 @@
+"""The way into the warehouse: the real Snowflake connector, or the same connector over an embedded engine.
+
+With SNOWFLAKE_ACCOUNT set the connector speaks to Snowflake. Without it, fakesnow answers the same
+connector in this process from a DuckDB file, so the SQL below `warehouse/` is the same text on both.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from recommender.errors import DependencyDown
+
+from warehouse.unload import LocalUnloader, SnowflakeUnloader, Unloader
+
+DATABASE = "RECOMMENDER"
+DATABASE_FILES = (f"{DATABASE}.db", f"{DATABASE}.db.wal")  # of the embedded engine
+LOCAL_MEMORY = "2GB"
+LOCAL_THREADS = 2
+
+
+class Cursor(Protocol):
+    """What is used of a connector's cursor."""
+
+    def execute(self, command: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Run one statement."""
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """All rows of the last statement."""
+
+
+class Connection(Protocol):
+    """What is used of a connector's connection."""
+
+    def cursor(self) -> Cursor:
+        """A new cursor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """An open connection and the way out of it."""
+
+    connection: Connection
+    unloader: Unloader
+
+
+@contextmanager
+def open_warehouse(environment: Mapping[str, str], *, directory: Path) -> Iterator[Warehouse]:
+    """Snowflake where SNOWFLAKE_ACCOUNT is set, else the embedded engine over `directory`."""
+    opened = open_snowflake(environment) if environment.get("SNOWFLAKE_ACCOUNT") else open_local(directory)
+    with opened as warehouse:
+        yield warehouse
+
+
+@contextmanager
+def open_snowflake(environment: Mapping[str, str]) -> Iterator[Warehouse]:
+    """A session on the account, user, key file, role and warehouse named by the SNOWFLAKE_… variables."""
+    import snowflake.connector
+
+    names = ("account", "user", "private_key_file", "role", "warehouse")
+    given = {
+        name: environment[f"SNOWFLAKE_{name.upper()}"] for name in names if f"SNOWFLAKE_{name.upper()}" in environment
+    }
+    connection = snowflake.connector.connect(
+        **given, database=environment.get("SNOWFLAKE_DATABASE", DATABASE), session_parameters={"TIMEZONE": "UTC"}
+    )
+    try:
+        yield Warehouse(connection, SnowflakeUnloader(connection))
+    finally:
+        connection.close()
+
+
+@contextmanager
+def open_local(directory: Path) -> Iterator[Warehouse]:
+    """The embedded engine with its database file in `directory`. Raises DependencyDown where another process has it."""
+    import duckdb
+    import fakesnow
+    import snowflake.connector
+
+    directory.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings(), fakesnow.patch(db_path=str(directory)):
+        # fakesnow 0.12 fetches results in the way that DuckDB 2 advises against; the rows are right.
+        warnings.filterwarnings("ignore", message="Arrow output on a DB-API result", category=UserWarning)
+        try:
+            connection = snowflake.connector.connect(database=DATABASE, schema="PUBLIC")
+        except duckdb.IOException as error:
+            raise DependencyDown(
+                f"the warehouse in {directory} is in use by another process or broken: {error}"
+            ) from error
+        duck = connection._duck_conn
+        duck.execute(f"set memory_limit = '{LOCAL_MEMORY}'")
+        duck.execute(f"set threads = {LOCAL_THREADS}")
+        try:
+            yield Warehouse(connection, LocalUnloader(duck))
+        finally:
+            duck.execute("checkpoint")
+            connection.close()

@@ -1,0 +1,82 @@
+-- Grain: one session that put something in its cart. Key: session_id.
+-- A cart is abandoned when its shopper has not ordered within 24 hours of the last addition. It is looked at again
+-- while it is open, when its session goes on, and when an order that falls into its 24 hours arrives late.
+merge into marts.carts as target
+using (
+    with touched as (
+        select session_id
+        from marts.session_events
+        where
+            event_name = 'add_to_cart'
+            and loaded_at >= %(loaded_from)s::timestamp_ntz
+            and loaded_at < %(loaded_until)s::timestamp_ntz
+        union
+        select session_id
+        from marts.carts
+        where status = 'open'
+        union
+        select carts.session_id
+        from marts.carts as carts
+        inner join marts.order_lines as lines
+            on carts.shopper_id = lines.shopper_id
+            and lines.purchased_at >= carts.first_added_at
+            and lines.purchased_at <= dateadd(hour, 24, carts.last_added_at)
+        where lines.loaded_at >= %(loaded_from)s::timestamp_ntz and lines.loaded_at < %(loaded_until)s::timestamp_ntz
+    ),
+
+    filled as (
+        select
+            events.session_id,
+            max(events.shopper_id) as shopper_id,
+            min(events.event_time) as first_added_at,
+            max(events.event_time) as last_added_at,
+            count(distinct events.item_id) as count_items,
+            max(iff(events.derived, 1, 0)) = 1 as derived
+        from marts.session_events as events
+        inner join touched on events.session_id = touched.session_id
+        where events.event_name = 'add_to_cart'
+        group by events.session_id
+    ),
+
+    orders as (
+        select shopper_id, order_id, min(purchased_at) as purchased_at
+        from marts.order_lines
+        group by shopper_id, order_id
+    ),
+
+    answered as (
+        select filled.session_id, min(orders.purchased_at) as ordered_at
+        from filled
+        inner join orders
+            on filled.shopper_id = orders.shopper_id
+            and orders.purchased_at >= filled.first_added_at
+            and orders.purchased_at <= dateadd(hour, 24, filled.last_added_at)
+        group by filled.session_id
+    )
+
+    select
+        filled.*,
+        answered.ordered_at,
+        case
+            when answered.ordered_at is not null then 'ordered'
+            when dateadd(hour, 24, filled.last_added_at) <= %(as_of)s::timestamp_ntz then 'abandoned'
+            else 'open'
+        end as status
+    from filled
+    left join answered on filled.session_id = answered.session_id
+) as source
+    on target.session_id = source.session_id
+when matched then update set
+    shopper_id = source.shopper_id,
+    first_added_at = source.first_added_at,
+    last_added_at = source.last_added_at,
+    count_items = source.count_items,
+    ordered_at = source.ordered_at,
+    status = source.status,
+    derived = source.derived
+when not matched then insert (
+    session_id, shopper_id, first_added_at, last_added_at, count_items, ordered_at, status, derived
+) values (
+    source.session_id, source.shopper_id, source.first_added_at, source.last_added_at, source.count_items,
+    source.ordered_at, source.status, source.derived
+);

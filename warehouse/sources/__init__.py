@@ -1,0 +1,1 @@
+"""Where a history comes from. Each source gives the same four frames; columns are `warehouse.tables.RAW`."""
