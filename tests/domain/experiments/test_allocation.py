@@ -1,0 +1,80 @@
+"""Weights follow the posterior, keep their floors, and are the same on every run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from recommender.domain.arrays import Doubles
+from recommender.domain.experiments.allocation import lifts, next_weights, outlook, seed_of, with_floor
+from recommender.domain.experiments.posterior import Posterior
+
+
+def posterior(mean: list[float], deviation: float) -> Posterior:
+    centre = np.array([mean])
+    covariance = np.array([deviation**2 * (np.eye(len(mean)) + 1) / 2])
+    return Posterior(centre, covariance, centre[0], covariance[0], np.array([1.0]))
+
+
+@given(
+    weights=hnp.arrays(np.float64, st.tuples(st.integers(1, 12), st.integers(2, 8)), elements=st.floats(0, 1)),
+    floor_share=st.floats(0, 0.1),
+)
+def test_weights_sum_to_one_and_no_variant_falls_below_the_floor(weights: Doubles, floor_share: float) -> None:
+    shares = (weights + 1e-6) / (weights + 1e-6).sum(axis=1, keepdims=True)
+
+    lifted = with_floor(shares, floor_share)
+
+    assert lifted.sum(axis=1) == pytest.approx(np.ones(len(weights)), abs=1e-9)
+    assert np.all(lifted >= floor_share - 1e-12)
+
+
+def test_equal_variants_share_the_traffic() -> None:
+    view = outlook(posterior([0.0, 0.0], 0.1), seed=1)
+
+    assert next_weights(view, rule="claim", floor_share=0.02)[0] == pytest.approx([1 / 3] * 3, abs=0.03)
+    assert next_weights(view, rule="optimise", floor_share=0.02)[0] == pytest.approx([1 / 3] * 3, abs=0.03)
+
+
+def test_under_claim_the_control_keeps_as_much_traffic_as_the_best_challenger() -> None:
+    view = outlook(posterior([0.10, -0.05], 0.02), seed=1)
+
+    claim = next_weights(view, rule="claim", floor_share=0.02)[0]
+    optimise = next_weights(view, rule="optimise", floor_share=0.02)[0]
+
+    assert claim[0] == pytest.approx(claim[1])
+    assert claim[2] == pytest.approx(0.02, abs=0.01)
+    assert optimise == pytest.approx([0.02, 0.96, 0.02])
+
+
+def test_chances_and_losses_agree_with_the_normal_distribution() -> None:
+    """One contrast d ~ N(0.1, 0.1^2): P(d > 0) = Phi(1) = .8413; E[(1 - e^d)+] for choosing the challenger."""
+    mean, deviation = 0.1, 0.1
+    found = Posterior(
+        np.array([[mean]]), np.array([[[deviation**2]]]), np.array([mean]), np.array([[deviation**2]]), np.ones(1)
+    )
+
+    view = outlook(found, seed=3, draws=200_000)
+
+    assert view.best[0] == pytest.approx([1 - 0.8413, 0.8413], abs=0.003)
+    assert view.second[0] == pytest.approx([0.8413, 1 - 0.8413], abs=0.003)
+    # E[(1 - e^d)+] = Phi(-m/s) - e^(m + s^2/2) Phi(-m/s - s) = .15866 - 1.11071 * .13567
+    assert view.expected_loss[0, 1] == pytest.approx(0.15866 - 1.11071 * 0.13567, abs=0.0005)
+
+
+def test_the_same_epoch_draws_the_same_numbers_and_another_epoch_others() -> None:
+    found = posterior([0.05, 0.02], 0.05)
+
+    again = [outlook(found, seed=seed_of("exp_default", epoch)).best.tolist() for epoch in (4, 4, 5)]
+
+    assert again[0] == again[1] != again[2]
+
+
+def test_a_lift_is_reported_on_the_scale_of_click_rates() -> None:
+    mean, low, high = lifts(np.array([np.log(1.1)]), np.array([[0.01**2]]))[0]
+
+    assert mean == pytest.approx(1.1 * np.exp(0.01**2 / 2) - 1)
+    assert low == pytest.approx(1.1 * np.exp(-1.959964 * 0.01) - 1)
+    assert high == pytest.approx(1.1 * np.exp(1.959964 * 0.01) - 1)

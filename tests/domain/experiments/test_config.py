@@ -1,0 +1,76 @@
+"""Configurations and snapshots: refused where they could not be run, and equal after a trip through JSON."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from recommender.contracts.placements import DEFAULT, INCUMBENT
+from recommender.domain.experiments.config import (
+    config_from_json,
+    config_to_json,
+    default_config,
+    first_snapshot,
+    snapshot_from_json,
+    snapshot_to_json,
+    with_experiment,
+)
+from recommender.errors import InvalidInput
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+CONFIG = default_config(NOW)
+
+
+def test_the_default_experiment_compares_three_policies_in_all_placements_with_the_incumbent_as_control() -> None:
+    assert CONFIG.placements == tuple(placement.placement_id for placement in DEFAULT)
+    assert CONFIG.variants == ("cohorts", "hybrid", "hybrid_margin")
+    assert CONFIG.control == INCUMBENT
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"experiment_id": ""}, "/experiment_id"),
+        ({"experiment_id": "a#b"}, "/experiment_id"),
+        ({"variants": ("cohorts",)}, "/variants"),
+        ({"variants": ("cohorts", "cohorts")}, "/variants"),
+        ({"variants": ("cohorts", "hybrid/2")}, "/variants/1"),
+        ({"variants": tuple("abcdefghi")}, "/variants"),
+        ({"placements": ()}, "/placements"),
+        ({"placements": ("home_hero", "home_hero")}, "/placements"),
+        ({"status": "on"}, "/status"),
+        ({"rule": "win"}, "/rule"),
+        ({"floor_share": 1 / 3}, "/floor_share"),
+        ({"holdout_share": 1.0}, "/holdout_share"),
+    ],
+)
+def test_a_configuration_that_cannot_run_is_refused_by_the_field_that_is_wrong(
+    changes: dict[str, object], pointer: str
+) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        replace(CONFIG, **changes)  # type: ignore[arg-type]
+
+    assert refusal.value.problems[0].pointer == pointer
+
+
+def test_configurations_and_snapshots_survive_json() -> None:
+    snapshot = replace(first_snapshot(CONFIG, NOW), killed=frozenset({"exp_default/hybrid"}))
+
+    assert config_from_json(config_to_json(CONFIG)) == CONFIG
+    assert snapshot_from_json(snapshot_to_json(snapshot)) == snapshot
+    assert snapshot_to_json(snapshot_from_json(snapshot_to_json(snapshot))) == snapshot_to_json(snapshot)
+
+
+def test_a_new_version_replaces_the_old_one_in_a_new_epoch_and_leaves_other_experiments_alone() -> None:
+    other = replace(CONFIG, experiment_id="exp_other", placements=("home_hero",))
+    both = with_experiment(first_snapshot(other, NOW), CONFIG, NOW)
+
+    changed = with_experiment(both, replace(CONFIG, version=2), NOW)
+
+    assert changed.epoch == 3
+    assert [(config.experiment_id, config.version) for config in changed.configs] == [
+        ("exp_other", 1),
+        ("exp_default", 2),
+    ]
+    assert changed.weights["exp_other"] == both.weights["exp_other"]

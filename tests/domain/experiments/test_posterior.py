@@ -1,0 +1,152 @@
+"""The posterior: blind to drift, pooling as much as the data allow, normal theory where that is exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recommender.domain.arrays import Counts, Doubles
+from recommender.domain.experiments.posterior import Evidence, evidence, pool
+
+P, T, K = 12, 14, 3
+
+
+def traffic(
+    lifts: Doubles, *, seed: int, weights: Doubles | None = None, level: Doubles | None = None, size: int = 20_000
+) -> tuple[Counts, Counts]:
+    """(P, T, K) exposures and clicks with relative click rates 1 + lifts (P, K) on a base of 1.8 %."""
+    rng = np.random.default_rng(seed)
+    share = np.full((T, K), 1 / K) if weights is None else weights
+    by_epoch = np.ones(T) if level is None else level
+    exposures = rng.poisson(np.broadcast_to(size * share, (P, T, K)))
+    rate = 0.018 * by_epoch[None, :, None] * (1 + lifts[:, None, :])
+    return exposures, rng.binomial(exposures, rate)
+
+
+def test_a_lift_of_ten_percent_is_found_in_all_placements_together() -> None:
+    lifts = np.tile([0.0, 0.10, 0.0], (P, 1))
+
+    found = pool(evidence(*traffic(lifts, seed=1)))
+
+    deviations = np.sqrt(np.diag(found.pooled_covariance))
+    assert found.pooled_mean == pytest.approx([np.log(1.1), 0.0], abs=4 * deviations.max())
+    assert found.pooled_mean[0] > 5 * deviations[0]
+
+
+def test_drifting_traffic_and_moving_weights_do_not_favour_the_variant_with_the_better_days() -> None:
+    level = np.linspace(1.0, 2.0, T)  # the click rate of everybody doubles
+    shift = np.linspace(0.1, 0.8, T)  # while the traffic moves to variant 1
+    weights = np.stack([(1 - shift) / 2, shift, (1 - shift) / 2], axis=1)
+    exposures, clicks = traffic(np.zeros((P, K)), seed=2, weights=weights, level=level)
+
+    found = pool(evidence(exposures, clicks))
+    collapsed = pool(evidence(exposures.sum(axis=1, keepdims=True), clicks.sum(axis=1, keepdims=True)))
+
+    z = found.pooled_mean[0] / np.sqrt(found.pooled_covariance[0, 0])
+    z_collapsed = collapsed.pooled_mean[0] / np.sqrt(collapsed.pooled_covariance[0, 0])
+    assert abs(z) < 3
+    assert z_collapsed > 10, "counts without epochs would ship a variant that is no better"
+
+
+def test_placements_that_agree_are_pooled_and_placements_that_differ_are_not() -> None:
+    alike = pool(evidence(*traffic(np.tile([0.0, 0.1, 0.0], (P, 1)), seed=3, size=60_000)))
+    flipped = np.where(np.arange(P)[:, None] < 6, [0.0, 0.15, -0.15], [0.0, -0.15, 0.15])
+    apart = pool(evidence(*traffic(flipped, seed=3, size=60_000)))
+
+    assert alike.tau_weights[:2].sum() > 0.9
+    assert apart.tau_weights[-1] > 0.9
+    assert np.all(apart.mean[:6, 0] > 0.05)
+    assert np.all(apart.mean[6:, 0] < -0.05)
+
+
+def random_evidence(seed: int) -> Evidence:
+    rng = np.random.default_rng(seed)
+    roots = rng.normal(0, 20, (P, 2, 4))
+    information = roots @ roots.transpose(0, 2, 1)
+    return Evidence(information, np.einsum("pij,pj->pi", information, rng.normal(0, 0.1, (P, 2))))
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_no_spread_is_the_complete_pool(seed: int) -> None:
+    found = random_evidence(seed)
+    prior = np.linalg.inv(0.25 * (np.eye(2) + 1))
+    total = found.information.sum(axis=0) + prior
+    mean = np.linalg.solve(total, found.score.sum(axis=0))
+
+    pooled = pool(found, taus=(0.0,))
+
+    assert pooled.mean == pytest.approx(np.tile(mean, (P, 1)), abs=1e-9)
+    assert pooled.covariance == pytest.approx(np.tile(np.linalg.inv(total), (P, 1, 1)), abs=1e-9)
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_boundless_spread_leaves_every_placement_alone(seed: int) -> None:
+    found = random_evidence(seed)
+    alone = np.linalg.solve(found.information, found.score[..., None])[..., 0]
+
+    pooled = pool(found, taus=(1e4,))
+
+    assert pooled.mean == pytest.approx(alone, rel=1e-4, abs=1e-6)
+    assert pooled.covariance == pytest.approx(np.linalg.inv(found.information), rel=1e-3, abs=1e-6)
+
+
+def test_the_weights_of_tau_are_the_marginal_likelihood_of_the_hierarchy() -> None:
+    """Against the density of all contrasts stacked: N(0, blocks of H^-1 + tau^2 J, plus 0.25 J everywhere)."""
+    found = random_evidence(5)
+    shape = np.eye(2) + 1
+    alone = np.linalg.solve(found.information, found.score[..., None])[..., 0].ravel()
+    log_density = []
+    for tau in (0.02, 0.15):
+        covariance = np.kron(np.ones((P, P)), 0.25 * shape)
+        for p in range(P):
+            block = slice(2 * p, 2 * p + 2)
+            covariance[block, block] += np.linalg.inv(found.information[p]) + tau**2 * shape
+        log_density.append(-0.5 * (np.linalg.slogdet(covariance)[1] + alone @ np.linalg.solve(covariance, alone)))
+
+    pooled = pool(found, taus=(0.02, 0.15))
+
+    odds = float(np.log(pooled.tau_weights[1] / pooled.tau_weights[0]))
+    assert odds == pytest.approx(log_density[1] - log_density[0], rel=1e-6)
+
+
+def test_without_counts_every_contrast_is_as_wide_as_its_prior() -> None:
+    none = np.zeros((P, 0, K), np.int64)
+
+    found = pool(evidence(none, none))
+
+    assert np.all(found.mean == 0)
+    assert found.pooled_covariance == pytest.approx(0.25 * (np.eye(2) + 1))
+
+
+def test_an_epoch_in_which_one_variant_served_alone_says_nothing() -> None:
+    exposures, clicks = traffic(np.zeros((P, K)), seed=4)
+    alone = np.zeros((P, 1, K), np.int64)
+    alone[:, :, 1] = 100_000
+
+    with_it = evidence(np.concatenate([exposures, alone], axis=1), np.concatenate([clicks, alone // 10], axis=1))
+
+    assert with_it.information == pytest.approx(evidence(exposures, clicks).information)
+
+
+def test_a_click_raises_its_own_variant() -> None:
+    exposures, clicks = traffic(np.zeros((P, K)), seed=6, size=1000)
+    one_more = clicks.copy()
+    one_more[3, 5, 1] += 1
+
+    before, after = pool(evidence(exposures, clicks)), pool(evidence(exposures, one_more))
+
+    assert after.mean[3, 0] > before.mean[3, 0]
+    assert after.pooled_mean[0] > before.pooled_mean[0]
+
+
+def test_a_design_effect_of_four_doubles_the_standard_errors() -> None:
+    counts = traffic(np.zeros((P, K)), seed=7, size=200_000)
+
+    once = pool(evidence(*counts), taus=(0.0,))
+    four = pool(evidence(*counts, design_effect=4.0), taus=(0.0,))
+
+    ratio = np.sqrt(np.diag(four.pooled_covariance) / np.diag(once.pooled_covariance))
+    assert ratio == pytest.approx([2, 2], rel=0.01)

@@ -1,0 +1,114 @@
+"""What every ExperimentStore must do. Subclass it with a `store` fixture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from recommender.domain.experiments.config import default_config, first_snapshot
+from recommender.domain.experiments.counts import CellCount
+from recommender.errors import Conflict
+from recommender.ports import ExperimentStore, StreamPosition
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+CONFIG = default_config(NOW)
+SNAPSHOT = first_snapshot(CONFIG, NOW)
+START = StreamPosition()
+
+
+def cell(exposures: int, clicks: int, *, shard: int = 0, epoch: int = 1, variant: str = "hybrid") -> CellCount:
+    return CellCount(CONFIG.experiment_id, "home_hero", epoch, "all", variant, exposures, clicks, shard)
+
+
+def add(store: ExperimentStore, cells: Sequence[CellCount], after: StreamPosition, upto: StreamPosition) -> None:
+    store.add_counts(cells, consumer="count_outcomes", shard_id="shard-1", after=after, upto=upto)
+
+
+class ExperimentStoreSuite:
+    """Behaviour of the port."""
+
+    def test_the_newest_configuration_is_current_and_no_version_is_written_twice(self, store: ExperimentStore) -> None:
+        assert store.load_config(CONFIG.experiment_id) is None
+        store.save_config(CONFIG)
+        store.save_config(replace(CONFIG, version=2, floor_share=0.05))
+
+        with pytest.raises(Conflict):
+            store.save_config(CONFIG)
+
+        assert store.load_config(CONFIG.experiment_id) == replace(CONFIG, version=2, floor_share=0.05)
+
+    def test_a_snapshot_follows_only_the_epoch_before_it(self, store: ExperimentStore) -> None:
+        assert store.load_snapshot() is None
+        store.swap_snapshot(SNAPSHOT)
+        second = replace(SNAPSHOT, epoch=2, killed=frozenset({"exp_default/hybrid"}))
+        store.swap_snapshot(second)
+
+        for epoch in (1, 2, 4):
+            with pytest.raises(Conflict):
+                store.swap_snapshot(replace(SNAPSHOT, epoch=epoch))
+
+        assert store.load_snapshot() == second
+        assert store.snapshots(first_epoch=1) == [SNAPSHOT, second]
+        assert store.snapshots(first_epoch=2) == [second]
+
+    def test_counts_are_added_and_shards_stay_apart(self, store: ExperimentStore) -> None:
+        first, second = StreamPosition("9"), StreamPosition("10")
+
+        add(store, [cell(3, 1), cell(2, 0, shard=5)], START, first)
+        add(store, [cell(1, 1), cell(4, 0, epoch=2, variant="cohorts")], first, second)
+
+        assert sorted(store.counts(CONFIG), key=lambda count: count.cell) == [
+            cell(4, 2),
+            cell(2, 0, shard=5),
+            cell(4, 0, epoch=2, variant="cohorts"),
+        ]
+        assert store.stream_position(consumer="count_outcomes", shard_id="shard-1") == second
+
+    def test_a_transaction_from_another_position_adds_nothing(self, store: ExperimentStore) -> None:
+        reached = StreamPosition("9", (cell(7, 0, shard=2),))
+        add(store, [cell(3, 1)], START, reached)
+
+        for stale in (START, StreamPosition("8"), StreamPosition("9")):
+            with pytest.raises(Conflict):
+                add(store, [cell(100, 100)], stale, StreamPosition("10"))
+
+        assert store.counts(CONFIG) == [cell(3, 1)]
+        assert store.stream_position(consumer="count_outcomes", shard_id="shard-1") == reached
+
+    def test_shards_and_consumers_have_positions_of_their_own(self, store: ExperimentStore) -> None:
+        add(store, [cell(3, 1)], START, StreamPosition("9"))
+
+        assert store.stream_position(consumer="count_outcomes", shard_id="shard-2") == START
+        assert store.stream_position(consumer="another", shard_id="shard-1") == START
+
+    def test_ninety_nine_cells_fit_one_transaction(self, store: ExperimentStore) -> None:
+        cells = [cell(1, 0, epoch=epoch) for epoch in range(99)]
+
+        add(store, cells, START, StreamPosition("1"))
+
+        assert sorted(store.counts(CONFIG), key=lambda count: count.cell) == cells
+
+    def test_many_epochs_are_read_page_by_page(self, store: ExperimentStore) -> None:
+        at = START
+        for batch in range(4):
+            upto = StreamPosition(str(batch))
+            add(store, [cell(1, 0, epoch=99 * batch + n) for n in range(99)], at, upto)
+            at = upto
+
+        assert len(store.counts(CONFIG)) == 4 * 99
+
+    def test_the_first_posterior_of_an_epoch_stays(self, store: ExperimentStore) -> None:
+        first = {"epoch": 3, "weights": [0.5, 0.25, 0.25]}
+
+        assert store.save_posterior("exp_default", 3, first) == first
+        assert store.save_posterior("exp_default", 3, {"epoch": 3, "weights": [1, 0, 0]}) == first
+        store.save_posterior("exp_default", 2, {"epoch": 2})
+
+        assert store.posteriors("exp_default") == [{"epoch": 2}, first]
+        assert store.posteriors("exp_other") == []
+
+    def test_an_audit_entry_may_be_written_again(self, store: ExperimentStore) -> None:
+        for _ in range(2):
+            store.append_audit("exp_default", NOW.isoformat(), {"action": "start"})
