@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 UNKNOWN_COHORT = -1
+RECENT_HALF_LIFE_DAYS = 45.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,8 @@ class PurchaseHistory:
     last_on: tuple[float, ...] = ()  # when it was last bought, days since the epoch (UTC)
     first_on: tuple[float, ...] = ()  # when it was first bought, days since the epoch (UTC)
     count_orders: int = 0  # orders of the shopper in all
+    # orders of the item faded by half each RECENT_HALF_LIFE_DAYS, as of last_on; empty: taken as evenly spaced
+    recent: tuple[float, ...] = ()
 
     @property
     def is_empty(self) -> bool:

@@ -1,0 +1,158 @@
+"""What each source says of the items for one request, computed once and read by candidates and features.
+
+Sparse sources give rows with scores, dense ones an array over the catalogue or a vector to compare items with.
+Letters: I items, D collaborative width, C content width, E session width, N items owned, L items of the visit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.domain.arrays import Doubles, Floats, Rows
+from recommender.domain.bundle import Bundle, Neighbours
+from recommender.domain.context import PageContext
+from recommender.domain.posterior import RETENTION, Preference, infer, start
+from recommender.domain.prior import contexts_of, log_prior
+from recommender.domain.session_knn import session_scores
+from recommender.domain.visitor import Owned, Seen, tower_input, visit_weights
+
+VOTERS: Final = 300  # items of a history whose partners are counted
+VOTER_HALF_LIFE_DAYS: Final = 120.0
+COMPARED: Final = 10  # items of the visit that others are compared with
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """The evidence of one request. A None means that there is nothing to go by."""
+
+    owned: Owned
+    seen: Seen
+    cohort: int
+    now_days: float
+    log_prior: Floats  # (I,) in the contexts of the page
+    user_vec: Floats | None  # (D,) of a known shopper
+    personal_vec: Floats | None  # (D,) mean of the preference: history and visit together
+    preference: Preference
+    history_scores: Doubles | None  # (I,) partners of what was bought
+    focus: Rows  # distinct items of the page and the visit, the most telling first, at most COMPARED
+    focus_weights: Floats  # (L,) of the focus
+    partner_scores: Doubles | None  # (I,) partners of the focus
+    session_rows: Rows  # sessions like this one, best first
+    session_scores: Floats
+    session_vec: Floats | None  # (E,)
+    taste: Floats | None  # (C,) mean content of what was bought lately
+    subject: Floats | None  # (C,) content of the query, else of the focus
+
+
+def gather(bundle: Bundle, owned: Owned, seen: Seen, cohort: int, context: PageContext, now_days: float) -> Signals:
+    """Ask every source that has something to go by."""
+    user_vec = _user_vec(bundle, owned, now_days)
+    preference = _preference(bundle, user_vec, seen)
+    has_visit = len(seen.rows) > 0
+    focus = seen.focus[:COMPARED]
+    weights = visit_weights(len(focus))[::-1]
+    visit = seen.viewed if len(seen.viewed) else seen.anchors
+    session_rows, votes = session_scores(bundle.session_index, visit, now_days=now_days)
+    return Signals(
+        owned=owned,
+        seen=seen,
+        cohort=cohort,
+        now_days=now_days,
+        log_prior=log_prior(bundle.prior, contexts_of(context)),
+        user_vec=user_vec,
+        personal_vec=preference.mean.astype(np.float32) if has_visit else user_vec,
+        preference=preference,
+        history_scores=_history_scores(bundle, owned, now_days),
+        focus=focus,
+        focus_weights=weights,
+        partner_scores=partners(bundle.co_purchase, focus, weights, bundle.count_items) if len(focus) else None,
+        session_rows=session_rows,
+        session_scores=votes,
+        session_vec=_session_vec(bundle, visit),
+        taste=_taste(bundle, owned, now_days),
+        subject=_subject(bundle, focus, weights, context.search_term),
+    )
+
+
+def partners(
+    neighbours: Neighbours, rows: NDArray[np.integer], weights: NDArray[np.floating], count_items: int
+) -> Doubles:
+    """(I,) the weighted sum of the neighbour scores of `rows`."""
+    found = neighbours.rows[rows].ravel()
+    votes = (neighbours.scores[rows] * weights[:, None]).ravel()
+    known = found >= 0
+    total: Doubles = np.bincount(found[known], weights=votes[known], minlength=count_items).astype(np.float64)
+    return total
+
+
+def content_of(bundle: Bundle, rows: NDArray[np.integer]) -> Floats:
+    """(N, C) the content vectors of these items."""
+    vectors: Floats = bundle.content_vectors[bundle.items.content_row[rows]]
+    return vectors
+
+
+def _user_vec(bundle: Bundle, owned: Owned, now_days: float) -> Floats | None:
+    if not len(owned.rows):
+        return None
+    rows, weights = tower_input(owned, now_days)
+    answer = bundle.user_tower({"history": rows[None].astype(np.int64), "weights": weights[None]})
+    vector: Floats = answer["user_vec"][0]
+    return vector
+
+
+def _preference(bundle: Bundle, user_vec: Floats | None, seen: Seen) -> Preference:
+    preference = start(bundle.preference, mean=user_vec)
+    if not len(seen.rows):
+        return preference
+    return infer(
+        preference,
+        bundle.item_vectors[seen.rows],
+        weights=seen.weights,
+        observations=seen.observations,
+        retention=RETENTION,
+    )
+
+
+def _history_scores(bundle: Bundle, owned: Owned, now_days: float) -> Doubles | None:
+    if not len(owned.rows):
+        return None
+    age = np.maximum(now_days - owned.last_on, 0.0)
+    weights = np.log1p(owned.orders) * np.exp2(-age / VOTER_HALF_LIFE_DAYS)  # (N,)
+    rows = owned.rows
+    if len(rows) > VOTERS:
+        heaviest = np.argpartition(-weights, VOTERS)[:VOTERS]
+        rows, weights = rows[heaviest], weights[heaviest]
+    return partners(bundle.co_purchase, rows, weights / np.sqrt(len(rows)), bundle.count_items)
+
+
+def _session_vec(bundle: Bundle, visit: Rows) -> Floats | None:
+    if not len(visit):
+        return None
+    vector: Floats = bundle.session_encoder({"items": visit[None].astype(np.int64)})["session_vec"][0]
+    return vector
+
+
+def _taste(bundle: Bundle, owned: Owned, now_days: float) -> Floats | None:
+    if not len(owned.rows):
+        return None
+    recent = owned.recent_at(now_days)
+    newest = np.argsort(-recent, kind="stable")[:50]
+    return _unit((content_of(bundle, owned.rows[newest]) * recent[newest, None]).sum(axis=0))
+
+
+def _subject(bundle: Bundle, focus: Rows, weights: Floats, search_term: str | None) -> Floats | None:
+    if search_term:
+        return _unit(np.asarray(bundle.encode_query(search_term)).ravel())
+    if not len(focus):
+        return None
+    return _unit((content_of(bundle, focus) * weights[:, None]).sum(axis=0))
+
+
+def _unit(vector: NDArray[np.floating]) -> Floats:
+    length = float(np.linalg.norm(vector))
+    unit: Floats = (vector / max(length, 1e-9)).astype(np.float32)
+    return unit
