@@ -32,9 +32,9 @@ def create_handler(store: ExperimentStore) -> Handler:
             counted = count_outcomes(batch.entries, shard_id=batch.shard_id, store=store)
             metrics.add_metric(name=EXPOSURES_COUNTED, unit=MetricUnit.Count, value=counted.exposures)
             metrics.add_metric(name=CLICKS_COUNTED, unit=MetricUnit.Count, value=counted.clicks)
+            metrics.flush_metrics()
             facts = {"records": len(batch.entries), "transactions": counted.transactions}
             logger.info("counted", extra={**facts, "exposures": counted.exposures, "clicks": counted.clicks})
-        metrics.flush_metrics()
         return {"state": {}}  # what a tumbling window asks for; all state is in the ledger
 
     traced: Handler = Tracer(service=SERVICE).capture_lambda_handler(handle, capture_response=False)
