@@ -1,0 +1,23 @@
+"""Shoppers in memory and on DynamoDB behave alike."""
+
+from __future__ import annotations
+
+import pytest
+from recommender.adapters.dynamodb.client import Database
+from recommender.adapters.dynamodb.shoppers import DynamoShoppers
+from recommender.adapters.memory.shoppers import MemoryShoppers
+from recommender.ports import ShopperStore
+
+from tests.suites.shopper_store import ShopperStoreSuite
+
+
+class TestMemory(ShopperStoreSuite):
+    @pytest.fixture
+    def store(self) -> ShopperStore:
+        return MemoryShoppers()
+
+
+class TestDynamo(ShopperStoreSuite):
+    @pytest.fixture
+    def store(self, database: Database) -> ShopperStore:
+        return DynamoShoppers(database, "test-shoppers")
