@@ -78,7 +78,7 @@ def tiny_bundle(**changes: Any) -> Bundle:
         "session_encoder": lambda feed: {
             "session_vec": _weighted_mean(session_vectors, feed["items"], np.ones(feed["items"].shape, np.float32))
         },
-        "ranker": lambda feed: {"score": feed["features"].mean(axis=1).astype(np.float32)},
+        "ranker": lambda feed: {"score": _probability(feed["features"].mean(axis=1))},
         "retrieval": lambda feed: _nearest(vectors, feed["q"]),
         "encode_query": lambda text: _encode(content, text),
     }
@@ -162,6 +162,11 @@ def _cohorts(rng: np.random.Generator) -> Cohorts:
 def _weighted_mean(vectors: Floats, rows: NDArray[Any], weights: NDArray[Any]) -> Floats:
     known = np.where(rows >= 0, weights, 0.0)[..., None]  # (1, L, 1)
     return _unit((vectors[np.maximum(rows, 0)] * known).sum(axis=1))
+
+
+def _probability(log_odds: NDArray[Any]) -> Floats:
+    probability: Floats = (1.0 / (1.0 + np.exp(-log_odds))).astype(np.float32)
+    return probability
 
 
 def _nearest(vectors: Floats, query: Floats) -> dict[str, NDArray[Any]]:

@@ -125,8 +125,7 @@ class _Edge:
             self._logger.set_correlation_id(_request_id(event))
             return self._resolver.resolve(event, context)
 
-        with_metrics = self._metrics.log_metrics(handle)
-        traced: Handler = self._tracer.capture_lambda_handler(with_metrics, capture_response=False)
+        traced: Handler = self._tracer.capture_lambda_handler(handle, capture_response=False)
         return traced
 
     def _request(self, parameters: Mapping[str, str]) -> Request:
@@ -151,6 +150,8 @@ class _Edge:
     def _record(self, route: Route, answer: Answer, duration: float) -> None:
         for metric, amount in answer.counts.items():
             self._metrics.add_metric(name=metric, unit=MetricUnit.Count, value=amount)
+        if answer.counts:
+            self._metrics.flush_metrics()
         facts = {"route": f"{route.method} {route.path}", "status": answer.status, "duration_ms": round(duration, 2)}
         self._logger.info("answered", extra={**facts, **answer.log})
 

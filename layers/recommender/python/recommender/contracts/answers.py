@@ -47,7 +47,7 @@ class RecommendedItem:
         return {
             "item_id": self.item_id,
             "index": self.index,
-            "score": round(self.score, 4),
+            "score": round(self.score, 6),
             "title": self.title,
             "category": self.category,
             "price": self.price,

@@ -1,0 +1,115 @@
+"""From filled slots to the answer of each placement: what the shop shows, and the token that attributes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from recommender.contracts.answers import ExperimentArm, PlacementAnswer, PlacementProblem, RecommendedItem
+from recommender.contracts.api import did_you_mean
+from recommender.contracts.placements import Placement
+from recommender.contracts.requests import RecommendationRequest
+from recommender.domain.attribution import Claims, issue
+from recommender.domain.bundle import Bundle
+from recommender.domain.eligibility import Stock
+from recommender.domain.experiments.assignment import Assignment
+from recommender.domain.page import PageItem, Slot
+from recommender.errors import NotFound
+
+
+def known_placement(name: str, placements: Mapping[str, Placement]) -> Placement:
+    """The placement of this name; raises NotFound `unknown_placement` with the nearest name."""
+    if name not in placements:
+        raise NotFound(did_you_mean(name, placements), code="unknown_placement")
+    return placements[name]
+
+
+class AskedPlacements:
+    """The placements of the request: those to fill, and those that get an error, in the order asked for."""
+
+    def __init__(self, request: RecommendationRequest, known: Mapping[str, Placement]) -> None:
+        """Look up what was asked for; `slots` are the placements to fill with the number of their items."""
+        self.slots: list[tuple[Placement, int]] = []
+        self._problems: dict[int, PlacementAnswer] = {}
+        taken: set[str] = set()
+        for n, asked in enumerate(request.placements):
+            name = asked.placement
+            if name not in known:
+                self._problems[n] = _problem(name, "unknown_placement", did_you_mean(name, known))
+            elif name in taken:
+                self._problems[n] = _problem(name, "duplicate_placement", f"'{name}' is asked for twice, expected once")
+            else:
+                taken.add(name)
+                self.slots.append((known[name], asked.limit or known[name].size))
+        self._count = len(request.placements)
+
+    def in_order(self, answers: Sequence[PlacementAnswer]) -> tuple[PlacementAnswer, ...]:
+        """The answers of the filled placements with the errors of the others between them."""
+        served = iter(answers)
+        return tuple(self._problems[n] if n in self._problems else next(served) for n in range(self._count))
+
+
+def display(bundle: Bundle, stock: Stock, items: Sequence[PageItem], *, explain: bool) -> tuple[RecommendedItem, ...]:
+    """The items as a shop shows them, at the prices of now."""
+    described = [bundle.catalogue.describe(item.row) for item in items]
+    return tuple(
+        RecommendedItem(
+            item_id=facts["item_id"],
+            index=index,
+            score=item.score,
+            title=facts["title"],
+            category=facts["category"],
+            price=int(stock.price_cents[item.row]) / 100,
+            reasons=item.reasons if explain else (),
+        )
+        for index, (item, facts) in enumerate(zip(items, described, strict=True))
+    )
+
+
+def signed(
+    recommendation_id: str,
+    request: RecommendationRequest,
+    slot: Slot,
+    arm: Assignment,
+    items: tuple[RecommendedItem, ...],
+    *,
+    now: datetime,
+    secret: bytes,
+) -> PlacementAnswer:
+    """The answer of one placement; without consent to anything there is no token, so nothing can be counted."""
+    claims = _claims(recommendation_id, request, slot, arm, items, now)
+    return PlacementAnswer(
+        placement=slot.placement.placement_id,
+        item_list_id=slot.placement.placement_id,
+        item_list_name=slot.placement.name,
+        experiment=ExperimentArm(arm.experiment_id or None, arm.variant),
+        attribution_token=None if request.context.consent == "none" else issue(claims, secret),
+        items=items,
+    )
+
+
+def _claims(
+    recommendation_id: str,
+    request: RecommendationRequest,
+    slot: Slot,
+    arm: Assignment,
+    items: Sequence[RecommendedItem],
+    now: datetime,
+) -> Claims:
+    return Claims(
+        recommendation_id=recommendation_id,
+        placement=slot.placement.placement_id,
+        experiment=arm.experiment_id,
+        config_version=arm.config_version,
+        epoch=arm.epoch,
+        variant=arm.variant,
+        propensity=arm.propensity,
+        item_ids=tuple(item.item_id for item in items),
+        issued_at=int(now.timestamp()),
+        session_id=request.session_id,
+        is_holdout=arm.is_holdout,
+    )
+
+
+def _problem(name: str, code: str, detail: str) -> PlacementAnswer:
+    return PlacementAnswer(name, error=PlacementProblem(code, detail))
