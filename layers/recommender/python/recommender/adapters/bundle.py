@@ -1,0 +1,215 @@
+"""From published files to the Bundle in memory, and the source that keeps the last good one.
+
+Loading refuses what does not fit together: another feature list than the code computes, arrays of
+different item counts, a model with other tensors than its manifest says. Big arrays are mapped, not read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.adapters.bundle_files import current_bundle_id, fetch, forget_all_but, read_manifest
+from recommender.adapters.onnx import OnnxModel, QueryEncoder
+from recommender.contracts import artifacts as names
+from recommender.contracts.artifacts import Manifest
+from recommender.domain.arrays import Counts, Floats, from_npz
+from recommender.domain.bundle import Bundle, Cohorts, ItemTable, Model, Neighbours
+from recommender.domain.features import FEATURES
+from recommender.domain.posterior import PreferencePrior
+from recommender.domain.prior import Prior
+from recommender.domain.session_knn import SessionIndex
+from recommender.errors import ArtifactRefused, DependencyDown, NotFound, RecommenderError
+from recommender.ports import ArtifactStore
+
+CHECKED_NEIGHBOURS: Final = 10
+FIRST_RETRY_SECONDS: Final = 2.0  # how soon to look again while there is no bundle at all
+LOST_NEIGHBOURS: Final = 2  # of the ten, what an 8-bit scan may rank outside its whole list
+
+T = TypeVar("T")
+Report = Callable[[str], None]
+
+
+def load_bundle(
+    store: ArtifactStore, bundle_id: str, cache_dir: Path, *, report: Report = lambda message: None
+) -> Bundle:
+    """The bundle, every file checked. Raises ArtifactRefused, and DependencyDown where the store cannot answer.
+
+    `report` hears of what was answered by a slower way, such as a retrieval graph this processor cannot run.
+    """
+    manifest = read_manifest(store, bundle_id)
+    if manifest.features != FEATURES:
+        changed = sorted(set(manifest.features) ^ set(FEATURES)) or ["their order"]
+        raise ArtifactRefused(f"bundle {bundle_id} was trained on other features than this code: {', '.join(changed)}")
+    paths = fetch(store, manifest, cache_dir)
+    try:
+        bundle = _assemble(manifest, paths, report)
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        raise ArtifactRefused(f"bundle {bundle_id} cannot be read: {error!r}") from error
+    _check_shapes(bundle)
+    return bundle
+
+
+class LineCatalogue:
+    """Display facts read from a mapped JSON-lines file by offset."""
+
+    def __init__(self, lines: NDArray[np.uint8], offsets: Counts) -> None:
+        """`lines` are the file's bytes; `offsets` (I + 1,) say where each line starts."""
+        if int(offsets[0]) != 0 or int(offsets[-1]) != len(lines) or bool((np.diff(offsets) <= 0).any()):
+            raise ArtifactRefused(f"{names.CATALOGUE_OFFSETS} do not fit {names.CATALOGUE}")
+        self._lines = lines
+        self._offsets = offsets
+        self.count_items = len(offsets) - 1
+
+    def describe(self, row: int) -> Mapping[str, Any]:
+        """item_id, title, description, category, brand, price_cents of the item in `row`."""
+        facts: dict[str, Any] = json.loads(self._lines[self._offsets[row] : self._offsets[row + 1]].tobytes())
+        return facts
+
+
+class CachedBundles:
+    """The bundle in force, looked up again every `ttl_seconds`; a refused one never replaces a good one."""
+
+    def __init__(
+        self,
+        store: ArtifactStore,
+        cache_dir: Path,
+        *,
+        ttl_seconds: float,
+        clock: Callable[[], float],
+        on_refusal: Callable[[RecommenderError], None] = lambda error: None,
+        report: Report = lambda message: None,
+    ) -> None:
+        """`clock` gives monotonic seconds; `on_refusal` hears of each failed look."""
+        self._store = store
+        self._cache_dir = cache_dir
+        self._ttl_seconds = ttl_seconds
+        self._clock = clock
+        self._on_refusal = on_refusal
+        self._report = report
+        self._bundle: Bundle | None = None
+        self._fresh_until = -float("inf")
+
+    def current(self) -> Bundle:
+        """The newest bundle that passed its checks. Raises DependencyDown when there is none at all."""
+        if self._clock() >= self._fresh_until:
+            self._look()
+            wait = self._ttl_seconds if self._bundle else min(self._ttl_seconds, FIRST_RETRY_SECONDS)
+            self._fresh_until = self._clock() + wait
+        if self._bundle is None:
+            raise DependencyDown("no published bundle could be loaded")
+        return self._bundle
+
+    def _look(self) -> None:
+        try:
+            bundle_id = current_bundle_id(self._store)
+            if self._bundle is None or self._bundle.bundle_id != bundle_id:
+                self._replace(load_bundle(self._store, bundle_id, self._cache_dir, report=self._report))
+        except (ArtifactRefused, DependencyDown, NotFound) as error:
+            self._on_refusal(error)
+
+    def _replace(self, bundle: Bundle) -> None:
+        kept = {bundle.bundle_id} | ({self._bundle.bundle_id} if self._bundle else set())
+        self._bundle = bundle
+        forget_all_but(self._cache_dir, kept)
+
+
+def _assemble(manifest: Manifest, paths: Mapping[str, Path], report: Report) -> Bundle:
+    def model(name: str) -> OnnxModel:
+        spec = manifest.files[name]
+        return OnnxModel(paths[name]).check(inputs=spec.inputs, outputs=spec.outputs)
+
+    def record(kind: type[T], name: str) -> T:
+        return from_npz(kind, paths[name].read_bytes())
+
+    item_vectors = mapped(paths[names.ITEM_VECTORS])
+    fallback = json.loads(paths[names.FALLBACK].read_text())
+    return Bundle(
+        bundle_id=manifest.bundle_id,
+        item_ids=mapped(paths[names.ITEM_IDS]),
+        catalogue=LineCatalogue(
+            np.asarray(np.memmap(paths[names.CATALOGUE], np.uint8, "r")), mapped(paths[names.CATALOGUE_OFFSETS])
+        ),
+        items=record(ItemTable, names.ITEM_TABLE),
+        item_vectors=item_vectors,
+        content_vectors=mapped(paths[names.CONTENT_VECTORS]),
+        session_item_vectors=mapped(paths[names.SESSION_ITEM_VECTORS]),
+        prior=record(Prior, names.PRIOR),
+        preference=record(PreferencePrior, names.PREFERENCE),
+        session_index=record(SessionIndex, names.SESSION_INDEX),
+        co_purchase=record(Neighbours, names.CO_PURCHASE),
+        cohorts=record(Cohorts, names.COHORTS),
+        ranker_spec=json.loads(paths[names.RANKER_SPEC].read_text()),
+        fallback={placement: tuple(item_ids) for placement, item_ids in fallback.items()},
+        user_tower=model(names.USER_TOWER),
+        session_encoder=model(names.SESSION_ENCODER),
+        ranker=model(names.RANKER),
+        retrieval=checked_retrieval(model(names.RETRIEVAL), item_vectors, report),
+        encode_query=QueryEncoder.load(model(names.QUERY_ENCODER), paths[names.TOKENIZER]),
+    )
+
+
+def mapped(path: Path) -> NDArray[Any]:
+    """A .npy file as an array whose pages are read when they are used."""
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def checked_retrieval(model: OnnxModel, item_vectors: Floats, report: Report) -> Model:
+    """The graph if it agrees with numpy on one query, else numpy.
+
+    8-bit kernels differ between processors, and one that is missing shows only when the graph runs.
+    """
+    limit = model.outputs[0].shape[1] or len(item_vectors)
+    exact = scan(item_vectors, limit)
+    query = np.ascontiguousarray(item_vectors[:1])  # (1, D)
+    wanted = exact({"q": query})["i"][0][:CHECKED_NEIGHBOURS]
+    try:
+        missed = set(wanted.tolist()) - set(model({"q": query})["i"][0].tolist())
+    except DependencyDown as error:
+        report(f"retrieval runs in numpy: {error.detail}")
+        return exact
+    if len(missed) > LOST_NEIGHBOURS:
+        report(f"retrieval runs in numpy: the graph misses {len(missed)} of the {len(wanted)} nearest items")
+        return exact
+    return model
+
+
+def scan(item_vectors: Floats, limit: int) -> Model:
+    """Exact retrieval with the graph's tensors: q (1, D) -> v, i (1, K)."""
+    count = min(limit, len(item_vectors))
+
+    def run(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        scores = item_vectors @ feed["q"][0]  # (I,)
+        best = np.argpartition(-scores, count - 1)[:count]
+        best = best[np.argsort(-scores[best], kind="stable")].astype(np.int64)
+        return {"v": scores[best][None], "i": best[None]}
+
+    return run
+
+
+def _check_shapes(bundle: Bundle) -> None:
+    """Every array that has a row an item has exactly one for each."""
+    count = bundle.count_items
+    rows = {
+        names.ITEM_VECTORS: bundle.item_vectors,
+        names.SESSION_ITEM_VECTORS: bundle.session_item_vectors,
+        names.CO_PURCHASE: bundle.co_purchase.rows,
+        names.PRIOR: bundle.prior.log_share,
+        names.SESSION_INDEX: bundle.session_index.item_offsets[:-1],
+    }
+    table = {f"{names.ITEM_TABLE}/{entry.name}": getattr(bundle.items, entry.name) for entry in fields(ItemTable)}
+    vocabularies = {f"{names.ITEM_TABLE}/{name}" for name in ("categories", "departments", "brands")}
+    for name, array in {**rows, **table}.items():
+        if name not in vocabularies and len(array) != count:
+            raise ArtifactRefused(f"{name} has {len(array)} rows, expected one for each of {count} items")
+    if isinstance(bundle.catalogue, LineCatalogue) and bundle.catalogue.count_items != count:
+        raise ArtifactRefused(f"{names.CATALOGUE} has {bundle.catalogue.count_items} lines, expected {count}")
+    if count and int(bundle.items.content_row.max()) >= len(bundle.content_vectors):
+        raise ArtifactRefused(f"{names.ITEM_TABLE}/content_row points behind {names.CONTENT_VECTORS}")

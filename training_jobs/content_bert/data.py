@@ -1,0 +1,146 @@
+"""What the content model reads: one text an item, and pairs of texts that belong together.
+
+Three kinds of pairs: `title` (a title and what else the catalogue says of the item), `query` (a search
+and the item that the same visit turned to next) and `bought` (two items of one order). Behaviour is
+taken from before `until` only, so nothing of the holdout reaches the weights.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+from recommender.domain.arrays import Rows
+
+from training_jobs.exports import Exports
+
+WORD = re.compile(r"[^\W_]+")
+KINDS = ("title", "query", "bought")
+NEW_WORDS_OF_A_DESCRIPTION = 4
+HELD_OUT_OF_TEN = 1  # one right-hand text in ten is never trained on
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two texts that belong together."""
+
+    kind: str
+    left: str
+    right: str
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueTexts:
+    """The texts of I items, of which T are distinct."""
+
+    texts: tuple[str, ...]  # (T,) in order of first use
+    rows: Rows  # (I,) row of each item's text, items sorted by id
+    titles: tuple[str, ...]  # (I,)
+
+    def by_item(self, item_ids: Sequence[bytes]) -> Mapping[str, str]:
+        """item id -> text."""
+        return {item_id.decode(): self.texts[row] for item_id, row in zip(item_ids, self.rows, strict=True)}
+
+
+def item_text(title: str, category: str, brand: str, description: str) -> str:
+    """The title, then whatever of path, brand and description says something new.
+
+    A description made of the same words as the title would only cost time: it is added where it
+    brings at least four new words.
+    """
+    parts, seen = [title], _words(title)
+    for part in (*reversed(category.split(" > ")), brand):
+        if _words(part) - seen:
+            parts.append(part)
+            seen |= _words(part)
+    if len(_words(description) - seen) >= NEW_WORDS_OF_A_DESCRIPTION:
+        parts.append(description)
+    return ". ".join(parts)
+
+
+def catalogue_texts(exports: Exports) -> CatalogueTexts:
+    """One text for each item, in order of the item's row."""
+    items = exports.items.with_columns(pl.col(pl.String).fill_null("")).unique("item_id", keep="last")
+    items = items.sort(pl.col("item_id").cast(pl.Binary))  # the order of bytes, as in item_ids
+    columns = items.select("title", "category", "brand", "description")
+    texts = [item_text(*row) for row in columns.iter_rows()]
+    place: dict[str, int] = {}
+    rows = np.array([place.setdefault(text, len(place)) for text in texts], np.int32)
+    return CatalogueTexts(tuple(place), rows, tuple(items["title"].to_list()))
+
+
+def training_pairs(
+    exports: Exports, texts: CatalogueTexts, *, until: datetime, max_pairs: int, rng: np.random.Generator
+) -> list[Pair]:
+    """About `max_pairs` distinct pairs for each kind, shuffled; a kind without data is absent."""
+    text_of = texts.by_item(exports.item_ids.tolist())
+    pairs = [
+        *_title_pairs(texts, max_pairs, rng),
+        *(_query_pairs(exports, text_of, until, max_pairs, rng) or _word_pairs(texts, max_pairs, rng)),
+        *_bought_pairs(exports, text_of, until, max_pairs, rng),
+    ]
+    useful = [pair for pair in dict.fromkeys(pairs) if pair.left != pair.right and pair.left and pair.right]
+    return [useful[index] for index in rng.permutation(len(useful))]
+
+
+def split(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
+    """(training, held out): by a hash of the right-hand text, so a held-out text is never a target in training."""
+    held = [zlib.crc32(pair.right.encode()) % 10 < HELD_OUT_OF_TEN for pair in pairs]
+    return (
+        [pair for pair, out in zip(pairs, held, strict=True) if not out],
+        [pair for pair, out in zip(pairs, held, strict=True) if out],
+    )
+
+
+def _words(text: str) -> set[str]:
+    return set(WORD.findall(text.casefold()))
+
+
+def _title_pairs(texts: CatalogueTexts, limit: int, rng: np.random.Generator) -> list[Pair]:
+    chosen = rng.permutation(len(texts.rows))[:limit]
+    pairs = [(texts.titles[item], texts.texts[texts.rows[item]]) for item in chosen]
+    return [Pair("title", title, text[len(title) :].strip(". ")) for title, text in pairs]
+
+
+def _query_pairs(
+    exports: Exports, text_of: Mapping[str, str], until: datetime, limit: int, rng: np.random.Generator
+) -> list[Pair]:
+    """(search term, text of the item of the next event of the visit)."""
+    events = exports.session_events.filter(pl.col("event_time") < until).sort("session_id", "event_time")
+    following = pl.col("item_id").shift(-1).over("session_id").alias("chosen")
+    searches = events.select("search_term", following).drop_nulls().unique(maintain_order=True)
+    chosen = searches[rng.permutation(searches.height)[:limit]]
+    return [Pair("query", term, text_of[item]) for term, item in chosen.iter_rows() if item in text_of]
+
+
+def _word_pairs(texts: CatalogueTexts, limit: int, rng: np.random.Generator) -> list[Pair]:
+    """Where nobody has searched yet: one to three words of a text stand in for a query."""
+    pairs = []
+    for row in rng.permutation(len(texts.texts))[:limit]:
+        words = WORD.findall(texts.texts[row])
+        if words:
+            start = int(rng.integers(len(words)))
+            pairs.append(Pair("query", " ".join(words[start : start + int(rng.integers(1, 4))]), texts.texts[row]))
+    return pairs
+
+
+def _bought_pairs(
+    exports: Exports, text_of: Mapping[str, str], until: datetime, limit: int, rng: np.random.Generator
+) -> list[Pair]:
+    """Two items of one order, one pair an order."""
+    before = exports.purchases.filter(pl.col("purchased_at") < until)
+    orders = before["order_id"].unique(maintain_order=True)
+    sample = orders[rng.permutation(len(orders))[:limit].tolist()]
+    baskets = before.join(sample.to_frame(), on="order_id", how="semi").group_by("order_id", maintain_order=True)
+    pairs = []
+    for (basket,) in baskets.agg("item_id").select("item_id").iter_rows():
+        known = [item for item in dict.fromkeys(basket) if item in text_of]
+        if len(known) > 1:
+            left, right = rng.choice(len(known), 2, replace=False)
+            pairs.append(Pair("bought", text_of[known[left]], text_of[known[right]]))
+    return pairs

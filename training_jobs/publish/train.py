@@ -1,0 +1,105 @@
+"""The publish job: gate, manifest, upload, pointer; then the shoppers into their table.
+
+Where a bundle goes: RECOMMENDER_ARTIFACTS_BUCKET names a bucket, RECOMMENDER_ARTIFACTS_FOLDER a folder. The
+shoppers are written where RECOMMENDER_SHOPPERS_TABLE is set.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from recommender.adapters.dynamodb.client import connect
+from recommender.adapters.dynamodb.shoppers import DynamoShoppers
+from recommender.adapters.folder import FolderArtifacts
+from recommender.adapters.s3 import S3Artifacts
+from recommender.contracts.settings import MissingSetting
+from recommender.domain.features import FEATURES
+from recommender.ports import ArtifactStore
+
+from training_jobs.environment import JobEnvironment, read_metrics
+from training_jobs.exports import Exports, read_exports
+from training_jobs.gate import judge, require_pass
+from training_jobs.provenance import code_hash, git_commit
+from training_jobs.publishing import (
+    Origin,
+    build_manifest,
+    champion_manifest,
+    collect_files,
+    describe_files,
+    load_shoppers,
+    publish,
+)
+
+BUCKET = "RECOMMENDER_ARTIFACTS_BUCKET"
+FOLDER = "RECOMMENDER_ARTIFACTS_FOLDER"
+SHOPPERS_TABLE = "RECOMMENDER_SHOPPERS_TABLE"
+MODEL_CHANNELS = ("content", "two_tower", "session_ranker")
+SHOPPERS = "shoppers.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Hyperparameters. `tolerance`: share of the champion's figure that a new bundle may lose."""
+
+    tolerance: float = 0.05
+
+
+def main(environment: JobEnvironment, variables: Mapping[str, str], *, now: datetime) -> str:
+    """Run the job; returns the id of the bundle in force. Raises Conflict `gate_failed`; then nothing has changed."""
+    settings = environment.settings(Settings)
+    store = artifact_store(variables)
+    exports = read_exports(environment.channel("exports"))
+    folders = [environment.channel(name) for name in MODEL_CHANNELS]
+    evaluation = read_metrics(environment.channel("evaluate"))
+    champion = champion_manifest(store)
+    champion_metrics = champion.metrics.get("evaluate") if champion else None
+    verdict = judge(evaluation, champion_metrics, tolerance=settings.tolerance)
+    environment.write_metrics({"gate": verdict})
+    require_pass(verdict)
+    paths = collect_files(folders)
+    jobs = {name: read_metrics(folder) for name, folder in zip(MODEL_CHANNELS, folders, strict=True)}
+    manifest = build_manifest(
+        describe_files(paths),
+        _origin(exports),
+        created_at=now,
+        features=FEATURES,
+        metrics={"evaluate": evaluation, **jobs},
+        gate=verdict,
+        settings={"derived_data": exports.derived},
+    )
+    bundle_id = publish(store, manifest, paths)
+    written = _write_shoppers(environment.channel("session_ranker") / SHOPPERS, variables)
+    environment.write_metrics({"gate": verdict, "bundle_id": bundle_id, "shoppers_written": written})
+    return bundle_id
+
+
+def artifact_store(variables: Mapping[str, str]) -> ArtifactStore:
+    """The store that the environment names. Raises MissingSetting."""
+    if variables.get(BUCKET):
+        return S3Artifacts.connect(variables[BUCKET])
+    if variables.get(FOLDER):
+        return FolderArtifacts(Path(variables[FOLDER]))
+    raise MissingSetting(f"set {BUCKET} or {FOLDER}")
+
+
+def _origin(exports: Exports) -> Origin:
+    return Origin(
+        git_commit=git_commit(Path(__file__).parent),
+        code_hash=code_hash(),
+        data_hash=exports.data_hash,
+        data_from=f"{exports.data_from.isoformat()}Z",
+        data_until=f"{exports.data_until.isoformat()}Z",
+    )
+
+
+def _write_shoppers(path: Path, variables: Mapping[str, str]) -> int:
+    table = variables.get(SHOPPERS_TABLE)
+    return load_shoppers(path, DynamoShoppers(connect(), table)) if table else 0
+
+
+if __name__ == "__main__":
+    main(JobEnvironment.from_environment(os.environ), os.environ, now=datetime.now(UTC))
