@@ -1,0 +1,1 @@
+"""The browser side: sizes and names."""
