@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from local.gateway import Gateway, Router
 from local.runtime_api import Outcome, failure
 from local.signing import KeyPair, sign
 from local.web import MAX_BODY_BYTES, WebServer
+from tests.local.calls import call
 
 KEYS = KeyPair("local", "secret", "eu-central-1")
 
@@ -41,18 +41,6 @@ def server(recorder: Recorder) -> Iterator[WebServer]:
     server = WebServer(0, site=Gateway(recorder, KEYS))
     yield server
     server.close()
-
-
-def call(
-    server: WebServer, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
-) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-    try:
-        connection.request(method, path, body, dict(headers or {}))
-        response = connection.getresponse()
-        return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
-    finally:
-        connection.close()
 
 
 def test_a_request_becomes_a_payload_v2_event(server: WebServer, recorder: Recorder) -> None:

@@ -19,10 +19,10 @@ from local.runtime_api import Outcome
 from local.shop import Shop
 from local.signing import KeyPair
 from local.web import WebServer
-from tests.local.test_gateway import call
+from tests.local.calls import call
 
 KEYS = KeyPair("local", "secret", "eu-central-1")
-ITEMS = [
+ITEMS: list[dict[str, Any]] = [
     {
         "item_id": "101",
         "title": "Milk",
