@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +16,7 @@ from recommender.adapters.memory.experiments import MemoryExperimentStore
 from recommender.domain.experiments.config import Snapshot, default_config
 from recommender.use_cases.start_experiment import start_experiment
 
-from tests.handlers.deployed import KEY, deployed, http_event
+from tests.handlers.deployed import ENVIRONMENT, KEY, deployed, http_event
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 CONFIG = default_config(NOW)
@@ -97,3 +100,16 @@ def test_the_report_of_an_experiment_is_answered_and_an_unknown_one_is_not_found
 
     status, problem = edge.call("GET", "/v1/experiments/exp_other")
     assert (status, problem["code"]) == (404, "unknown_experiment")
+
+
+def test_the_functions_of_the_experiments_start_without_models() -> None:
+    script = (
+        "import sys, functions.assign_variant.handler, functions.count_outcomes.handler, "
+        "functions.reallocate_traffic.handler; "
+        "print([name for name in ('onnxruntime', 'tokenizers', 'torch', 'pandas') if name in sys.modules])"
+    )
+    environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+    found = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == "[]"
