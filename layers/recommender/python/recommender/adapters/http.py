@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from recommender.contracts.metrics import NAMESPACE
 from recommender.contracts.routes import KEY_HEADER, ROUTES, Auth, Route
@@ -88,6 +88,12 @@ def problem_document(error: RecommenderError, *, instance: str, request_id: str)
 def key_digest(key: str) -> str:
     """What the settings hold of a publishable key: its SHA-256 in hex."""
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def count_once(metric: str, *, service: str) -> None:
+    """Emit one occurrence of something that happened outside of a request."""
+    with single_metric(name=metric, unit=MetricUnit.Count, value=1, namespace=NAMESPACE) as entry:
+        entry.add_dimension(name="service", value=service)
 
 
 class _Edge:

@@ -168,7 +168,7 @@ class GivenLists:
         return known[known >= 0]
 
     def _everyone(self) -> Rows:
-        rows = self._bundle.cohorts.lists[-1]
+        rows: Rows = self._bundle.cohorts.lists[-1]
         return rows[rows >= 0]
 
     def _popular(self) -> Rows:

@@ -1,0 +1,155 @@
+"""The serving function: recommendations for a page or for one placement, health, and the API's description.
+
+It answers 200 whatever fails behind it: the use case degrades step by step, and what it does not foresee
+is caught here, once, counted and logged, and answered from the bundle's precomputed lists.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from aws_lambda_powertools import Logger
+from recommender.adapters.bundle import CachedBundles
+from recommender.adapters.dynamodb.client import connect
+from recommender.adapters.dynamodb.experiments import DynamoExperimentStore
+from recommender.adapters.dynamodb.overrides import DynamoOverrides
+from recommender.adapters.dynamodb.state import DynamoState
+from recommender.adapters.http import Answer, Handler, Request, count_once, http_handler
+from recommender.adapters.s3 import S3Artifacts
+from recommender.adapters.secrets import signing_secret
+from recommender.adapters.snapshots import CachedSnapshots
+from recommender.contracts import metrics
+from recommender.contracts.answers import PageAnswer
+from recommender.contracts.api import parse_recommendations, parse_single, read_json
+from recommender.contracts.openapi import document
+from recommender.contracts.placements import Placement, registry
+from recommender.contracts.requests import RecommendCommand
+from recommender.contracts.settings import ServingSettings
+from recommender.errors import DependencyDown, InvalidInput, RecommenderError
+from recommender.ports import BundleSource, SnapshotSource
+from recommender.use_cases.check_readiness import check_health
+from recommender.use_cases.placement_answers import known_placement
+from recommender.use_cases.recommend import recommend
+
+SERVICE = "recommend"
+Serve = Callable[..., PageAnswer]
+
+
+def create_handler(
+    serve: Serve,
+    *,
+    bundles: BundleSource,
+    snapshots: SnapshotSource,
+    placements: Mapping[str, Placement],
+    key_digests: str,
+) -> Handler:
+    """The function over a `recommend` that has its stores."""
+    logger = Logger(service=SERVICE)
+
+    def post(request: Request) -> Answer:
+        body = read_json(request.body)
+        return answer(parse_recommendations(body, now=request.now, consent=_consent(request)), request.now)
+
+    def get(request: Request) -> Answer:
+        placement = known_placement(request.path["placement_id"], placements)
+        query = dict(request.query)
+        command = parse_single(placement.placement_id, placement.page, query, consent=_consent(request))
+        return answer(command, request.now)
+
+    def answer(command: RecommendCommand, now: datetime) -> Answer:
+        page = _serve_whatever_happens(serve, command, now, logger)
+        facts = {
+            "recommendation_id": page.recommendation_id,
+            "level": page.personalization_level,
+            "degraded_reason": page.degraded_reason,
+            "model_version": page.model_version,
+            "placements": len(page.placements),
+        }
+        counts = {metrics.DEGRADED: 1} if page.degraded else {}
+        return Answer(200, page.to_json(), log=facts, counts=counts, timings=page.timing_ms)
+
+    def health(request: Request) -> Answer:
+        return Answer(200, check_health(request.path["probe"], bundles=bundles, snapshots=snapshots))
+
+    endpoints = {
+        "POST /v1/recommendations": post,
+        "GET /v1/placements/{placement_id}/recommendations": get,
+        "GET /v1/health/{probe}": health,
+        "GET /v1/openapi.json": lambda _: Answer(200, document()),
+    }
+    return http_handler(SERVICE, endpoints, key_digests=key_digests)
+
+
+def _serve_whatever_happens(serve: Serve, command: RecommendCommand, now: datetime, logger: Logger) -> PageAnswer:
+    try:
+        return serve(command, now=now)
+    except InvalidInput:
+        raise
+    except Exception:
+        logger.exception("answered from precomputed lists")
+        return serve(command, now=now, state=None, snapshots=None, ranking=None)
+
+
+def _consent(request: Request) -> str:
+    """What a body that says nothing of consent means: a browser that asks not to be tracked is not."""
+    refuses = request.headers.get("sec-gpc") == "1" or request.headers.get("dnt") == "1"
+    return "contextual" if refuses else "full"
+
+
+def compose(environment: Mapping[str, str]) -> Handler:
+    """The function over DynamoDB and S3, its bundle and snapshot loaded before the first request."""
+    settings = ServingSettings.from_environment(environment)
+    logger, database = Logger(service=SERVICE), connect()
+
+    def note(failure: RecommenderError) -> None:
+        logger.warning("not loaded", extra={"code": failure.code, "detail": failure.detail})
+
+    def refuse(failure: RecommenderError) -> None:
+        note(failure)
+        count_once(metrics.BUNDLE_REFUSED, service=SERVICE)
+
+    experiments = DynamoExperimentStore(
+        database, experiments_table=settings.experiments_table, ledger_table=settings.ledger_table
+    )
+    snapshots = CachedSnapshots(
+        experiments.load_snapshot, ttl_seconds=float(settings.snapshot_ttl_seconds), on_failure=note
+    )
+    bundles = CachedBundles(
+        S3Artifacts.connect(settings.artifacts_bucket),
+        Path(settings.bundle_cache_dir),
+        ttl_seconds=float(settings.bundle_ttl_seconds),
+        clock=time.monotonic,
+        on_refusal=refuse,
+        report=logger.warning,
+    )
+    placements = registry(settings.placements)
+    serve = partial(
+        recommend,
+        state=DynamoState(database, sessions_table=settings.sessions_table, shoppers_table=settings.shoppers_table),
+        bundles=bundles,
+        snapshots=snapshots,
+        overrides=DynamoOverrides(database, settings.catalog_overrides_table),
+        secret=signing_secret(settings.signing_secret_id, environment),
+        new_id=lambda: f"r_{uuid.uuid4().hex}",
+        placements=placements,
+    )
+    with suppress(DependencyDown):
+        bundles.current()
+    snapshots.current()
+    return create_handler(
+        serve,
+        bundles=bundles,
+        snapshots=snapshots,
+        placements=placements,
+        key_digests=settings.publishable_key_digests,
+    )
+
+
+handler = compose(os.environ)

@@ -1,0 +1,31 @@
+"""A bundle and a snapshot that are what they are told to be; None is a source that has nothing."""
+
+from __future__ import annotations
+
+from recommender.domain.bundle import Bundle
+from recommender.domain.experiments.config import Snapshot
+from recommender.errors import DependencyDown
+
+
+class MemoryBundles:
+    """A BundleSource."""
+
+    def __init__(self, bundle: Bundle | None) -> None:
+        self.bundle = bundle
+
+    def current(self) -> Bundle:
+        """The bundle. Raises DependencyDown where there is none."""
+        if self.bundle is None:
+            raise DependencyDown("no bundle was ever loaded")
+        return self.bundle
+
+
+class MemorySnapshots:
+    """A SnapshotSource."""
+
+    def __init__(self, snapshot: Snapshot | None) -> None:
+        self.snapshot = snapshot
+
+    def current(self) -> Snapshot | None:
+        """The snapshot, or None where none was ever read."""
+        return self.snapshot
