@@ -1,0 +1,1 @@
+"""The session layer's job: counted statistics, session-kNN index, session encoder and ranker."""
