@@ -45,7 +45,7 @@ def test_the_same_unit_and_snapshot_give_the_same_variant_and_the_weight_as_prop
 
 
 @given(weights=st.lists(st.floats(0.02, 1), min_size=2, max_size=8), salt=st.integers(0, 1000))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10, deadline=None, derandomize=True)  # chance alone fails one run in 250
 def test_shares_are_within_four_standard_errors_of_the_weights(weights: list[float], salt: int) -> None:
     chosen = np.bincount([choose(f"salt {salt}", unit, weights) for unit in UNITS], minlength=len(weights))
     share = np.array(weights) / sum(weights)

@@ -70,11 +70,6 @@ def to_record(claims: Claims) -> dict[str, Any]:
     return {field.name: getattr(claims, field.name) for field in fields(claims)}
 
 
-def from_record(record: dict[str, Any]) -> Claims:
-    """The inverse of `to_record`, also after a trip through JSON."""
-    return Claims(**{**record, "item_ids": tuple(record["item_ids"])})
-
-
 def _digest(item_id: str) -> str:
     return "#" + _encode(hashlib.blake2b(item_id.encode(), digest_size=8).digest())
 
