@@ -150,3 +150,13 @@ def test_a_design_effect_of_four_doubles_the_standard_errors() -> None:
 
     ratio = np.sqrt(np.diag(four.pooled_covariance) / np.diag(once.pooled_covariance))
     assert ratio == pytest.approx([2, 2], rel=0.01)
+
+
+def test_the_ridge_of_the_expansion_leaves_no_trace_in_the_evidence() -> None:
+    """One epoch, 20 against 30 clicks of 1,000 each: the estimate is log(30 / 20), the information 1/(1/20 + 1/30)."""
+    exposures, clicks = np.array([[[1000, 1000]]]), np.array([[[20, 30]]])
+
+    found = evidence(exposures, clicks)
+
+    assert found.score[0, 0] / found.information[0, 0, 0] == pytest.approx(np.log(30 / 20), rel=0.02)
+    assert found.information[0, 0, 0] == pytest.approx(1 / (1 / 20 + 1 / 30), rel=0.05)
