@@ -67,7 +67,7 @@ def create_handler(
         page = _serve_whatever_happens(serve, command, now, logger)
         facts = {
             "recommendation_id": page.recommendation_id,
-            "level": page.personalization_level,
+            "personalization_level": page.personalization_level,
             "degraded_reason": page.degraded_reason,
             "model_version": page.model_version,
             "placements": len(page.placements),
