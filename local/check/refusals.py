@@ -55,13 +55,13 @@ def too_many_events(api: ApiClient) -> str:
 
 
 def unknown_item(api: ApiClient) -> str:
-    """An item that the catalogue lacks does no harm: the page is served as without it."""
+    """As the page's item it is named; in an event it does no harm."""
     visitor = newcomer(api)
-    found = lists(
-        visitor.look(page={"type": "product", "item_id": "no-such-item"}, events=[event("view_item", "none")])
-    )
+    nowhere = {"type": "product", "item_id": "no-such-item"}
+    expect_problem(visitor.look(page=nowhere), status=400, code="unknown_item", pointer="/page/item_id")
+    found = lists(visitor.look(events=[event("view_item", "no-such-item")]))
     expect(all(found.values()), "a placement became empty")
-    return "served as without it"
+    return "400 on a page, harmless in an event"
 
 
 def missing_key(api: ApiClient) -> str:

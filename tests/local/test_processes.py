@@ -41,13 +41,14 @@ def test_a_parent_that_is_killed_takes_its_children_along() -> None:
 
 
 def test_a_child_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> None:
-    script = "import signal, time; s.signal(s.SIGTERM, s.SIG_IGN); print('on', flush=True); time.sleep(60)"
+    script = "import signal as s, time; s.signal(s.SIGTERM, s.SIG_IGN); print('on', flush=True); time.sleep(60)"
     log = tmp_path / "log"
     with log.open("wb") as output:
         child = processes.start(
             [sys.executable, "-c", script], environment=dict(os.environ), cwd=tmp_path, output=output
         )
-        while "on" not in log.read_text():
+        deadline = time.monotonic() + 10
+        while "on" not in log.read_text() and time.monotonic() < deadline:
             time.sleep(0.02)
 
         processes.stop(child, grace_seconds=0.2)

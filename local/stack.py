@@ -1,0 +1,155 @@
+"""The running system: embedded AWS, workers, gateway, streams and schedule, started and stopped in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from recommender.contracts.metrics import NAMESPACE
+from recommender.contracts.routes import FUNCTIONS, Function
+from recommender.domain.experiments.config import DEFAULT_EXPERIMENT
+
+from local.catalogue import KeptCatalogue
+from local.client import ApiClient
+from local.engine import Engine
+from local.errors import LocalRunError
+from local.gateway import Gateway
+from local.keys import Keys
+from local.processes import bare_environment
+from local.provision import SECRET_VARIABLE, Access, fill, households, serving_settings
+from local.runtime_api import Outcome
+from local.schedule import Schedule, scheduled_event
+from local.settings import PACKAGE, REGION, ROOT, RunSettings
+from local.shop import CONSOLE, Shop
+from local.signing import KeyPair
+from local.streams import StreamPump
+from local.web import WebServer, starting
+from local.workers import FunctionSpec, Workers
+
+SCHEDULED: Final = "reallocate_traffic"
+WORKERS: Final = {"recommend": 2}  # one request at a time each, as on Lambda; the others have one
+
+
+class Stack:
+    """Everything that runs while the shop is open; the thread that makes it must outlive it."""
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        keys: Keys,
+        server: WebServer,
+        *,
+        environment: Mapping[str, str],
+        say: Callable[[str], None],
+    ) -> None:
+        self.settings, self.keys, self.server = settings, keys, server
+        self.households: list[str] = []
+        self._parts = ExitStack()
+        try:
+            self._start(environment, say)
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def api(self) -> ApiClient:
+        """A client with the publishable key."""
+        return ApiClient(self.server.port, self.keys.publishable_key)
+
+    def report(self) -> Mapping[str, Any]:
+        """The report of the default experiment, as the console shows it."""
+        answer = self.api.get(f"{CONSOLE}/v1/experiments/{DEFAULT_EXPERIMENT}")
+        if answer.status != 200:
+            raise LocalRunError(f"The report of {DEFAULT_EXPERIMENT} answers {answer.status}: {answer.text[:300]}.")
+        body: Mapping[str, Any] = answer.body
+        return body
+
+    def reallocate(self) -> None:
+        """End the epoch now rather than at the next scheduled moment."""
+        outcome = self._reallocate(scheduled_event(datetime.now(UTC)))
+        if outcome.error_type:
+            raise LocalRunError(f"{SCHEDULED} failed: {json.loads(outcome.payload).get('errorMessage')}.")
+
+    def process_ids(self) -> list[int]:
+        """All children that are running."""
+        workers = [pid for function in FUNCTIONS for pid in self.workers.process_ids(function.name)]
+        return [self.engine.process.pid, *workers]
+
+    def stop(self) -> None:
+        """Stop everything, last started first; safe to call twice."""
+        self.server.site = starting
+        self._parts.close()
+
+    def _start(self, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
+        state = self.settings.state
+        say("Starting DynamoDB, S3 and streams")
+        self.engine = Engine(environment=environment, log=state.logs / "engine.log")
+        self._parts.callback(self.engine.stop)
+        self.access = Access(self.engine.url, self.keys)
+        self.names = serving_settings(self.settings, self.keys)
+        fill(self.settings, self.access, self.names)
+        self.engine.refill_with(lambda: fill(self.settings, self.access, self.names))
+        self.households = households(state)
+        say("Starting the functions")
+        self.workers = Workers(self._functions(environment), region=REGION, logs=state.logs)
+        self._parts.callback(self.workers.stop)
+        self.workers.wait_ready()
+        for function in FUNCTIONS:
+            if function.trigger == "stream":
+                self._pump(function)
+        schedule = Schedule(self._reallocate, period_seconds=self.settings.period_seconds)
+        schedule.start()
+        self._parts.callback(schedule.stop)
+        self.server.site = self._site()
+
+    def _functions(self, environment: Mapping[str, str]) -> list[FunctionSpec]:
+        shared = {
+            **bare_environment(environment),
+            **self.names.to_environment(),
+            **self.access.variables(),
+            SECRET_VARIABLE: self.keys.signing_secret,
+            "PYTHONPATH": str(PACKAGE),
+            "OMP_NUM_THREADS": "1",
+            "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
+            "POWERTOOLS_TRACE_DISABLED": "1",
+            "POWERTOOLS_LOG_LEVEL": "INFO",
+        }
+        return [
+            FunctionSpec(
+                name=function.name,
+                task_root=ROOT / "functions" / function.name,
+                environment={**shared, "POWERTOOLS_SERVICE_NAME": function.name},
+                timeout_seconds=function.timeout_seconds,
+                memory_mb=function.memory_mb,
+                workers=WORKERS.get(function.name, 1),
+            )
+            for function in FUNCTIONS
+        ]
+
+    def _pump(self, function: Function) -> None:
+        pump = StreamPump(
+            dynamodb=self.access.client("dynamodb"),
+            streams=self.access.client("dynamodbstreams"),
+            table=self.names.sessions_table,
+            deliver=lambda event: self.workers.invoke(function.name, event),
+        )
+        pump.start()
+        self._parts.callback(pump.stop)
+
+    def _reallocate(self, event: Mapping[str, Any]) -> Outcome:
+        return self.workers.invoke(SCHEDULED, event)
+
+    def _site(self) -> Shop:
+        state, pair = self.settings.state, KeyPair(self.keys.access_key, self.keys.secret_key, REGION)
+        return Shop(
+            Gateway(self.workers.invoke, pair),
+            files=ROOT / "storefront",
+            report=state.model("evaluate"),
+            catalogue=KeptCatalogue(state.artifacts),
+            households=self.households,
+            publishable_key=self.keys.publishable_key,
+            keys=pair,
+        )
