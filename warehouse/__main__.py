@@ -7,6 +7,7 @@ import json
 import sys
 from datetime import UTC, date, datetime, time
 from pathlib import Path
+from typing import Any
 
 from recommender.errors import RecommenderError
 from tqdm import tqdm
@@ -23,19 +24,23 @@ def main(arguments: list[str] | None = None) -> int:
     now = datetime.now(UTC).replace(tzinfo=None)
     if options.today is not None:
         now = datetime.combine(options.today, time(12))
+    try:
+        summary = _build(plan, paths, now=now, rebuild=options.rebuild)
+    except (RecommenderError, OSError) as error:
+        print(f"warehouse: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(summary))
+    return 0
+
+
+def _build(plan: Plan, paths: Paths, *, now: datetime, rebuild: bool) -> dict[str, Any]:
     with tqdm(total=count_steps(), desc="warehouse", unit="step", file=sys.stderr, leave=False) as bar:
 
         def on_step(step: str) -> None:
             bar.set_postfix_str(step)
             bar.update()
 
-        try:
-            summary = build(plan, paths, now=now, rebuild=options.rebuild, on_step=on_step)
-        except (RecommenderError, OSError) as error:
-            print(f"warehouse: {error}", file=sys.stderr)
-            return 1
-    print(json.dumps(summary))
-    return 0
+        return build(plan, paths, now=now, rebuild=rebuild, on_step=on_step)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ or not at all, however often it is tried.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +31,8 @@ def append(connection: Connection, table: str, frame: pl.DataFrame, *, load_id: 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "part.parquet"
         frame.select(name for name, _ in RAW[table]).write_parquet(path)
-        stage = f"@ops.loading/{table}/{load_id}/"
+        stage = f"@ops.loading/{table}/{hashlib.sha256(load_id.encode()).hexdigest()[:16]}/"
+        execute(connection, "create stage if not exists ops.loading")  # the embedded engine forgets stages on closing
         execute(connection, f"put 'file://{path}' {stage} auto_compress = false overwrite = true")
         with transaction(connection):
             execute(connection, _copy(table, stage), {"loaded_at": loaded_at})

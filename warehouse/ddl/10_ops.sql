@@ -22,9 +22,6 @@ create table if not exists ops.rejected_lines (
     loaded_at timestamp_ntz not null
 );
 
--- Parquet on its way into raw (PUT, then COPY INTO).
-create stage if not exists ops.loading;
-
 -- Grain: one check of one day. Key: run_on, name.
 create table if not exists quality.results (
     run_on date not null,

@@ -1,0 +1,72 @@
+"""Landed files are loaded once, and a line that is no event is kept aside with its reason."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from recommender.contracts.events import EventItem, to_record
+
+from tests.warehouse.shop import at, event, rows_of
+from warehouse.engine import Warehouse
+from warehouse.landing import Landed, load_landing
+
+RECORD = {
+    **to_record(event("e1", "add_to_cart", "2026-01-02T10:00:00.250000", EventItem("tea", 2, 199))),
+    "claims": None,
+    "rewards": [],
+}
+LOADED_AT = at("2026-01-02T11:00:00")
+
+
+def write(folder: Path, *lines: str) -> None:
+    path = folder / "events" / "dt=2026-01-02" / "batch-1.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_a_landed_record_is_a_raw_event(warehouse: Warehouse, tmp_path: Path) -> None:
+    write(tmp_path, json.dumps({**RECORD, "claims": {"recommendation_id": "r1"}}))
+
+    landed = load_landing(warehouse.connection, tmp_path, loaded_at=LOADED_AT)
+
+    assert landed == Landed(files=1, events=1)
+    query = """
+        select event_id, event_time, items[0]:quantity::int, claims:recommendation_id::varchar, loaded_at
+        from raw.events
+    """
+    assert rows_of(warehouse, query) == [("e1", at("2026-01-02T10:00:00.250000"), 2, "r1", LOADED_AT)]
+
+
+def test_a_file_is_loaded_once(warehouse: Warehouse, tmp_path: Path) -> None:
+    write(tmp_path, json.dumps(RECORD))
+    load_landing(warehouse.connection, tmp_path, loaded_at=LOADED_AT)
+
+    assert load_landing(warehouse.connection, tmp_path, loaded_at=LOADED_AT) == Landed()
+    assert rows_of(warehouse, "select count(*) from raw.events") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{torn", "JSONDecodeError"),
+        ("[]", "TypeError"),
+        (json.dumps({"event_id": "e2"}), "KeyError: 'event_name'"),
+        (json.dumps({**RECORD, "session_id": ""}), "session_id must not be empty"),
+        (json.dumps({**RECORD, "event_name": "sneeze"}), "event_name is 'sneeze'"),
+        (json.dumps({**RECORD, "event_time": "2026-01-02T10:00:00"}), "expected a zone"),
+    ],
+)
+def test_a_line_that_is_no_event_is_kept_aside_and_the_rest_is_loaded(
+    warehouse: Warehouse, tmp_path: Path, line: str, reason: str
+) -> None:
+    write(tmp_path, line, json.dumps(RECORD))
+
+    landed = load_landing(warehouse.connection, tmp_path, loaded_at=LOADED_AT)
+
+    assert landed == Landed(files=1, events=1, rejected=1)
+    found: list[tuple[Any, ...]] = rows_of(warehouse, "select line_number, reason from ops.rejected_lines")
+    assert found[0][0] == 1
+    assert reason in found[0][1]

@@ -1,0 +1,133 @@
+"""Exports are whole or refused; they replace each other in one move."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from recommender.contracts.exports import EXPORTS
+from recommender.errors import ArtifactRefused, Conflict
+
+from tests.warehouse.shop import deliver, deliver_items, order_line
+from warehouse.engine import Warehouse
+from warehouse.manifest import MANIFEST, ExportManifest, read_manifest
+from warehouse.pipeline import run_day
+from warehouse.unload import SnowflakeUnloader, query_of, schema_of, unload
+
+NOW = datetime(2026, 1, 3, 4)
+
+
+@pytest.fixture
+def root(warehouse: Warehouse, tmp_path: Path) -> Path:
+    deliver_items(warehouse, "tea", "jam")
+    lines = [order_line("o1", "tea", "2026-01-02T08:00:00"), order_line("o1", "jam", "2026-01-02T08:00:00", quantity=2)]
+    deliver(warehouse, "purchases", lines, loaded_at="2026-01-03T02:00:00")
+    run_day(warehouse.connection, date(2026, 1, 3))
+    export(warehouse, tmp_path / "exports")
+    return tmp_path / "exports"
+
+
+def export(warehouse: Warehouse, root: Path) -> ExportManifest:
+    return unload(warehouse.connection, warehouse.unloader, root, source="test", derived=False, now=NOW)
+
+
+def test_the_files_have_the_contracts_columns_and_types(root: Path) -> None:
+    manifest = read_manifest(root)
+
+    assert set(manifest.files) == set(EXPORTS)
+    for name, entry in manifest.files.items():
+        table = pq.read_table(root / entry.path)
+        assert table.schema.equals(schema_of(name))
+        assert table.num_rows == entry.rows
+    assert manifest.files["purchases"].rows == 2
+    assert (manifest.data_from, manifest.data_until) == ("2026-01-02T08:00:00", "2026-01-02T08:00:00")
+
+
+def test_the_same_rows_give_the_same_files(warehouse: Warehouse, root: Path) -> None:
+    first = read_manifest(root)
+
+    assert export(warehouse, root) == first
+
+
+def test_a_truncated_export_is_refused_by_name(root: Path) -> None:
+    path = root / read_manifest(root).files["purchases"].path
+    path.write_bytes(path.read_bytes()[:-10])
+
+    with pytest.raises(ArtifactRefused, match="purchases is missing, truncated or altered"):
+        read_manifest(root)
+
+
+def test_an_export_without_its_manifest_or_with_a_part_of_it_is_refused(root: Path) -> None:
+    body = json.loads((root / MANIFEST).read_text())
+    del body["files"]["items"]
+    (root / MANIFEST).write_text(json.dumps(body))
+    with pytest.raises(ArtifactRefused, match="does not list items"):
+        read_manifest(root)
+
+    (root / MANIFEST).unlink()
+    with pytest.raises(ArtifactRefused, match=r"manifest\.json is missing"):
+        read_manifest(root)
+
+
+class Breaking:
+    """Gives the first export and breaks off at the second."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def batches(self, query: str) -> Any:
+        if "items_v1" in query:
+            raise OSError("no space left on device")
+        return self._warehouse.unloader.batches(query)
+
+
+def test_an_unload_that_breaks_off_leaves_the_old_export_and_no_litter(warehouse: Warehouse, root: Path) -> None:
+    before = read_manifest(root)
+
+    with pytest.raises(OSError, match="no space"):
+        unload(warehouse.connection, Breaking(warehouse), root, source="test", derived=False, now=NOW)
+
+    assert read_manifest(root) == before
+    assert [path.name for path in root.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_folder_that_is_no_export_is_not_replaced(warehouse: Warehouse, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letters.txt").write_text("dear")
+
+    with pytest.raises(Conflict, match="is not an export"):
+        export(warehouse, tmp_path / "home")
+
+
+class RecordedConnection:
+    """Answers GET by writing what COPY INTO would have left on the stage."""
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+
+    def cursor(self) -> RecordedConnection:
+        return self
+
+    def execute(self, command: str, params: Mapping[str, Any] | None = None) -> None:
+        self.statements.append(command)
+        if command.startswith("get "):
+            folder = Path(command.split("'file://")[1].split("'")[0])
+            pl.DataFrame({"SHOPPER_ID": ["anna"], "ATTRIBUTES": ["{}"]}).write_parquet(folder / "data_0.parquet")
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        return []
+
+
+def test_snowflake_unloads_through_a_stage_that_is_emptied_first() -> None:
+    connection = RecordedConnection()
+
+    batches = list(SnowflakeUnloader(connection).batches(query_of("shoppers")))
+
+    assert [statement.split()[0] for statement in connection.statements] == ["remove", "copy", "get"]
+    assert sum(batch.num_rows for batch in batches) == 1
