@@ -16,13 +16,11 @@ from typing import Any
 import aws_cdk as core
 
 from cdk.acknowledged import acknowledge
-from cdk.deployment import ROOT, Deployment, read_deployment
+from cdk.deployment import CONTEXT_NAMES, ROOT, Deployment, read_deployment
 from cdk.stacks.data import DataStack
 from cdk.stacks.experiment import ExperimentStack
 from cdk.stacks.serving import ServingStack
 from cdk.stacks.training import TrainingStack
-
-CONTEXT_NAMES = ("environment", "publishable_key_digests", "allowed_origins", "placements", "training_starter")
 
 
 def new_app(*, outdir: str | None = None, context: Mapping[str, Any] | None = None) -> core.App:

@@ -15,6 +15,15 @@ from cdk.settings import ENVIRONMENTS, Environment
 
 TRAINING_STARTERS: Final = ("schedule", "airflow")
 ROOT: Final = Path(__file__).parent.parent
+RUNTIME_LAYER: Final = ROOT / ".build" / "runtime-layer"  # what `layers/runtime/build.py` makes
+CONTEXT_NAMES: Final = (
+    "environment",
+    "publishable_key_digests",
+    "allowed_origins",
+    "placements",
+    "training_starter",
+    "runtime_layer",
+)
 
 
 class WrongContext(ValueError):
@@ -30,7 +39,7 @@ class Deployment:
     placements: str = "default"
     training_starter: str = "schedule"  # "airflow" leaves the schedules in place but switched off
     root: Path = ROOT
-    runtime_layer: Path = ROOT / ".build" / "runtime-layer"  # what `layers/runtime/build.py` makes
+    runtime_layer: Path = RUNTIME_LAYER
 
     @property
     def prefix(self) -> str:
@@ -53,6 +62,7 @@ def read_deployment(context: Mapping[str, Any]) -> Deployment:
         publishable_key_digests=_digests(context.get("publishable_key_digests")),
         placements=context.get("placements") or "default",
         training_starter=starter,
+        runtime_layer=Path(context.get("runtime_layer") or RUNTIME_LAYER).absolute(),
     )
 
 

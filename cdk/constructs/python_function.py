@@ -54,6 +54,8 @@ class PythonFunction(Construct):
             architecture=ARCHITECTURE,
             layers=layers.all,
             memory_size=definition.memory_mb,
+            # Two bundles lie in /tmp while one replaces the other.
+            ephemeral_storage_size=core.Size.gibibytes(2) if definition.needs_models else None,
             timeout=core.Duration.seconds(definition.timeout_seconds),
             environment=_variables(definition, deployment, stores),
             log_group=self.log_group,
