@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +17,7 @@ from recommender.adapters.onnx import OnnxModel
 from recommender.contracts import artifacts as names
 from recommender.contracts.artifacts import CURRENT, MANIFEST
 from recommender.errors import ArtifactRefused, DependencyDown, RecommenderError
+from recommender.ports import StoredObject
 
 from tests.adapters.bundle_files import CREATED_AT, manifest_of, publish_tiny, write_bundle_files, write_retrieval
 from tests.tiny_bundle import COUNT, item_id, tiny_bundle
@@ -211,7 +214,12 @@ class Shop:
         self.files = tmp_path / "files"
         self.cache = tmp_path / "cache"
         self.bundles = CachedBundles(
-            store, self.cache, ttl_seconds=60, clock=lambda: self.seconds, on_refusal=self.refusals.append
+            store,
+            self.cache,
+            ttl_seconds=60,
+            clock=lambda: self.seconds,
+            on_refusal=self.refusals.append,
+            start=lambda look: look(),
         )
 
     def publish_changed(self) -> str:
@@ -292,3 +300,44 @@ def test_the_cache_keeps_the_new_bundle_and_the_one_before(shop: Shop) -> None:
     shop.bundles.current()
 
     assert {folder.name for folder in shop.cache.iterdir()} == {first, second}
+
+
+class HangingStore(MemoryArtifacts):
+    """Answers nothing until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = threading.Event()
+        self.reads = 0
+
+    def read(self, key: str) -> StoredObject:
+        self.reads += 1
+        assert self.released.wait(30)
+        return super().read(key)
+
+
+def test_with_a_hanging_store_only_the_first_caller_waits_and_not_long(tmp_path: Path) -> None:
+    store = HangingStore()
+    bundles = CachedBundles(store, tmp_path, ttl_seconds=60, clock=time.monotonic, first_wait_seconds=0.05)
+
+    began = time.monotonic()
+    for _ in range(20):
+        with pytest.raises(DependencyDown):
+            bundles.current()
+
+    assert time.monotonic() - began < 20 * 0.05  # twenty waits would take a second
+    assert store.reads == 1
+    store.released.set()
+
+
+def test_while_a_bundle_serves_nobody_waits_for_the_store(store: MemoryArtifacts, tmp_path: Path) -> None:
+    publish_tiny(store, tmp_path / "files")
+    hanging = HangingStore()
+    hanging.objects = store.objects
+    hanging.released.set()
+    bundles = CachedBundles(hanging, tmp_path / "cache", ttl_seconds=0, clock=time.monotonic)
+    first = bundles.current()
+    hanging.released.clear()
+
+    assert all(bundles.current() is first for _ in range(20))
+    hanging.released.set()

@@ -80,7 +80,7 @@ def main(environment: JobEnvironment, variables: Mapping[str, str], *, now: date
 def artifact_store(variables: Mapping[str, str]) -> ArtifactStore:
     """The store that the environment names. Raises MissingSetting."""
     if variables.get(BUCKET):
-        return S3Artifacts.connect(variables[BUCKET])
+        return S3Artifacts.connect(variables[BUCKET], read_timeout_seconds=120.0)
     if variables.get(FOLDER):
         return FolderArtifacts(Path(variables[FOLDER]))
     raise MissingSetting(f"set {BUCKET} or {FOLDER}")

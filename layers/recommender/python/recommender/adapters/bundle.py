@@ -7,6 +7,7 @@ different item counts, a model with other tensors than its manifest says. Big ar
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -30,6 +31,7 @@ from recommender.errors import ArtifactRefused, DependencyDown, NotFound, Recomm
 from recommender.ports import ArtifactStore
 
 CHECKED_NEIGHBOURS: Final = 10
+FIRST_WAIT_SECONDS: Final = 6.0  # what the first callers of a process may wait; a Lambda has ten seconds
 FIRST_RETRY_SECONDS: Final = 2.0  # how soon to look again while there is no bundle at all
 LOST_NEIGHBOURS: Final = 2  # of the ten, what an 8-bit scan may rank outside its whole list
 
@@ -74,8 +76,17 @@ class LineCatalogue:
         return facts
 
 
+def in_background(task: Callable[[], None]) -> None:
+    """Run the task on a thread that does not keep the process alive."""
+    threading.Thread(target=task, name="bundle-look", daemon=True).start()
+
+
 class CachedBundles:
-    """The bundle in force, looked up again every `ttl_seconds`; a refused one never replaces a good one."""
+    """The bundle in force, looked up again every `ttl_seconds`; a refused one never replaces a good one.
+
+    Looks run in the background: while there is a bundle nobody waits for the store. Only the first
+    callers wait, and not long, so that a store that hangs costs them a fallback and not a timeout.
+    """
 
     def __init__(
         self,
@@ -86,6 +97,8 @@ class CachedBundles:
         clock: Callable[[], float],
         on_refusal: Callable[[RecommenderError], None] = lambda error: None,
         report: Report = lambda message: None,
+        start: Callable[[Callable[[], None]], None] = in_background,
+        first_wait_seconds: float = FIRST_WAIT_SECONDS,
     ) -> None:
         """`clock` gives monotonic seconds; `on_refusal` hears of each failed look."""
         self._store = store
@@ -94,18 +107,34 @@ class CachedBundles:
         self._clock = clock
         self._on_refusal = on_refusal
         self._report = report
+        self._start = start
+        self._first_wait_seconds = first_wait_seconds
         self._bundle: Bundle | None = None
-        self._fresh_until = -float("inf")
+        self._looking = threading.Lock()
+        self._looked = threading.Event()
+        self._look_began_at = 0.0
+        self._next_look_at = -float("inf")
 
     def current(self) -> Bundle:
         """The newest bundle that passed its checks. Raises DependencyDown when there is none at all."""
-        if self._clock() >= self._fresh_until:
-            self._look()
-            wait = self._ttl_seconds if self._bundle else min(self._ttl_seconds, FIRST_RETRY_SECONDS)
-            self._fresh_until = self._clock() + wait
+        if self._clock() >= self._next_look_at and self._looking.acquire(blocking=False):
+            self._look_began_at = self._clock()
+            self._looked.clear()
+            self._start(self._look_and_release)
+        if self._bundle is None:
+            self._looked.wait(max(0.0, self._look_began_at + self._first_wait_seconds - self._clock()))
         if self._bundle is None:
             raise DependencyDown("no published bundle could be loaded")
         return self._bundle
+
+    def _look_and_release(self) -> None:
+        try:
+            self._look()
+        finally:
+            wait = self._ttl_seconds if self._bundle else min(self._ttl_seconds, FIRST_RETRY_SECONDS)
+            self._next_look_at = self._clock() + wait
+            self._looked.set()
+            self._looking.release()
 
     def _look(self) -> None:
         try:

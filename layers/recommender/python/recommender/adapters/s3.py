@@ -24,12 +24,12 @@ class S3Artifacts:
         self.bucket = bucket
 
     @classmethod
-    def connect(cls, bucket: str) -> S3Artifacts:
+    def connect(cls, bucket: str, *, read_timeout_seconds: float = 10.0) -> S3Artifacts:
         """A store from the environment (region, credentials, AWS_ENDPOINT_URL), made once per process."""
         config = Config(
             connect_timeout=1.0,
-            read_timeout=20.0,
-            retries={"mode": "standard", "total_max_attempts": 3},
+            read_timeout=read_timeout_seconds,
+            retries={"mode": "standard", "total_max_attempts": 2},
             max_pool_connections=16,
             s3={"addressing_style": "path"},  # the embedded S3 has no names for buckets
         )
