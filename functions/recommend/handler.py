@@ -32,7 +32,7 @@ from recommender.contracts.openapi import document
 from recommender.contracts.placements import Placement, registry
 from recommender.contracts.requests import RecommendCommand
 from recommender.contracts.settings import ServingSettings
-from recommender.errors import DependencyDown, InvalidInput, RecommenderError
+from recommender.errors import DependencyDown, InvalidInput, NotFound, RecommenderError
 from recommender.ports import BundleSource, SnapshotSource
 from recommender.use_cases.check_readiness import check_health
 from recommender.use_cases.placement_answers import known_placement
@@ -90,7 +90,7 @@ def create_handler(
 def _serve_whatever_happens(serve: Serve, command: RecommendCommand, now: datetime, logger: Logger) -> PageAnswer:
     try:
         return serve(command, now=now)
-    except InvalidInput:
+    except (InvalidInput, NotFound):
         raise
     except Exception:
         logger.exception("answered from precomputed lists")

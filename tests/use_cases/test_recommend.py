@@ -19,7 +19,7 @@ from recommender.domain.experiments.assignment import assign
 from recommender.domain.experiments.config import default_config, first_snapshot
 from recommender.domain.ranking import Ranked
 from recommender.domain.session import Session
-from recommender.errors import DependencyDown, InvalidInput
+from recommender.errors import DependencyDown, InvalidInput, NotFound
 from recommender.ports import SessionState
 
 from tests.tiny_bundle import tiny_bundle
@@ -134,6 +134,15 @@ def test_an_unknown_placement_gets_its_own_error_and_the_others_are_served() -> 
     ]
     problem = answer.placements[1].error
     assert problem is not None and "did you mean 'pdp_similar'?" in problem.detail
+
+
+def test_where_no_placement_is_known_there_is_nothing_to_answer() -> None:
+    with pytest.raises(
+        NotFound, match="/placements/0/placement is 'pdp_simlar' — did you mean 'pdp_similar'"
+    ) as refusal:
+        Serving().ask("pdp_simlar", "home_heroes")
+
+    assert refusal.value.code == "unknown_placement"
 
 
 def test_a_limit_replaces_the_size_of_the_registry() -> None:

@@ -28,7 +28,10 @@ class AskedPlacements:
     """The placements of the request: those to fill, and those that get an error, in the order asked for."""
 
     def __init__(self, request: RecommendationRequest, known: Mapping[str, Placement]) -> None:
-        """Look up what was asked for; `slots` are the placements to fill with the number of their items."""
+        """Look up what was asked for; `slots` are the placements to fill with the number of their items.
+
+        Raises NotFound `unknown_placement` where not one of them is known.
+        """
         self.slots: list[tuple[Placement, int]] = []
         self._problems: dict[int, PlacementAnswer] = {}
         taken: set[str] = set()
@@ -42,6 +45,9 @@ class AskedPlacements:
                 taken.add(name)
                 self.slots.append((known[name], asked.limit or known[name].size))
         self._count = len(request.placements)
+        if not self.slots:
+            name = request.placements[0].placement
+            raise NotFound(f"/placements/0/placement is {did_you_mean(name, known)}", code="unknown_placement")
 
     def in_order(self, answers: Sequence[PlacementAnswer]) -> tuple[PlacementAnswer, ...]:
         """The answers of the filled placements with the errors of the others between them."""

@@ -63,13 +63,14 @@ def recommend(
     """The lists of all placements asked for. None for state, snapshots or ranking is that step out of order.
 
     Raises InvalidInput `unknown_item` where the page is about an item that neither the bundle nor the
-    overrides know. An unknown placement gets an error of its own, the others are served.
+    overrides know. An unknown placement gets an error of its own while others are served; where none is
+    known, NotFound is raised.
     """
-    request, known = command.request, placements or registry("default")
+    request = command.request
+    asked = AskedPlacements(request, placements or registry("default"))
     trace = _Trace(clock)
     visitor = _visitor(request, state, now, trace)
     trace.lap("state")
-    asked = AskedPlacements(request, known)
     arms = _arms(request, asked.slots, snapshots, trace)
     slots = [Slot(placement, arm.variant, limit) for (placement, limit), arm in zip(asked.slots, arms, strict=True)]
     recommendation_id = new_id()

@@ -89,7 +89,7 @@ def dynamodb_client() -> Any:
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         read_timeout=READ_TIMEOUT_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        retries={"mode": "legacy", "total_max_attempts": ATTEMPTS},  # waits 50 ms where "standard" waits up to 1 s
         max_pool_connections=20,
         tcp_keepalive=True,
         parameter_validation=False,  # the service checks again, and says the same
