@@ -16,7 +16,7 @@ from cdk.node import use_bundled_node
 use_bundled_node(os.environ)  # before aws_cdk is imported anywhere
 
 from cdk.composition import compose, new_app  # noqa: E402
-from cdk.deployment import read_deployment  # noqa: E402
+from cdk.deployment import ROOT, read_deployment  # noqa: E402
 
 KEY_DIGEST = "ab" * 32
 
@@ -44,11 +44,11 @@ class Synthesis:
         return self.folder / f"asset.{code['S3Key'].removesuffix('.zip')}"
 
 
-def synthesise(folder: Path, **context: str) -> Synthesis:
+def synthesise(folder: Path, *, root: Path = ROOT, **context: str) -> Synthesis:
     """Synthesise into `folder` without the built runtime layer, as on a machine that never built it."""
     app = new_app(outdir=str(folder))
     chosen = read_deployment({"publishable_key_digests": KEY_DIGEST, **context})
-    stacks = compose(app, deployment=replace(chosen, runtime_layer=folder / "not-built"))
+    stacks = compose(app, deployment=replace(chosen, root=root, runtime_layer=folder / "not-built"))
     app.synth()
     names = {part: f"{stack.stack_name}.template.json" for part, stack in stacks.items()}
     return Synthesis(folder, {part: json.loads((folder / name).read_text()) for part, name in names.items()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,21 +16,29 @@ import pytest
 
 from cdk.acknowledged import WILDCARDS
 from cdk.composition import compose, new_app
-from cdk.deployment import WrongContext, read_deployment
+from cdk.deployment import ROOT, WrongContext, read_deployment
 from tests.infrastructure.conftest import KEY_DIGEST, Synthesis, synthesise
 
 
-def test_byte_code_and_installation_leftovers_change_no_asset(tmp_path: Path, dev: Synthesis) -> None:
-    first = {path.name for path in dev.folder.glob("asset.*")}
-    layer = Path(__file__).parents[2] / "layers" / "recommender" / "python"
-    leftovers = layer / "recommender" / "__pycache__" / "leftover.pyc"
-    leftovers.parent.mkdir(exist_ok=True)
-    leftovers.write_bytes(b"leftover")
-    try:
-        second = {path.name for path in synthesise(tmp_path / "again").folder.glob("asset.*")}
-    finally:
-        leftovers.unlink()
-    assert first == second
+def test_byte_code_and_installation_leftovers_change_no_asset(tmp_path: Path) -> None:
+    clean = tmp_path / "clean"
+    for name in ("functions", "layers"):
+        shutil.copytree(ROOT / name, clean / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    used = tmp_path / "used"
+    shutil.copytree(clean, used)
+    for folder in (used / "layers/recommender/python/recommender", used / "functions/recommend"):
+        (folder / "__pycache__").mkdir()
+        (folder / "__pycache__" / "leftover.pyc").write_bytes(b"leftover")
+    (used / "layers/recommender/python/recommender.egg-info").mkdir()
+    (used / "layers/recommender/python/recommender.egg-info/PKG-INFO").write_text("leftover")
+
+    assets = [
+        {path.name for path in synthesise(tmp_path / root.name / "out", root=root).folder.glob("asset.*")}
+        for root in (clean, used)
+    ]
+
+    assert assets[0] == assets[1]
+    assert len(assets[0]) >= 3
 
 
 def test_templates_name_no_account(dev: Synthesis) -> None:
