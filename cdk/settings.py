@@ -25,6 +25,7 @@ class AlarmNumbers:
     function_errors: int = 5
     throttles: int = 10
     degraded: int = 100
+    bundles_refused: int = 0  # the last good bundle serves meanwhile
     iterator_age_seconds: int = 600
     api_server_errors: int = 10
     training_stale_days: int = 2

@@ -9,7 +9,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 from recommender.contracts.artifacts import CURRENT
-from recommender.contracts.metrics import DEGRADED, NAMESPACE
+from recommender.contracts.metrics import BUNDLE_REFUSED, DEGRADED, NAMESPACE
 from recommender.contracts.routes import Function
 
 from cdk.constructs.alarms import alarm
@@ -83,14 +83,15 @@ class PythonFunction(Construct):
         alarm(self, "Errors", self.function.metric_errors(period=period), above=limits.function_errors, stores=stores)
         alarm(self, "Throttles", self.function.metric_throttles(period=period), above=limits.throttles, stores=stores)
         if self.definition.needs_models:
-            degraded = cloudwatch.Metric(
-                namespace=NAMESPACE,
-                metric_name=DEGRADED,
-                dimensions_map={"service": self.definition.name},
-                statistic="Sum",
-                period=period,
-            )
-            alarm(self, "Degraded", degraded, above=limits.degraded, stores=stores)
+            for metric_name, above in ((DEGRADED, limits.degraded), (BUNDLE_REFUSED, limits.bundles_refused)):
+                metric = cloudwatch.Metric(
+                    namespace=NAMESPACE,
+                    metric_name=metric_name,
+                    dimensions_map={"service": self.definition.name},
+                    statistic="Sum",
+                    period=period,
+                )
+                alarm(self, metric_name, metric, above=above, stores=stores)
 
 
 def log_retention(days: int) -> logs.RetentionDays:

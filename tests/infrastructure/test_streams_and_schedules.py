@@ -78,4 +78,4 @@ def test_every_alarm_calls_someone_and_silence_is_an_alarm_only_for_training(dev
 
 def test_errors_throttles_age_degradation_and_failed_training_are_watched(dev: Synthesis) -> None:
     watched = {alarm["MetricName"] for alarm in dev.resources("AWS::CloudWatch::Alarm").values()}
-    assert {"Errors", "Throttles", "IteratorAge", "Degraded", "5xx", "ExecutionFailed"} <= watched
+    assert {"Errors", "Throttles", "IteratorAge", "Degraded", "BundleRefused", "5xx", "ExecutionFailed"} <= watched
