@@ -10,14 +10,14 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import sys
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final
 
 from local.errors import LocalRunError
 from local.run import prove, say, serve
 from local.settings import REAL_SOURCE, ROOT, SOURCES, RunSettings, StateFolder
+from local.stops import stop_on_signals
 
 INTERRUPTED: Final = 130
 NEVER_SECONDS: Final = 86_400.0  # while checking, the checks decide when an epoch ends
@@ -30,8 +30,7 @@ def main(arguments: list[str]) -> int:
     if options.command == "clean":
         shutil.rmtree(state.root, ignore_errors=True)
         return 0
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    stop_on_signals()
     try:
         run = prove if options.check else serve
         return run(_settings(options, state), retrain=options.retrain)
@@ -80,10 +79,6 @@ def _port(text: str) -> int:
         say(f"PORT is {text!r}, expected a number from 1 to 65535.")
         sys.exit(2)
     return int(text)
-
-
-def _interrupt(_number: int, _frame: Any) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from local.settings import GENERATED_SOURCE
 
-SMALL: Final[Mapping[str, Mapping[str, Any]]] = {}
+SMALL: Final[Mapping[str, Mapping[str, Any]]] = {
+    "content_bert": {"max_pairs": 96, "sample_texts": 200},
+}
 
 
 def hyperparameters(source: str, job: str) -> Mapping[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sys
 import threading
 import time
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 from recommender.contracts.routes import KEY_HEADER
 
+from local import stops
 from local.check.run import acceptance, nothing_is_left, run_check, run_checks
 from local.client import Answer
 from local.errors import LocalRunError
@@ -74,10 +74,10 @@ def system(settings: RunSettings, *, retrain: bool) -> Iterator[tuple[Stack, flo
             try:
                 yield stack, round(time.monotonic() - started, 1)
             finally:
-                with _undisturbed():
+                with stops.ignored():
                     stack.stop()
         finally:
-            with _undisturbed():
+            with stops.ignored():
                 server.close()
 
 
@@ -124,14 +124,3 @@ def _short(answer: Answer) -> str:
         token = placement.get("attribution_token") or ""
         placement["attribution_token"] = token[:16] + "…" if len(token) > 16 else token
     return json.dumps(body, indent=2, ensure_ascii=False)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let a second Ctrl-C not interrupt the stopping of children."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

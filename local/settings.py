@@ -71,8 +71,8 @@ class RunSettings:
     state: StateFolder
     port: int = 8080
     source: str = REAL_SOURCE
-    shoppers: int = 400  # generated source only
-    days: int = 60  # generated source only
+    shoppers: int = 300  # generated source only
+    days: int = 120  # generated source only
     seed: int = 7  # generated source only
     period_seconds: float = 60.0  # between two reallocations
     registry: str = "default"

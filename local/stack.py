@@ -12,6 +12,7 @@ from recommender.contracts.metrics import NAMESPACE
 from recommender.contracts.routes import FUNCTIONS, Function
 from recommender.domain.experiments.config import DEFAULT_EXPERIMENT
 
+from local import stops
 from local.catalogue import KeptCatalogue
 from local.client import ApiClient
 from local.engine import Engine
@@ -86,16 +87,18 @@ class Stack:
     def _start(self, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
         state = self.settings.state
         say("Starting DynamoDB, S3 and streams")
-        self.engine = Engine(environment=environment, log=state.logs / "engine.log")
-        self._parts.callback(self.engine.stop)
+        with stops.held():
+            self.engine = Engine(environment=environment, log=state.logs / "engine.log")
+            self._parts.callback(self.engine.stop)
         self.access = Access(self.engine.url, self.keys)
         self.names = serving_settings(self.settings, self.keys)
         fill(self.settings, self.access, self.names)
         self.engine.refill_with(lambda: fill(self.settings, self.access, self.names))
         self.households = households(state)
         say("Starting the functions")
-        self.workers = Workers(self._functions(environment), region=REGION, logs=state.logs)
-        self._parts.callback(self.workers.stop)
+        with stops.held():
+            self.workers = Workers(self._functions(environment), region=REGION, logs=state.logs)
+            self._parts.callback(self.workers.stop)
         self.workers.wait_ready()
         for function in FUNCTIONS:
             if function.trigger == "stream":

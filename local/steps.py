@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
-from local import processes
+from local import processes, stops
 from local.errors import LocalRunError
 
 STOP_GRACE_SECONDS: Final = 15.0  # a training job writes its checkpoint
@@ -103,22 +103,27 @@ class Steps:
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"{step.name}.log"
         with log.open("wb") as file:
-            process = processes.start(
-                step.command, environment=step.environment, cwd=self._cwd, output=file, errors=subprocess.PIPE
-            )
-            assert process.stderr is not None
-            tee = threading.Thread(target=_tee, args=(process.stderr, file), daemon=True)
-            tee.start()
-            try:
-                status = process.wait()
-            finally:
-                processes.stop(process, grace_seconds=STOP_GRACE_SECONDS)
-                tee.join()
-                process.stderr.close()
+            status = self._wait(step, file)
         missing = [path.name for path in step.outputs + step.required if not path.exists()]
         if status or missing:
             reason = f"status {status}" if status else f"it left no {', '.join(missing)}"
             raise LocalRunError(f"{step.title} failed ({reason}): {_last_words(log)}; the whole log is {log}.")
+
+    def _wait(self, step: Step, log: IO[bytes]) -> int:
+        process = None
+        try:
+            with stops.held():
+                process = processes.start(
+                    step.command, environment=step.environment, cwd=self._cwd, output=log, errors=subprocess.PIPE
+                )
+                tee = threading.Thread(target=_tee, args=(process.stderr, log), daemon=True)
+                tee.start()
+            return process.wait()
+        finally:
+            if process is not None:
+                with stops.ignored():
+                    processes.stop(process, grace_seconds=STOP_GRACE_SECONDS)
+                    tee.join()
 
     def _mark(self, step: Step, fingerprint: str, *, seconds: float) -> None:
         body = json.dumps({"fingerprint": fingerprint, "seconds": round(seconds, 1), "finished_at": time.time()})
@@ -147,11 +152,12 @@ def _remove(path: Path) -> None:
 
 def _tee(source: IO[bytes], log: IO[bytes]) -> None:
     """Progress bars to the terminal, everything to the log."""
-    while chunk := source.read1(65536):  # type: ignore[attr-defined]
-        log.write(chunk)
-        log.flush()
-        sys.stderr.buffer.write(chunk)
-        sys.stderr.buffer.flush()
+    with source:
+        while chunk := source.read1(65536):  # type: ignore[attr-defined]
+            log.write(chunk)
+            log.flush()
+            sys.stderr.buffer.write(chunk)
+            sys.stderr.buffer.flush()
 
 
 def _last_words(log: Path) -> str:
