@@ -201,7 +201,7 @@ async function fill(message = "") {
     if (mine !== turn) return; // a newer answer is on its way
     showRails(result.answer);
     showAnswer(result);
-    say(result.answer.degraded ? `Simpler recommendations for the moment (${result.answer.degraded_reason}).` : message);
+    say(result.answer.degraded ? "Simpler recommendations for the moment." : message);
   } catch (error) {
     if (mine === turn) say(`No recommendations: ${error.message}`);
   } finally {
