@@ -1,7 +1,8 @@
 """Events that the running shop has landed: JSON lines, one accepted record a line, into raw.events.
 
-`deliver_events` writes immutable files, so a file is one load and its path below the folder is the load id.
-A line that is not the record of an event is kept in ops.rejected_lines with the reason; the rest is loaded.
+`deliver_events` writes immutable files, so a file is one load. In AWS the files lie behind a stage, COPY INTO
+reads them and its load history knows which it has read. From a folder of this machine the path is the load
+id, and a line that is not the record of an event is kept in ops.rejected_lines with the reason.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import polars as pl
 from recommender.contracts.events import EVENT_COLUMNS, EVENT_NAMES
 
 from warehouse.loading import append, is_loaded
-from warehouse.statements import execute
+from warehouse.statements import execute, transaction
 from warehouse.tables import RAW
 
 if TYPE_CHECKING:
@@ -48,6 +49,22 @@ class Rejection:
 
     line_number: int
     reason: str
+
+
+def load_stage(connection: Connection, stage: str, *, loaded_at: datetime) -> int:
+    """Load the files below `stage` that COPY INTO has not read yet; returns the number of events."""
+    names = ", ".join(name for name, _ in RAW["events"])
+    values = ", ".join(f"record:{name}" + ("" if kind == "variant" else f"::{kind}") for name, kind in RAW["events"])
+    with transaction(connection):
+        execute(connection, f"copy into ops.landed_records from {stage} file_format = (type = json)")
+        ((count,),) = execute(
+            connection,
+            f"insert into raw.events ({names}, loaded_at)"  # noqa: S608 - names are this package's own
+            f" select {values}, %(loaded_at)s::timestamp_ntz from ops.landed_records",
+            {"loaded_at": loaded_at},
+        )
+        execute(connection, "delete from ops.landed_records")
+    return int(count)
 
 
 def load_landing(connection: Connection, folder: Path, *, loaded_at: datetime) -> Landed:

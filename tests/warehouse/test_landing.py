@@ -11,7 +11,7 @@ from recommender.contracts.events import EventItem, to_record
 
 from tests.warehouse.shop import at, event, rows_of
 from warehouse.engine import Warehouse
-from warehouse.landing import Landed, load_landing
+from warehouse.landing import Landed, load_landing, load_stage
 
 RECORD = {
     **to_record(event("e1", "add_to_cart", "2026-01-02T10:00:00.250000", EventItem("tea", 2, 199))),
@@ -70,3 +70,19 @@ def test_a_line_that_is_no_event_is_kept_aside_and_the_rest_is_loaded(
     found: list[tuple[Any, ...]] = rows_of(warehouse, "select line_number, reason from ops.rejected_lines")
     assert found[0][0] == 1
     assert reason in found[0][1]
+
+
+def test_a_stage_is_read_once_and_gives_the_same_rows_as_a_folder(warehouse: Warehouse, tmp_path: Path) -> None:
+    write(tmp_path, json.dumps({**RECORD, "claims": {"recommendation_id": "r1"}}))
+    query = (
+        "select event_id, event_time, visitor_id, items[0]:item_id::varchar, claims:recommendation_id::varchar, visible"
+    )
+    rows_of(warehouse, "create stage raw.landing")
+    rows_of(warehouse, f"put 'file://{next(tmp_path.rglob('*.jsonl'))}' @raw.landing/events/ auto_compress = false")
+
+    counts = [load_stage(warehouse.connection, "@raw.landing/events/", loaded_at=LOADED_AT) for _ in range(2)]
+    load_landing(warehouse.connection, tmp_path, loaded_at=LOADED_AT)
+
+    assert counts == [1, 0]
+    from_stage, from_folder = rows_of(warehouse, f"{query} from raw.events")
+    assert from_stage == from_folder

@@ -22,6 +22,11 @@ create table if not exists ops.rejected_lines (
     loaded_at timestamp_ntz not null
 );
 
+-- Grain: one landed record on its way from a stage into raw.events; empty between loads.
+create table if not exists ops.landed_records (
+    record variant
+);
+
 -- Grain: one check of one day. Key: run_on, name.
 create table if not exists quality.results (
     run_on date not null,
