@@ -35,6 +35,9 @@ format: .venv/dev.stamp  ## rewrite the code in the project's format
 synth: .venv/dev.stamp  ## the CloudFormation templates, in cdk.out
 	@JSII_NODE=$(NODE) CDK_OUTDIR=cdk.out $(BIN)/python app.py && ls cdk.out/*.template.json
 
+layers: .venv/run.stamp  ## third-party Lambda layer, in .build/runtime-layer
+	@$(BIN)/python layers/runtime/build.py
+
 bench: .venv/run.stamp  ## the benchmark that needs nothing but PyPI; docs/benchmarks.md names the others
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.purchases --complete-journey --out reports/purchases
 
