@@ -1,0 +1,1 @@
+"""Evaluation by time over the full catalogue, and its report."""
