@@ -54,6 +54,7 @@ def _settings(options: argparse.Namespace, state: StateFolder) -> RunSettings:
         days=options.days,
         seed=options.seed,
         period_seconds=NEVER_SECONDS if options.check else options.period,
+        keeps_events=not options.check,  # the checks' visitors are nobody
         reports=ROOT / "reports" if state.root == ROOT / ".local" else state.root / "reports",
     )
 

@@ -60,7 +60,7 @@ def _warehouse(settings: RunSettings, shared: Mapping[str, str]) -> Step:
     choice = ["--source", settings.source]
     if settings.source == GENERATED_SOURCE:
         choice += ["--shoppers", str(settings.shoppers), "--days", str(settings.days), "--seed", str(settings.seed)]
-    folders = ["--database", str(state.warehouse), "--exports", str(state.exports)]
+    folders = ["--database", str(state.warehouse), "--exports", str(state.exports), "--landing", str(state.landing)]
     return Step(
         name=WAREHOUSE,
         title="Load the purchases and build the warehouse",
@@ -68,7 +68,7 @@ def _warehouse(settings: RunSettings, shared: Mapping[str, str]) -> Step:
         environment=shared,
         parameters=json.dumps(choice),
         sources=(ROOT / "warehouse", PACKAGE / "recommender" / "contracts"),
-        outputs=(state.exports / MANIFEST, state.exports, state.warehouse),
+        required=(state.exports / MANIFEST, state.warehouse),  # the build itself throws away what is half-made
     )
 
 

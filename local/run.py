@@ -91,7 +91,7 @@ def _make(settings: RunSettings, *, retrain: bool) -> None:
     runner = Steps(state.steps, state.logs, cwd=ROOT, say=say)
     todo = steps(settings, environment=os.environ)
     if retrain:
-        runner.forget(todo[1:])  # the warehouse is kept
+        runner.forget(todo)  # the warehouse itself is kept and only adds what was landed
     runner.run(todo)
     shutil.copytree(state.model("evaluate"), settings.reports / "evaluation", dirs_exist_ok=True)
 

@@ -31,6 +31,11 @@ class StateFolder:
         return self.root / "exports"
 
     @property
+    def landing(self) -> Path:
+        """Events that the shop of earlier runs has landed."""
+        return self.root / "landing"
+
+    @property
     def artifacts(self) -> Path:
         """The published bundles that are kept between runs."""
         return self.root / "artifacts"
@@ -75,5 +80,6 @@ class RunSettings:
     days: int = 120  # generated source only
     seed: int = 7  # generated source only
     period_seconds: float = 60.0  # between two reallocations
+    keeps_events: bool = True  # what the shop lands goes into the next training
     registry: str = "default"
     reports: Path = ROOT / "reports"

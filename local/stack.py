@@ -19,6 +19,7 @@ from local.engine import Engine
 from local.errors import LocalRunError
 from local.gateway import Gateway
 from local.keys import Keys
+from local.landing import keep_landed
 from local.processes import bare_environment
 from local.provision import SECRET_VARIABLE, Access, fill, households, serving_settings
 from local.runtime_api import Outcome
@@ -95,6 +96,8 @@ class Stack:
         fill(self.settings, self.access, self.names)
         self.engine.refill_with(lambda: fill(self.settings, self.access, self.names))
         self.households = households(state)
+        if self.settings.keeps_events:
+            self._parts.callback(keep_landed, self.access.client("s3"), self.names.events_bucket, state.landing)
         say("Starting the functions")
         with stops.held():
             self.workers = Workers(self._functions(environment), region=REGION, logs=state.logs)

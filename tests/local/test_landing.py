@@ -1,0 +1,29 @@
+"""Landed events outlive the embedded S3."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from local.engine import Engine
+from local.keys import load_or_make
+from local.landing import keep_landed
+from local.provision import Access
+
+BUCKET = "recommender-events"
+
+
+def test_landed_objects_are_kept_once_and_a_dead_engine_gives_none(tmp_path: Path) -> None:
+    engine = Engine(environment=os.environ, log=tmp_path / "engine.log")
+    s3 = Access(engine.url, load_or_make(tmp_path / "keys.json")).client("s3")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    for name in ("one", "two"):
+        s3.put_object(Bucket=BUCKET, Key=f"landing/events/dt=2026-11-23/{name}.jsonl", Body=b'{"event_id": "e"}\n')
+
+    first, second = (keep_landed(s3, BUCKET, tmp_path / "landing") for _ in range(2))
+    engine.stop()
+    third = keep_landed(s3, BUCKET, tmp_path / "landing")
+    s3.close()
+
+    assert (first, second, third) == (2, 0, 0)
+    assert (tmp_path / "landing" / "dt=2026-11-23" / "one.jsonl").read_text() == '{"event_id": "e"}\n'
