@@ -11,7 +11,7 @@ import pytest
 from recommender.adapters.folder import FolderArtifacts
 from recommender.domain.shopper import PurchaseHistory, Shopper
 
-from local.check.run import acceptance, nothing_is_left, run_check
+from local.check.run import acceptance, nothing_is_left, run_checks
 from local.keys import load_or_make
 from local.settings import RunSettings, StateFolder
 from local.stack import Stack
@@ -48,7 +48,7 @@ def keep_models(state: StateFolder) -> None:
 def test_every_check_holds_and_the_stop_leaves_nothing(stack: Stack) -> None:
     checks = {name: check for name, check in acceptance(stack).items() if name not in TRAINED_ONLY}
 
-    results = {name: run_check(check) for name, check in checks.items()}
+    results = run_checks(checks, say=print)
     ports, children = (stack.server.port, stack.engine.port), stack.process_ids()
     stack.stop()
     stack.server.close()
