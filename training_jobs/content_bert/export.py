@@ -7,7 +7,10 @@ named `embedding` collides with an inner value and does not load.
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +32,7 @@ def export_onnx(encoder: TextEncoder, path: Path) -> None:
     """Write the fp32 graph with free batch and length."""
     example = (torch.tensor([[101, 7592, 102], [101, 2088, 102]]), torch.ones(2, 3, dtype=torch.int64))
     batch, length = torch.export.Dim("batch", min=1, max=4096), torch.export.Dim("length", min=2, max=512)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own internals
+    with _quiet():
         torch.onnx.export(
             encoder.eval(),
             example,
@@ -47,7 +49,20 @@ def export_onnx(encoder: TextEncoder, path: Path) -> None:
 
 def quantize(source: Path, target: Path) -> None:
     """Write the int8 graph of the fp32 one."""
-    quantize_dynamic(source, target, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8)
+    with _quiet():
+        quantize_dynamic(source, target, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter and the quantiser warn of their own internals; errors are still heard."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def run_onnx(path: Path) -> EncodeBatch:
