@@ -103,6 +103,17 @@ def test_limit_keeps_the_best() -> None:
     assert scores.tolist() == all_scores[:2].tolist()
 
 
+def test_an_index_brings_its_own_settings_through_the_file() -> None:
+    weigh = KnnSettings(position=9.0, idf_weight=0.0)
+    index = from_npz(SessionIndex, to_npz(index_of([[0, 1, 2], [1, 3]]).with_settings(weigh)))
+
+    _, own = session_scores(index, np.array([0, 1]), now_days=2.0)
+    _, asked = session_scores(index_of([[0, 1, 2], [1, 3]]), np.array([0, 1]), now_days=2.0, settings=weigh)
+
+    assert index.settings == weigh
+    assert own == pytest.approx(asked)
+
+
 def test_sessions_may_come_in_any_order_and_survive_the_file() -> None:
     offsets, flat = np.array([0, 2, 4]), np.array([0, 1, 0, 2])
     late_first = build_index(offsets, flat, np.array([9.0, 1.0]), count_items=3)

@@ -13,11 +13,15 @@ Letters: B sessions, L items of a session, E width, I items.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from recommender.domain.arrays import Floats
+from recommender.domain.bundle import Model
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
@@ -137,6 +141,29 @@ def to_onnx(encoder: SessionEncoder) -> bytes:
     assert program is not None  # the exporter raises where it cannot
     content: bytes = program.model_proto.SerializeToString()
     return content
+
+
+def as_function(encoder: SessionEncoder) -> Model:
+    """The PyTorch encoder as a function of arrays, as an ONNX session is."""
+    last = LastVector(encoder).eval()
+
+    def run(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        with torch.inference_mode():
+            return {"session_vec": last(torch.from_numpy(feed["items"])).numpy()}
+
+    return run
+
+
+@torch.no_grad()
+def forget(encoder: SessionEncoder, rows: NDArray[np.integer]) -> None:
+    """Set these items' vectors to zero: one that was never seen must not keep the random one it started from."""
+    encoder.items.weight[torch.from_numpy(np.asarray(rows, np.int64))] = 0.0
+
+
+@torch.no_grad()
+def vectors_of(encoder: SessionEncoder) -> Floats:
+    """(I, E) the file session_item_vectors.npy: unit vectors, zero where forgotten."""
+    return encoder.item_vectors().numpy().astype(np.float32)
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from recommender.domain.arrays import Doubles, Floats, Rows
 from recommender.domain.fusion import Fusion, fuse
 from recommender.domain.session_knn import DEFAULT_SETTINGS, KnnSettings, SessionIndex, build_index, session_scores
 
-from training_jobs.session_ranker.encoder import LONGEST, EncoderSettings, LastVector, SessionEncoder
+from training_jobs.session_ranker.encoder import LONGEST, EncoderSettings, LastVector, SessionEncoder, vectors_of
 from training_jobs.session_ranker.encoder_training import (
     Sequences,
     TrainingRun,
@@ -49,12 +49,14 @@ class Knn:
     settings: KnnSettings = DEFAULT_SETTINGS
 
 
+ORDERLESS = replace(DEFAULT_SETTINGS, position=10.0, distance=1000.0)  # for baskets
 KNN_CHOICES = (
     Knn(),
     Knn(settings=replace(DEFAULT_SETTINGS, position=1.25)),
     Knn(settings=replace(DEFAULT_SETTINGS, position=4.0)),
     Knn(settings=replace(DEFAULT_SETTINGS, idf_weight=2.0)),
     Knn(settings=replace(DEFAULT_SETTINGS, distance=5.0, shared=5.0)),
+    Knn(settings=ORDERLESS),
     Knn(k=1500),
 )
 FUSION_CHOICES = (
@@ -66,11 +68,13 @@ FUSION_CHOICES = (
 
 @dataclass(frozen=True, slots=True)
 class SessionModelSettings:
-    """Encoder, its training, and the shares of the tail."""
+    """Encoder, its training, the share of sessions in the tail, and what is chosen among."""
 
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     tail_share: float = TAIL_SHARE
+    tail_prefixes: int = TAIL_PREFIXES
+    knn_choices: tuple[Knn, ...] = KNN_CHOICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +116,15 @@ def fit_session_model(
     started = time.process_time()
     count_tail = int(len(sequences) * settings.tail_share)
     head = sequences.part(0, len(sequences) - count_tail)
-    tail = _tail_prefixes(sequences, head, count_items)
+    tail = _tail_prefixes(sequences, head, count_items, most=settings.tail_prefixes)
     is_chosen = len(tail) >= FEWEST
     encoder = new_encoder(count_items, settings.encoder, seed=settings.training.seed)
     run = train_encoder(encoder, head if is_chosen else sequences, settings.training, on_step=_steps(report))
-    knn, fusion, choices = KNN_CHOICES[0], FUSION_CHOICES[0], dict[str, float]()
+    knn, fusion, choices = settings.knn_choices[0], FUSION_CHOICES[0], dict[str, float]()
     now_days = float(days[-1]) if len(days) else 0.0
     if is_chosen:
         index = build_index(head.offsets, head.items, days[: len(head)], count_items=count_items)
-        knn, fusion, choices = _choose(index, encoder, tail, now_days=now_days)
+        knn, fusion, choices = _choose(index, encoder, tail, settings.knn_choices, now_days=now_days)
         report(f"chosen on {len(tail)} prefixes of the tail: {knn}, {fusion}")
         _finish(encoder, sequences, settings.training)
     return SessionModel(
@@ -171,29 +175,23 @@ def fused(encoder: Answers, knn: Answers, fusion: Fusion) -> Answers:
     return collect([fuse([encoder.listed(n), knn.listed(n)], fusion, limit=LISTED) for n in range(len(encoder.rows))])
 
 
-@torch.no_grad()
-def vectors_of(encoder: SessionEncoder) -> Floats:
-    """(I, E) float32 unit vectors, the file session_item_vectors.npy."""
-    return encoder.item_vectors().numpy().astype(np.float32)
-
-
-def _tail_prefixes(sequences: Sequences, head: Sequences, count_items: int) -> Prefixes:
-    """At most TAIL_PREFIXES questions from the sessions after `head`, of items that `head` knows."""
+def _tail_prefixes(sequences: Sequences, head: Sequences, count_items: int, *, most: int) -> Prefixes:
+    """At most `most` questions from the sessions after `head`, of items that `head` knows."""
     is_known = np.bincount(head.items, minlength=count_items) > 0
     tail = sequences.part(len(head), len(sequences))
     items = np.where(is_known[tail.items], tail.items, -1).astype(np.int32)
     prefixes = all_prefixes(tail.offsets, items)
-    step = max(1, -(-len(prefixes) // TAIL_PREFIXES))
+    step = max(1, -(-len(prefixes) // most))
     return prefixes.take(np.arange(0, len(prefixes), step))
 
 
 def _choose(
-    index: SessionIndex, encoder: SessionEncoder, tail: Prefixes, *, now_days: float
+    index: SessionIndex, encoder: SessionEncoder, tail: Prefixes, among: tuple[Knn, ...], *, now_days: float
 ) -> tuple[Knn, Fusion, dict[str, float]]:
-    """The best of KNN_CHOICES, then the best fusion of it with the encoder."""
-    by_knn = {knn: knn_answers(index, tail, knn, now_days=now_days) for knn in KNN_CHOICES}
+    """The best kNN, then the best fusion of it with the encoder."""
+    by_knn = {knn: knn_answers(index, tail, knn, now_days=now_days) for knn in among}
     knn_marks = {knn: _mark(found, tail) for knn, found in by_knn.items()}
-    knn = max(KNN_CHOICES, key=knn_marks.__getitem__)
+    knn = max(among, key=knn_marks.__getitem__)
     neural = encoder_answers(encoder, tail)
     fusion_marks = {fusion: _mark(fused(neural, by_knn[knn], fusion), tail) for fusion in FUSION_CHOICES}
     choices = {str(choice): mark for choice, mark in (*knn_marks.items(), *fusion_marks.items())}

@@ -13,7 +13,7 @@ Letters: I items, S sessions in time order, N their distinct clicks, L the lengt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -23,18 +23,6 @@ from recommender.domain.arrays import Counts, Doubles, Floats, Rows
 
 MAX_QUERY: Final = 30  # older clicks weigh exp(-15): nothing
 POSTINGS_PER_ITEM: Final = 5000
-
-
-@dataclass(frozen=True, slots=True)
-class SessionIndex:
-    """Posting lists both ways. S sessions in time order, N their clicks."""
-
-    item_offsets: Counts  # (I + 1,) into item_sessions
-    item_sessions: Rows  # sessions that contain the item, newest first
-    session_offsets: Counts  # (S + 1,) into session_items
-    session_items: Rows  # (N,) items in order of their last click, each once a session
-    session_days: Floats  # (S,) end of the session, in days
-    idf: Floats  # (I,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +37,32 @@ class KnnSettings:
 
 
 DEFAULT_SETTINGS: Final = KnnSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionIndex:
+    """Posting lists both ways, with the settings chosen for them. S sessions in time order, N their clicks."""
+
+    item_offsets: Counts  # (I + 1,) into item_sessions
+    item_sessions: Rows  # sessions that contain the item, newest first
+    session_offsets: Counts  # (S + 1,) into session_items
+    session_items: Rows  # (N,) items in order of their last click, each once a session
+    session_days: Floats  # (S,) end of the session, in days
+    idf: Floats  # (I,)
+    position: float = DEFAULT_SETTINGS.position
+    recency_days: float = DEFAULT_SETTINGS.recency_days
+    distance: float = DEFAULT_SETTINGS.distance
+    shared: float = DEFAULT_SETTINGS.shared
+    idf_weight: float = DEFAULT_SETTINGS.idf_weight
+
+    @property
+    def settings(self) -> KnnSettings:
+        """The settings in force."""
+        return KnnSettings(self.position, self.recency_days, self.distance, self.shared, self.idf_weight)
+
+    def with_settings(self, settings: KnnSettings) -> SessionIndex:
+        """The same sessions under other settings."""
+        return replace(self, **asdict(settings))
 
 
 def build_index(
@@ -88,12 +102,14 @@ def session_scores(
     k: int = 500,
     sample: int = 5000,
     limit: int = 500,
-    settings: KnnSettings = DEFAULT_SETTINGS,
+    settings: KnnSettings | None = None,
 ) -> tuple[Rows, Floats]:
     """What sessions like this one go on to: up to `limit` item rows and scores > 0, best first, ties by row.
 
+    `settings` take the place of the index's own.
     `rows` are the item rows of the visit in order, repeats kept; negative (unknown) ones are passed over.
     """
+    settings = settings or index.settings
     query, positions, length = _query(rows)
     if not len(query):
         return np.empty(0, np.int32), np.empty(0, np.float32)
