@@ -5,13 +5,28 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from http.client import HTTPException
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local.check import counting, faults, models, pages, refusals
 from local.check.shopping import CheckFailed, expect
 from local.errors import LocalRunError
 from local.processes import is_alive
 from local.stack import Stack
+
+# What a client meets when an answer is absent or has another shape than it should.
+MISBEHAVIOUR: Final = (
+    OSError,
+    HTTPException,
+    BotoCoreError,
+    ClientError,
+    ValueError,
+    LookupError,
+    TypeError,
+    StopIteration,
+)
 
 Check = Callable[[], Any]
 Result = dict[str, Any]
@@ -70,7 +85,7 @@ def run_check(check: Check) -> Result:
     started = time.monotonic()
     try:
         ok, detail = True, check()
-    except (CheckFailed, LocalRunError, OSError, ValueError, KeyError, IndexError, TypeError, StopIteration) as error:
+    except (*MISBEHAVIOUR, CheckFailed, LocalRunError) as error:
         ok, detail = False, f"{type(error).__name__}: {error}"
     return {"ok": ok, "seconds": round(time.monotonic() - started, 2), "detail": detail}
 
