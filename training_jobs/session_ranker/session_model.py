@@ -34,7 +34,7 @@ TAIL_PREFIXES = 4000  # asked for each choice
 FEWEST = 50  # prefixes of a tail that can decide anything
 ENCODED_AT_ONCE = 512
 FINISH_SHARE = 0.2  # newest sessions in the further pass
-FINISH_EPOCHS = 1.0
+FINISH_EPOCHS = 2.0
 FINISH_RATE = 0.5  # of the peak rate
 
 Report = Callable[[str], None]
