@@ -140,25 +140,22 @@ def _collaborative(bundle: Bundle, signals: Signals, rows: Rows) -> Iterator[tup
 
 def _item(bundle: Bundle, signals: Signals, rows: Rows) -> Iterator[tuple[str, Column]]:
     items, prior = bundle.items, bundle.prior
-    in_category = category_prior(bundle)
     yield "log_prior", prior.log_share[rows]
     yield "trend", prior.trend[rows]
     yield "popularity", items.popularity[rows]
     yield "repeat_share", items.repeat_share[rows]
     yield "interpurchase", np.log1p(items.interpurchase_days[rows])
     yield "price", np.log1p(items.price_cents[rows])
-    yield "category_prior", prior.log_share[rows] - np.log(in_category[items.category[rows]] + 1e-12)
 
 
 def _likeness(bundle: Bundle, signals: Signals, rows: Rows) -> Iterator[tuple[str, Column]]:
     items, owned = bundle.items, signals.owned
     weights = owned.recent_at(signals.now_days)
     in_category = _share(items.category, owned.rows, weights, rows)
+    of_everyone = category_prior(bundle)[items.category[rows]]  # (C,)
+    yield "category_prior", bundle.prior.log_share[rows] - np.log(of_everyone + 1e-12)
     yield "category_share", np.log(in_category + TINY_SHARE)
-    yield (
-        "category_lift",
-        np.log((in_category + TINY_SHARE) / (category_prior(bundle)[items.category[rows]] + TINY_SHARE)),
-    )
+    yield "category_lift", np.log((in_category + TINY_SHARE) / (of_everyone + TINY_SHARE))
     yield "department_share", np.log(_share(items.department, owned.rows, weights, rows) + TINY_SHARE)
     yield "brand_share", np.log(_share(items.brand, owned.rows, weights, rows) + TINY_SHARE)
     if len(owned.rows):

@@ -1,0 +1,199 @@
+"""Labelled candidates for the ranker: what was known at a moment of the past, and what was bought after it.
+
+Each group is one request. `window` groups ask at a cut for everything bought in the weeks after it; `visit` groups
+ask at an order, with one to four of its items in the cart, for the rest of it; in `stranger` groups the shopper's
+history is hidden, so that the ranker has seen first-time visitors. All features are as of the cut: counts stop
+there, and the towers were trained before the first cut. Letters: C candidates, F features, I items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+from recommender.domain.arrays import Flags, Floats, Rows
+from recommender.domain.bundle import Bundle
+from recommender.domain.candidates import candidate_rows
+from recommender.domain.context import PageContext
+from recommender.domain.features import features_of
+from recommender.domain.posterior import STRENGTHS
+from recommender.domain.shopper import UNKNOWN_COHORT
+from recommender.domain.signals import gather
+from recommender.domain.visitor import NOTHING_OWNED, Owned, Seen
+
+from training_jobs.session_ranker.histories import Histories
+from training_jobs.session_ranker.lines import Lines
+
+EMPTY_ROWS: Rows = np.empty(0, np.int32)
+NOT_SEEN = Seen(EMPTY_ROWS, np.empty(0, np.float32), np.empty(0, np.float32), EMPTY_ROWS, EMPTY_ROWS)
+FEWEST_IN_ORDER = 4  # items of an order that some can be shown of
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One request with its outcome."""
+
+    shopper_id: str
+    owned: Owned
+    seen: Seen
+    cohort: int
+    now_days: float
+    targets: Rows  # what was bought, distinct and sorted
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The candidates of one request."""
+
+    features: Floats  # (C, F)
+    is_bought: Flags  # (C,)
+    is_owned: Flags  # (C,)
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Lines of a window after a cut, by shopper."""
+
+    lines: Lines
+    by_shopper: dict[str, NDArray[np.int64]]  # shopper id -> its line numbers in order of time
+
+    def targets(self, shopper_id: str) -> Rows:
+        """The distinct items that the shopper bought in the window."""
+        return np.unique(self.lines.item[self.by_shopper.get(shopper_id, EMPTY_ROWS)])
+
+    def orders(self, shopper_id: str) -> Iterator[tuple[float, Rows]]:
+        """(day, distinct items) of the shopper's orders in the window, in order of time."""
+        numbers = self.by_shopper.get(shopper_id, EMPTY_ROWS)
+        order = self.lines.order[numbers]
+        _, first = np.unique(order, return_index=True)
+        for start in np.sort(first):
+            inside = numbers[order == order[start]]
+            yield float(self.lines.days[inside[0]]), np.unique(self.lines.item[inside])
+
+
+def later(lines: Lines, *, after_days: float, until_days: float) -> Later:
+    """The part of `lines` from one day until another."""
+    inside = np.flatnonzero((lines.days >= after_days) & (lines.days < until_days))
+    order = inside[np.argsort(lines.shopper[inside], kind="stable")]
+    shoppers, first = np.unique(lines.shopper[order], return_index=True)
+    parts = np.split(order, first[1:]) if len(shoppers) else []
+    return Later(lines, {lines.shopper_ids[s]: part for s, part in zip(shoppers, parts, strict=True)})
+
+
+def owned_of(histories: Histories, shopper_id: str) -> Owned:
+    """A shopper's history in rows, as serving builds it from ids."""
+    span = histories.entries(shopper_id)
+    rows = histories.rows[span]
+    if not len(rows):
+        return NOTHING_OWNED
+    order = np.argsort(rows, kind="stable")
+    return Owned(
+        rows[order],
+        histories.orders[span][order].astype(np.float64),
+        histories.last_on[span][order],
+        histories.first_on[span][order],
+        histories.recent[span][order],
+        int(histories.count_orders[histories.numbers[shopper_id]]),
+    )
+
+
+def in_cart(rows: Rows) -> Seen:
+    """A visit that has put these items in the cart."""
+    return _visit(rows, "add_to_cart", anchors=rows)
+
+
+def looked_at(rows: Rows) -> Seen:
+    """A visit that has looked at these items."""
+    return _visit(rows, "view_item", anchors=EMPTY_ROWS)
+
+
+def _visit(rows: Rows, event_name: str, *, anchors: Rows) -> Seen:
+    strength = STRENGTHS[event_name]
+    return Seen(
+        rows,
+        np.full(len(rows), strength.weight, np.float32),
+        np.full(len(rows), strength.observation, np.float32),
+        rows,
+        anchors,
+    )
+
+
+def context_at(now_days: float) -> PageContext:
+    """A request from no page in particular."""
+    return PageContext("", datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=now_days))
+
+
+def score_rows(bundle: Bundle, case: Case, *, limit: int) -> tuple[Rows, Floats]:
+    """The candidates of a request (C,) and their features (C, F), by serving's own functions."""
+    signals = gather(bundle, case.owned, case.seen, case.cohort, context_at(case.now_days), case.now_days)
+    rows = candidate_rows(bundle, signals, limit=limit)
+    return rows, features_of(bundle, signals, rows)
+
+
+def group_of(bundle: Bundle, case: Case, *, limit: int) -> Group:
+    """The labelled candidates of a request."""
+    rows, features = score_rows(bundle, case, limit=limit)
+    return Group(features, np.isin(rows, case.targets), case.owned.places(rows)[1])
+
+
+def window_cases(histories: Histories, bought: Later, cohorts: dict[str, int], *, now_days: float) -> Iterator[Case]:
+    """Every shopper of the window at its start."""
+    for shopper_id in sorted(bought.by_shopper):
+        yield Case(
+            shopper_id,
+            owned_of(histories, shopper_id),
+            NOT_SEEN,
+            cohorts.get(shopper_id, UNKNOWN_COHORT),
+            now_days,
+            bought.targets(shopper_id),
+        )
+
+
+def visit_cases(
+    histories: Histories, bought: Later, cohorts: dict[str, int], rng: np.random.Generator
+) -> Iterator[Case]:
+    """One order of each shopper of the window, with one to four of its items shown, more often three than one."""
+    for shopper_id in sorted(bought.by_shopper):
+        large = [(day, rows) for day, rows in bought.orders(shopper_id) if len(rows) >= FEWEST_IN_ORDER]
+        if not large:
+            continue
+        day, rows = large[int(rng.integers(0, len(large)))]
+        shown = rng.permutation(rows)[: int(rng.integers(1, min(len(rows), 5)))].astype(np.int32)
+        seen = in_cart(shown) if rng.random() < 0.5 else looked_at(shown)
+        targets = np.setdiff1d(rows, shown).astype(np.int32)
+        owned = owned_of(histories, shopper_id)
+        yield Case(shopper_id, owned, seen, cohorts.get(shopper_id, UNKNOWN_COHORT), day, targets)
+
+
+def as_stranger(case: Case) -> Case:
+    """The same request from somebody unknown."""
+    return Case("", NOTHING_OWNED, case.seen, UNKNOWN_COHORT, case.now_days, case.targets)
+
+
+def draw_groups(
+    bundle: Bundle,
+    histories: Histories,
+    bought: Later,
+    cohorts: dict[str, int],
+    rng: np.random.Generator,
+    *,
+    now_days: float,
+    most: int,
+    limit: int,
+    share_of_strangers: float = 0.1,
+) -> list[Group]:
+    """Labelled groups at one cut: at most `most` of the window, half as many visits, a share of both as strangers."""
+    windows = _sample(list(window_cases(histories, bought, cohorts, now_days=now_days)), most, rng)
+    visits = _sample(list(visit_cases(histories, bought, cohorts, rng)), most // 2, rng)
+    cases = [as_stranger(case) if rng.random() < share_of_strangers else case for case in windows + visits]
+    groups = (group_of(bundle, case, limit=limit) for case in cases)
+    return [group for group in groups if group.is_bought.any()]
+
+
+def _sample(cases: list[Case], most: int, rng: np.random.Generator) -> list[Case]:
+    if len(cases) <= most:
+        return cases
+    return [cases[n] for n in np.sort(rng.choice(len(cases), most, replace=False))]

@@ -1,0 +1,101 @@
+"""The trained towers as other parts use them: item vectors, a user tower, and the spread of shoppers' preferences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from recommender.contracts.artifacts import ITEM_VECTORS, PREFERENCE, USER_TOWER
+from recommender.domain.arrays import Floats, from_npz
+from recommender.domain.bundle import Model
+from recommender.domain.posterior import PreferencePrior
+
+from training_jobs.two_tower.data import Purchases
+from training_jobs.two_tower.export import onnx_function
+from training_jobs.two_tower.model import TwoTower, UserTower
+
+EARLY = "early"  # folder of the towers trained before the ranker's first cut
+WARM_SHOPPERS = 20_000  # sampled beyond that
+HEAVIEST = 256
+SMALLEST_VARIANCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Towers:
+    """What a bundle takes from the two-tower model."""
+
+    item_vectors: Floats  # (I, D) unit length
+    user_tower: Model  # history (1, L), weights (1, L) -> user_vec (1, D)
+    preference: PreferencePrior
+
+
+def finished(model: TwoTower, data: Purchases, *, seed: int = 0) -> Towers:
+    """Freeze the towers and measure their warm shoppers."""
+    user = UserTower(model).eval()
+    item_vectors: Floats = user.vectors.numpy()
+    tower = as_function(user)
+    return Towers(item_vectors, tower, preference_prior(tower, item_vectors, data, np.random.default_rng(seed)))
+
+
+def as_function(user: UserTower) -> Model:
+    """The PyTorch user tower as a function of arrays, as an ONNX session is."""
+
+    def run(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        with torch.inference_mode():
+            vector = user(torch.from_numpy(feed["history"]), torch.from_numpy(feed["weights"]))
+        return {"user_vec": vector.numpy()}
+
+    return run
+
+
+def preference_prior(tower: Model, item_vectors: Floats, data: Purchases, rng: np.random.Generator) -> PreferencePrior:
+    """Mean and eigenbasis of warm shoppers' vectors; the noise is how far 1 is from their score of what they bought."""
+    warm = np.flatnonzero(np.diff(data.offsets) > 0)
+    if len(warm) > WARM_SHOPPERS:
+        warm = np.sort(rng.choice(warm, WARM_SHOPPERS, replace=False))
+    width = item_vectors.shape[1]
+    if len(warm) < 2:
+        mean = _unit(item_vectors.mean(axis=0)) if len(item_vectors) else np.zeros(width, np.float32)
+        return PreferencePrior(mean, np.eye(width, dtype=np.float32), np.full(width, 1.0 / width, np.float32), 1.0)
+    vectors = np.empty((len(warm), width), np.float32)
+    residuals = np.empty(len(warm))
+    for n, shopper in enumerate(warm):
+        rows, weights = heaviest(data, int(shopper))
+        vectors[n] = tower({"history": rows[None].astype(np.int64), "weights": weights[None]})["user_vec"][0]
+        residuals[n] = np.mean((1.0 - item_vectors[rows] @ vectors[n]) ** 2)
+    variances, basis = np.linalg.eigh(np.cov(vectors.T.astype(np.float64)))
+    return PreferencePrior(
+        mean=vectors.mean(axis=0),
+        basis=basis.astype(np.float32),
+        variances=np.maximum(variances, SMALLEST_VARIANCE).astype(np.float32),
+        noise_variance=float(residuals.mean()),
+    )
+
+
+def heaviest(data: Purchases, shopper: int) -> tuple[NDArray[np.int32], Floats]:
+    """The rows and weights of a shopper that the user tower reads."""
+    span = data.of(shopper)
+    rows, weights = data.items[span], data.weights[span]
+    if len(rows) <= HEAVIEST:
+        return rows, weights
+    kept = np.sort(np.argpartition(-weights, HEAVIEST)[:HEAVIEST])
+    return rows[kept], weights[kept]
+
+
+def _unit(vector: Floats) -> Floats:
+    unit: Floats = (vector / max(float(np.linalg.norm(vector)), 1e-9)).astype(np.float32)
+    return unit
+
+
+def load_towers(folder: Path) -> Towers:
+    """The towers that the two-tower job wrote into a folder; its `early/` holds those for the ranker's labels."""
+    return Towers(
+        item_vectors=np.load(folder / ITEM_VECTORS),
+        user_tower=onnx_function((folder / USER_TOWER).read_bytes()),
+        preference=from_npz(PreferencePrior, (folder / PREFERENCE).read_bytes()),
+    )

@@ -1,0 +1,185 @@
+"""The two-tower job: early towers for the ranker's labels, then towers on everything before the holdout.
+
+The early towers stop at the ranker's first label cut; the weeks after it choose the number of steps. The same number
+of steps then trains the towers that are published. Writes user_tower.onnx, item_vectors.npy, retrieval.onnx,
+preference.npz, the same (without retrieval) below early/, and curves.json. Resumes after SIGTERM.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from recommender.contracts.artifacts import (
+    CONTENT_VECTORS,
+    ITEM_IDS,
+    ITEM_VECTORS,
+    PREFERENCE,
+    RETRIEVAL,
+    USER_TOWER,
+)
+from recommender.domain.arrays import Floats, to_npz
+
+from training_jobs.environment import JobEnvironment
+from training_jobs.exports import Exports, read_exports
+from training_jobs.onnx_parity import assert_parity
+from training_jobs.session_ranker.ranker_fitting import label_cuts
+from training_jobs.two_tower.checkpoints import Checkpoints
+from training_jobs.two_tower.data import Purchases
+from training_jobs.two_tower.export import (
+    onnx_function,
+    retrieval_onnx,
+    retrieval_overlap,
+    session,
+    user_tower_onnx,
+)
+from training_jobs.two_tower.fitting import TowerData, fit_early, tower_data
+from training_jobs.two_tower.model import TowerShape, UserTower
+from training_jobs.two_tower.towers import EARLY, Towers, as_function, finished, heaviest
+from training_jobs.two_tower.training import TowerSettings, Trained, train_towers
+
+CONTENT_ROWS = "content_rows.npy"
+CURVES = "curves.json"
+QUERIES = 200  # shoppers on whom the exported graphs are compared
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Hyperparameters."""
+
+    holdout_days: int = 28
+    width: int = 64
+    epochs: float = 20.0
+    fewest_steps: int = 100
+    most_steps: int = 20_000
+    batch_size: int = 128
+    seed: int = 1
+    threads: int = 1
+
+    def training(self) -> TowerSettings:
+        """As the training reads them."""
+        return TowerSettings(
+            shape=TowerShape(width=self.width),
+            epochs=self.epochs,
+            fewest_steps=self.fewest_steps,
+            most_steps=self.most_steps,
+            batch_size=self.batch_size,
+            seed=self.seed,
+        )
+
+
+def main(environment: JobEnvironment) -> None:
+    """Run the job."""
+    settings = environment.settings(Settings)
+    torch.set_num_threads(settings.threads)
+    exports = read_exports(environment.channel("exports"))
+    content = environment.channel("content")
+    vectors, rows = np.load(content / CONTENT_VECTORS), np.load(content / CONTENT_ROWS)
+    evaluate_from = exports.data_until - timedelta(days=settings.holdout_days)
+    first, second, *_ = (*label_cuts(exports.data_from, evaluate_from), evaluate_from)
+    training = settings.training()
+
+    data = tower_data(exports, until=first, content_vectors=vectors, content_rows=rows)
+    early = _train_early(exports, data, training, environment, first, second)
+    _write(environment.model_dir / EARLY, early, data.purchases)
+
+    data = tower_data(exports, until=evaluate_from, content_vectors=vectors, content_rows=rows)
+    checkpoints = _checkpoints(environment, "final")
+    final = train_towers(
+        data.purchases, data.catalogue, training, steps=max(early.best_step, 1), checkpoints=checkpoints, label="refit"
+    )
+    parity = _write(environment.model_dir, final, data.purchases)
+    towers = finished(final.towers, data.purchases)
+    parity[RETRIEVAL] = _write_retrieval(environment.model_dir, towers, data)
+    np.save(environment.model_dir / ITEM_IDS, exports.item_ids)
+    _write_curves(environment.model_dir, early)
+    environment.write_metrics(
+        {
+            "best_step": early.best_step,
+            "tail_recall@20": max((point.get("measure", 0.0) for point in early.curve), default=0.0),
+            "onnx_parity": parity,
+            "train_until": evaluate_from.isoformat(),
+        }
+    )
+
+
+def _train_early(
+    exports: Exports,
+    data: TowerData,
+    training: TowerSettings,
+    environment: JobEnvironment,
+    first: datetime,
+    second: datetime,
+) -> Trained:
+    return fit_early(
+        exports, data, training, until=first, tail_until=second, checkpoints=_checkpoints(environment, "early")
+    )
+
+
+def _checkpoints(environment: JobEnvironment, name: str) -> Checkpoints:
+    checkpoints = Checkpoints(environment.checkpoint_dir / f"{name}.pt")
+    checkpoints.listen()
+    return checkpoints
+
+
+def _write(folder: Path, trained: Trained, data: Purchases) -> dict[str, Any]:
+    """Write the towers; returns how far ONNX is from PyTorch."""
+    folder.mkdir(parents=True, exist_ok=True)
+    user = UserTower(trained.towers).eval()
+    towers = finished(trained.towers, data)
+    content = user_tower_onnx(user)
+    (folder / USER_TOWER).write_bytes(content)
+    np.save(folder / ITEM_VECTORS, towers.item_vectors)
+    (folder / PREFERENCE).write_bytes(to_npz(towers.preference))
+    exported, source = onnx_function(content), as_function(user)
+    worst = 0.0
+    for shopper in _some_shoppers(data):
+        rows, weights = heaviest(data, shopper)
+        feed: dict[str, NDArray[Any]] = {"history": rows[None].astype(np.int64), "weights": weights[None]}
+        worst = max(worst, assert_parity(source(feed), exported(feed), name=USER_TOWER))
+    return {USER_TOWER: {"max_abs_difference": worst}}
+
+
+def _write_retrieval(folder: Path, towers: Towers, data: TowerData) -> dict[str, float]:
+    """Write retrieval.onnx; its fp32 form agrees with numpy, its 8-bit form keeps the best hundred."""
+    content = retrieval_onnx(towers.item_vectors)
+    (folder / RETRIEVAL).write_bytes(content)
+    queries = np.concatenate([_user_vector(towers, data.purchases, n) for n in _some_shoppers(data.purchases)])
+    exact = session(retrieval_onnx(towers.item_vectors, exact_items=len(towers.item_vectors)))
+    values = exact.run(["v"], {"q": queries[:1]})[0]  # (1, K)
+    expected = np.sort(towers.item_vectors @ queries[0])[::-1][: values.shape[1]][None]
+    worst = assert_parity({"v": expected}, {"v": values}, name=RETRIEVAL)
+    return {
+        "max_abs_difference": worst,
+        "rank_agreement": retrieval_overlap(content, towers.item_vectors, queries),
+    }
+
+
+def _user_vector(towers: Towers, data: Purchases, shopper: int) -> Floats:
+    rows, weights = heaviest(data, shopper)
+    vector: Floats = towers.user_tower({"history": rows[None].astype(np.int64), "weights": weights[None]})["user_vec"]
+    return vector
+
+
+def _some_shoppers(data: Purchases) -> list[int]:
+    warm = np.flatnonzero(np.diff(data.offsets) > 0)
+    return [int(shopper) for shopper in warm[:: max(len(warm) // QUERIES, 1)]]
+
+
+def _write_curves(folder: Path, early: Trained) -> None:
+    curves = {
+        "train_loss": [point["loss"] for point in early.curve if point["step"] > 0],
+        "valid_recall@20": [point["measure"] for point in early.curve if "measure" in point],
+    }
+    (folder / CURVES).write_text(json.dumps(curves) + "\n")
+
+
+if __name__ == "__main__":
+    main(JobEnvironment.from_environment(os.environ))
