@@ -32,7 +32,7 @@ from recommender.contracts.openapi import document
 from recommender.contracts.placements import Placement, registry
 from recommender.contracts.requests import RecommendCommand
 from recommender.contracts.settings import ServingSettings
-from recommender.errors import DependencyDown, InvalidInput, NotFound, RecommenderError
+from recommender.errors import ArtifactRefused, DependencyDown, InvalidInput, NotFound, RecommenderError
 from recommender.ports import BundleSource, SnapshotSource
 from recommender.use_cases.check_readiness import check_health
 from recommender.use_cases.placement_answers import known_placement
@@ -113,7 +113,8 @@ def compose(environment: Mapping[str, str]) -> Handler:
 
     def refuse(failure: RecommenderError) -> None:
         note(failure)
-        count_once(metrics.BUNDLE_REFUSED, service=SERVICE)
+        if isinstance(failure, ArtifactRefused):
+            count_once(metrics.BUNDLE_REFUSED, service=SERVICE)
 
     experiments = DynamoExperimentStore(
         database, experiments_table=settings.experiments_table, ledger_table=settings.ledger_table
