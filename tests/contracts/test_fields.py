@@ -21,6 +21,10 @@ from recommender.errors import FieldProblem, InvalidInput
             lambda: fields.read_list([1, 2], "/events", at_most=1),
             FieldProblem("/events", "'2 elements'", "at most 1", "too_many"),
         ),
+        (
+            lambda: fields.read_text("\ud800", "/visitor_id"),
+            FieldProblem("/visitor_id", "'\\ud800'", "a non-empty string of at most 128 characters"),
+        ),
         (lambda: fields.read_flag("yes", "/visible"), FieldProblem("/visible", "'yes'", "true or false")),
         (
             lambda: fields.read_integer(True, "/limit", low=1, high=5),

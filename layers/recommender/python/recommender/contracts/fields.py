@@ -6,6 +6,7 @@ that an error always says where, what was found and what was expected.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from recommender.errors import FieldProblem, InvalidInput
 
 ID_MAX_LENGTH = 128
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 def problem(pointer: str, value: object, expected: str, code: str = "invalid_argument") -> InvalidInput:
@@ -38,8 +40,8 @@ def read_list(value: object, pointer: str, *, at_most: int) -> Sequence[Any]:
 
 
 def read_text(value: object, pointer: str, *, at_most: int = ID_MAX_LENGTH) -> str:
-    """A non-empty string of at most `at_most` characters."""
-    if not isinstance(value, str) or not value or len(value) > at_most:
+    """A non-empty string of at most `at_most` characters, without halves of surrogate pairs (no store takes them)."""
+    if not isinstance(value, str) or not value or len(value) > at_most or _HALF_A_CHARACTER.search(value):
         raise problem(pointer, value, f"a non-empty string of at most {at_most} characters")
     return value
 

@@ -55,7 +55,11 @@ def verify(token: str, secret: bytes, *, pointer: str = "/attribution_token") ->
     """The claims of a token that was signed with `secret`; raises InvalidInput `invalid_token` for any other."""
     version, _, rest = token.partition(".")
     payload, _, signature = rest.partition(".")
-    if version != VERSION or not hmac.compare_digest(_decode(signature), _signature(payload, secret)):
+    if (
+        not token.isascii()
+        or version != VERSION
+        or not hmac.compare_digest(_decode(signature), _signature(payload, secret))
+    ):
         raise problem(pointer, token, "a token of this API, passed back unchanged", "invalid_token")
     values = json.loads(_decode(payload))
     values[_ITEM_IDS] = tuple(values[_ITEM_IDS])
