@@ -6,7 +6,7 @@ bootstrap over shoppers. Letters: I items, K length of a list, U shoppers, R boo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,25 +64,28 @@ def bootstrap(values: NDArray[np.floating], rng: np.random.Generator, rounds: in
 
 
 def summarise(
-    lists: Sequence[NDArray[np.integer]],
+    runs: Sequence[Sequence[NDArray[np.integer]]],
     targets: Sequence[NDArray[np.integer]],
     *,
     count_items: int,
     rng: np.random.Generator,
     margin_share: Floats | None = None,
 ) -> dict[str, object]:
-    """The metrics of one method on one stratum; `lists` and `targets` are parallel, one entry a shopper."""
-    recalls = per_shopper(lists, targets)
-    gains = np.array([ndcg(listed, wanted) for listed, wanted in zip(lists, targets, strict=True)])
-    hits = np.array([recall(listed, wanted, MODULE) > 0 for listed, wanted in zip(lists, targets, strict=True)])
-    shown = np.unique(np.concatenate([listed[:LISTED] for listed in lists])) if lists else np.empty(0)
+    """The metrics of one method on one stratum: a mean over runs (seeds) for each shopper, then over shoppers.
+
+    `runs` holds for each run one list a shopper, parallel to `targets`.
+    """
+    measures = {"recall@20": recall, "ndcg@20": ndcg, "module_hit_rate@10": _is_hit}
+    estimates = {
+        name: bootstrap(_means(measure, runs, targets), rng).to_json() if targets else None
+        for name, measure in measures.items()
+    }
+    shown = [len(np.unique(np.concatenate([listed[:LISTED] for listed in lists]))) for lists in runs if lists]
     return {
-        "recall@20": bootstrap(recalls, rng).to_json() if lists else None,
-        "ndcg@20": bootstrap(gains, rng).to_json() if lists else None,
-        "module_hit_rate@10": bootstrap(hits.astype(np.float64), rng).to_json() if lists else None,
-        "coverage": round(len(shown) / max(count_items, 1), 5),
-        "margin@10": _margin(lists, margin_share),
-        "shoppers": len(lists),
+        **estimates,
+        "coverage": round(float(np.mean(shown)) / max(count_items, 1), 5) if shown else 0.0,
+        "margin@10": _margin([listed for lists in runs for listed in lists], margin_share),
+        "shoppers": len(targets),
     }
 
 
@@ -98,6 +101,22 @@ def ratio(above: Doubles, below: Doubles, rng: np.random.Generator, rounds: int 
     tail = 100.0 * (1.0 - CONFIDENCE) / 2.0
     low, high = np.percentile(ratios, [tail, 100.0 - tail])
     return Estimate(float(above.mean() / max(float(below.mean()), 1e-12)), float(low), float(high))
+
+
+def _means(
+    measure: Callable[[NDArray[np.integer], NDArray[np.integer]], float],
+    runs: Sequence[Sequence[NDArray[np.integer]]],
+    targets: Sequence[NDArray[np.integer]],
+) -> Doubles:
+    """(U,) the measure of each shopper, averaged over runs."""
+    found = [[measure(listed, wanted) for listed, wanted in zip(lists, targets, strict=True)] for lists in runs]
+    means: Doubles = np.mean(np.array(found, np.float64), axis=0)
+    return means
+
+
+def _is_hit(listed: NDArray[np.integer], targets: NDArray[np.integer]) -> float:
+    """1 where the module's places hold a target."""
+    return float(np.isin(listed[:MODULE], targets).any())
 
 
 def value_of(metrics: Mapping[str, object], name: str) -> float:

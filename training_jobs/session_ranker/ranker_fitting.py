@@ -6,20 +6,22 @@ labels. Two cuts in a row give twice the labels and two seasons.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 from recommender.domain.arrays import Floats
+from recommender.domain.bundle import Bundle, Model
+from recommender.domain.session_knn import DEFAULT_SETTINGS, KnnSettings
 
 from training_jobs.exports import Exports
-from training_jobs.session_ranker.cohorts import build_cohorts
+from training_jobs.session_ranker.cohorts import Segmentation, build_cohorts
 from training_jobs.session_ranker.lines import days_since_epoch, read_lines
 from training_jobs.session_ranker.ranker import RankerSettings, TrainedRanker, train_ranker
 from training_jobs.session_ranker.ranker_bundle import SessionModel, memory_bundle
-from training_jobs.session_ranker.ranker_data import Group, draw_groups, later
-from training_jobs.session_ranker.statistics import build_statistics
+from training_jobs.session_ranker.ranker_data import Group, Later, draw_groups, later
+from training_jobs.session_ranker.statistics import Statistics, build_statistics
 from training_jobs.two_tower.towers import Towers
 
 CUTS = 2
@@ -47,60 +49,79 @@ def label_cuts(
     return tuple(evaluate_from - days * n for n in range(count, 0, -1))
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What was known at a moment: everything counted, and the incumbent's segments."""
+
+    statistics: Statistics
+    segments: Segmentation
+
+    @property
+    def now_days(self) -> float:
+        """The moment, in days since the epoch."""
+        return days_since_epoch(self.statistics.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Trained parts that a bundle at any moment can be put together with."""
+
+    content_vectors: Floats  # (T, C)
+    towers: Towers
+    session: SessionModel
+    knn: KnnSettings = DEFAULT_SETTINGS
+
+    def bundle(self, counted: Counted, ranker: Model | None = None) -> Bundle:
+        """The bundle as of that moment."""
+        statistics = counted.statistics
+        return memory_bundle(
+            replace(statistics, session_index=statistics.session_index.with_settings(self.knn)),
+            content_vectors=self.content_vectors,
+            towers=self.towers,
+            session=self.session,
+            cohorts=counted.segments.lists(),
+            ranker=ranker,
+        )
+
+
+def count_until(exports: Exports, until: datetime, content_rows: NDArray[np.integer]) -> Counted:
+    """Statistics and segments of what happened before `until`."""
+    statistics = build_statistics(exports, until=until, content_rows=content_rows)
+    return Counted(statistics, build_cohorts(exports.shoppers, statistics, now_days=days_since_epoch(until)))
+
+
+def bought_between(exports: Exports, start: datetime, end: datetime) -> Later:
+    """The purchases of a window."""
+    lines = read_lines(exports, until=end)
+    return later(lines, after_days=days_since_epoch(start), until_days=days_since_epoch(end))
+
+
+def labelled(counted: Counted, bought: Later, models: Models, plan: RankerPlan) -> list[Group]:
+    """The labelled requests of one cut; the models must have been trained before the first cut."""
+    return draw_groups(
+        models.bundle(counted),
+        counted.statistics.histories,
+        bought,
+        dict(counted.segments.of_shopper),
+        np.random.default_rng(plan.training.seed),
+        now_days=counted.now_days,
+        most=plan.groups_per_cut,
+        limit=plan.candidates,
+    )
+
+
 def fit_ranker(
     exports: Exports,
     *,
     cuts: tuple[datetime, ...],
     evaluate_from: datetime,
-    content_vectors: Floats,
     content_rows: NDArray[np.integer],
-    towers: Towers,
-    session: SessionModel,
+    models: Models,
     plan: RankerPlan,
 ) -> TrainedRanker:
     """Train on requests at each cut, labelled by what was bought until the next one."""
     groups: list[Group] = []
     for cut, end in zip(cuts, (*cuts[1:], evaluate_from), strict=True):
-        groups += cut_groups(
-            exports,
-            cut=cut,
-            end=end,
-            content_vectors=content_vectors,
-            content_rows=content_rows,
-            towers=towers,
-            session=session,
-            plan=plan,
-        )
+        counted = count_until(exports, cut, content_rows)
+        groups += labelled(counted, bought_between(exports, cut, end), models, plan)
     return train_ranker(groups, plan.training)
-
-
-def cut_groups(
-    exports: Exports,
-    *,
-    cut: datetime,
-    end: datetime,
-    content_vectors: Floats,
-    content_rows: NDArray[np.integer],
-    towers: Towers,
-    session: SessionModel,
-    plan: RankerPlan,
-) -> list[Group]:
-    """The labelled requests of one cut."""
-    now_days = days_since_epoch(cut)
-    statistics = build_statistics(exports, until=cut, content_rows=content_rows)
-    segments = build_cohorts(exports.shoppers, statistics, now_days=now_days)
-    bundle = memory_bundle(
-        statistics, content_vectors=content_vectors, towers=towers, session=session, cohorts=segments.lists()
-    )
-    lines = read_lines(exports, until=end)
-    bought = later(lines, after_days=now_days, until_days=days_since_epoch(end))
-    return draw_groups(
-        bundle,
-        statistics.histories,
-        bought,
-        dict(segments.of_shopper),
-        np.random.default_rng(plan.training.seed),
-        now_days=now_days,
-        most=plan.groups_per_cut,
-        limit=plan.candidates,
-    )

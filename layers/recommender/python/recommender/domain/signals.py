@@ -50,7 +50,7 @@ class Signals:
 
 def gather(bundle: Bundle, owned: Owned, seen: Seen, cohort: int, context: PageContext, now_days: float) -> Signals:
     """Ask every source that has something to go by."""
-    user_vec = _user_vec(bundle, owned, now_days)
+    user_vec = user_vector(bundle, owned, now_days)
     preference = _preference(bundle, user_vec, seen)
     has_visit = len(seen.rows) > 0
     focus = seen.focus[:COMPARED]
@@ -73,7 +73,7 @@ def gather(bundle: Bundle, owned: Owned, seen: Seen, cohort: int, context: PageC
         session_rows=session_rows,
         session_scores=votes,
         session_vec=_session_vec(bundle, visit),
-        taste=_taste(bundle, owned, now_days),
+        taste=taste_of(bundle, owned, now_days),
         subject=_subject(bundle, focus, weights, context.search_term),
     )
 
@@ -95,7 +95,8 @@ def content_of(bundle: Bundle, rows: NDArray[np.integer]) -> Floats:
     return vectors
 
 
-def _user_vec(bundle: Bundle, owned: Owned, now_days: float) -> Floats | None:
+def user_vector(bundle: Bundle, owned: Owned, now_days: float) -> Floats | None:
+    """(D,) what the user tower makes of a history; None where there is none."""
     if not len(owned.rows):
         return None
     rows, weights = tower_input(owned, now_days)
@@ -136,7 +137,8 @@ def _session_vec(bundle: Bundle, visit: Rows) -> Floats | None:
     return vector
 
 
-def _taste(bundle: Bundle, owned: Owned, now_days: float) -> Floats | None:
+def taste_of(bundle: Bundle, owned: Owned, now_days: float) -> Floats | None:
+    """(C,) mean content of what was bought lately, unit length; None where there is nothing."""
     if not len(owned.rows):
         return None
     recent = owned.recent_at(now_days)
