@@ -105,7 +105,7 @@ def _build_all(plan: Plan, paths: Paths, *, now: datetime, on_step: Progress) ->
             "increments": increments,
             "landed": asdict(landed),
             "fingerprint": plan.fingerprint(),
-            **_finish(warehouse, paths, history.source, derived=history.derived, now=now, on_step=on_step),
+            **_finish(warehouse, paths, history.source, now=now, on_step=on_step),
         }
     summary["seconds"] = round(time.perf_counter() - started, 2)
     _write_built(paths, summary)
@@ -158,18 +158,16 @@ def _add_landed(paths: Paths, folder: Path, *, now: datetime, on_step: Progress)
         if not landed.events:
             return {**built, "did": "nothing", "landed": asdict(landed)}
         (paths.database / BUILT).unlink()
-        finished = _finish(warehouse, paths, built["source"], derived=built["derived"], now=now, on_step=on_step)
+        finished = _finish(warehouse, paths, built["source"], now=now, on_step=on_step)
     summary = {**built, **finished, "landed": asdict(landed), "seconds": round(time.perf_counter() - started, 2)}
     _write_built(paths, summary)
     return {**summary, "did": "increment"}
 
 
-def _finish(
-    warehouse: Warehouse, paths: Paths, source: str, *, derived: bool, now: datetime, on_step: Progress
-) -> dict[str, Any]:
+def _finish(warehouse: Warehouse, paths: Paths, source: str, *, now: datetime, on_step: Progress) -> dict[str, Any]:
     """Export, and count the rows of every layer."""
     on_step("exports")
-    manifest = unload(warehouse.connection, warehouse.unloader, paths.exports, source=source, derived=derived, now=now)
+    manifest = unload(warehouse.connection, warehouse.unloader, paths.exports, source=source, now=now)
     rows = {
         layer: {
             table: int(execute(warehouse.connection, f"select count(*) from {layer}.{table}")[0][0])  # noqa: S608

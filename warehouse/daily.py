@@ -44,4 +44,4 @@ def export_to(warehouse: Warehouse, target: str, *, now: datetime, s3: Any = Non
 
 
 def _unload(warehouse: Warehouse, root: Path, now: datetime) -> ExportManifest:
-    return unload(warehouse.connection, warehouse.unloader, root, source=SOURCE, derived=False, now=now)
+    return unload(warehouse.connection, warehouse.unloader, root, source=SOURCE, now=now)

@@ -6,6 +6,7 @@ connector in this process from a DuckDB file, so the SQL below `warehouse/` is t
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -80,6 +81,7 @@ def open_local(directory: Path) -> Iterator[Warehouse]:
     import duckdb
     import fakesnow
     import snowflake.connector
+    from fakesnow.transforms.stage import LOCAL_BUCKET_PATH
 
     directory.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings(), fakesnow.patch(db_path=str(directory)):
@@ -99,3 +101,4 @@ def open_local(directory: Path) -> Iterator[Warehouse]:
         finally:
             duck.execute("checkpoint")
             connection.close()
+            shutil.rmtree(LOCAL_BUCKET_PATH, ignore_errors=True)  # fakesnow's stages; it leaves them in /tmp

@@ -73,12 +73,11 @@ class SnowflakeUnloader:
         )
         with tempfile.TemporaryDirectory() as folder:
             execute(self._connection, f"get {stage} 'file://{folder}/'")
-            yield from ds.dataset(sorted(str(path) for path in Path(folder).iterdir())).to_batches()
+            if files := sorted(str(path) for path in Path(folder).iterdir()):  # no rows, no file
+                yield from ds.dataset(files).to_batches()
 
 
-def unload(
-    connection: Connection, unloader: Unloader, root: Path, *, source: str, derived: bool, now: datetime
-) -> ExportManifest:
+def unload(connection: Connection, unloader: Unloader, root: Path, *, source: str, now: datetime) -> ExportManifest:
     """Write all exports and their manifest below `root`, replacing what was there."""
     if root.is_dir() and any(root.iterdir()) and not (root / MANIFEST).is_file():
         raise Conflict(f"{root} is not an export and would be replaced; give an empty folder or remove it")
@@ -88,7 +87,7 @@ def unload(
         fresh.chmod(0o755)
         files = {name: _write(unloader, fresh, name) for name in EXPORTS}
         data_from, data_until = _window(connection)
-        manifest = ExportManifest(now.isoformat(), data_from, data_until, source, derived, files)
+        manifest = ExportManifest(now.isoformat(), data_from, data_until, source, _has_derived(connection), files)
         (fresh / MANIFEST).write_text(manifest.to_json())
         _replace(root, fresh)
     finally:
@@ -134,6 +133,11 @@ def _window(connection: Connection) -> tuple[str, str]:
     query = "select min(purchased_at), max(purchased_at) from exports.purchases_v1"
     ((first, last),) = execute(connection, query)
     return (first.isoformat(), last.isoformat()) if first else ("", "")
+
+
+def _has_derived(connection: Connection) -> bool:
+    query = "select coalesce(max(iff(derived, 1, 0)), 0) from exports.session_events_v1"
+    return bool(execute(connection, query)[0][0])
 
 
 def _replace(root: Path, fresh: Path) -> None:

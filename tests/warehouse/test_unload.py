@@ -34,7 +34,7 @@ def root(warehouse: Warehouse, tmp_path: Path) -> Path:
 
 
 def export(warehouse: Warehouse, root: Path) -> ExportManifest:
-    return unload(warehouse.connection, warehouse.unloader, root, source="test", derived=False, now=NOW)
+    return unload(warehouse.connection, warehouse.unloader, root, source="test", now=NOW)
 
 
 def test_the_files_have_the_contracts_columns_and_types(root: Path) -> None:
@@ -91,7 +91,7 @@ def test_an_unload_that_breaks_off_leaves_the_old_export_and_no_litter(warehouse
     before = read_manifest(root)
 
     with pytest.raises(OSError, match="no space"):
-        unload(warehouse.connection, Breaking(warehouse), root, source="test", derived=False, now=NOW)
+        unload(warehouse.connection, Breaking(warehouse), root, source="test", now=NOW)
 
     assert read_manifest(root) == before
     assert [path.name for path in root.parent.iterdir() if path.name.startswith(".")] == []
