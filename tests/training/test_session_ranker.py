@@ -24,6 +24,7 @@ from tests.training.shop import START, frame, shop
 from training_jobs.environment import JobEnvironment, read_metrics
 from training_jobs.exports import Exports, write_exports
 from training_jobs.session_ranker.train import main
+from training_jobs.two_tower.towers import EARLY
 
 ITEMS, SHOPPERS, DAYS, WIDTH = 60, 40, 90, 8
 OWED = (
@@ -104,17 +105,19 @@ def channels(folder: Path, exports: Exports) -> dict[str, Path]:
     np.save(found["content"] / artifacts.ITEM_IDS, exports.item_ids)
     np.save(found["content"] / artifacts.CONTENT_VECTORS, vectors)
     np.save(found["content"] / "content_rows.npy", np.arange(ITEMS, dtype=np.int32))
-    np.save(found["two_tower"] / artifacts.ITEM_VECTORS, vectors)
-    (found["two_tower"] / artifacts.USER_TOWER).write_bytes(user_tower(vectors))
+    early = found["two_tower"] / EARLY
+    early.mkdir()
+    np.save(early / artifacts.ITEM_VECTORS, vectors)
+    (early / artifacts.USER_TOWER).write_bytes(user_tower(vectors))
     prior = PreferencePrior(vectors.mean(0), np.eye(WIDTH, dtype=np.float32), np.full(WIDTH, 0.2, np.float32), 1.0)
-    (found["two_tower"] / artifacts.PREFERENCE).write_bytes(to_npz(prior))
+    (early / artifacts.PREFERENCE).write_bytes(to_npz(prior))
     return found
 
 
 def environment(folder: Path, exports: Exports) -> JobEnvironment:
     for name in ("model", "output", "checkpoints"):
         (folder / name).mkdir()
-    small = {"requests_per_cut": 40, "candidates": 60, "encoder_width": 16, "encoder_epochs": 100, "ranker_epochs": 2}
+    small = {"groups_per_cut": 40, "candidates": 60, "encoder_width": 16, "encoder_epochs": 100, "ranker_epochs": 2}
     return JobEnvironment(
         folder / "model", folder / "output", folder / "checkpoints", channels(folder / "channels", exports), small
     )
@@ -135,7 +138,8 @@ def test_it_writes_every_file_it_owes_and_says_how_it_went(finished: Path) -> No
     assert metrics["visits"] == {"all": 13 * SHOPPERS, "baskets": 13 * SHOPPERS}
     assert max(metrics["onnx_parity"].values()) <= 1e-4
     assert metrics["moments"]["evaluate_from"] == str(START + timedelta(days=DAYS - 28))
-    assert metrics["moments"]["encoder_until"] == str(START + timedelta(days=DAYS - 56))
+    # 62 days before the holdout are a third each: before the first cut, and two windows of labels
+    assert metrics["moments"]["label_cuts"][0] == str(START + timedelta(days=DAYS - 28) / 3)
 
 
 def test_the_written_encoder_knows_the_shelves(finished: Path) -> None:
