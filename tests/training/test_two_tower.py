@@ -1,0 +1,161 @@
+"""The towers: what they learn, that training can be put down and taken up, and that ONNX says the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training_jobs.onnx_parity import assert_parity
+from training_jobs.two_tower.checkpoints import TERMINATED, Checkpoints
+from training_jobs.two_tower.data import Catalogue, Purchases, draw_batch, learnable
+from training_jobs.two_tower.export import onnx_function, retrieval_onnx, retrieval_overlap, user_tower_onnx
+from training_jobs.two_tower.model import TowerShape, TwoTower, UserTower
+from training_jobs.two_tower.spectral import LENGTH, spectral_vectors
+from training_jobs.two_tower.towers import as_function, finished
+from training_jobs.two_tower.training import TowerSettings, softmax_loss, train_towers
+
+ITEMS, SHOPPERS, EACH = 40, 120, 8
+SHAPE = TowerShape(width=8, hidden=16, fewest_shoppers=2)
+SETTINGS = TowerSettings(shape=SHAPE, fewest_steps=60, epochs=0.0, batch_size=32, negatives=64, shown=8, asked=4)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)  # the machine may be shared
+
+
+def _purchases() -> Purchases:
+    """Shoppers of two tastes: even ones buy items 0-19, odd ones 20-38; item 39 is never bought."""
+    rng = np.random.default_rng(3)
+    items = np.concatenate([rng.choice(19, EACH, replace=False) + 20 * (s % 2) for s in range(SHOPPERS)])
+    offsets = np.arange(SHOPPERS + 1, dtype=np.int64) * EACH
+    return Purchases(offsets, items.astype(np.int32), np.ones(len(items), np.float32), ITEMS)
+
+
+def _catalogue() -> Catalogue:
+    rng = np.random.default_rng(4)
+    codes = (np.arange(ITEMS) // 20).astype(np.int32)
+    return Catalogue(rng.normal(size=(ITEMS, 6)).astype(np.float32), np.arange(ITEMS, dtype=np.int32), (codes,) * 3)
+
+
+def _contrast(towers: TwoTower) -> float:
+    """How much closer a shopper is to unseen items of the own taste than to those of the other."""
+    user = UserTower(towers).eval()
+    vectors = user.vectors.numpy()
+    feed = {"history": np.arange(5)[None], "weights": np.ones((1, 5), np.float32)}
+    scores = vectors @ as_function(user)(feed)["user_vec"][0]
+    return float(scores[5:19].mean() - scores[20:39].mean())
+
+
+def test_training_brings_shoppers_closer_to_items_of_their_own_taste() -> None:
+    trained = train_towers(_purchases(), _catalogue(), SETTINGS)
+
+    assert trained.best_step == 60
+    assert _contrast(trained.towers) > 0.8
+
+
+def test_the_spectral_start_already_separates_tastes() -> None:
+    vectors = spectral_vectors(_purchases(), 8, np.random.default_rng(0))
+
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    likeness = unit @ unit.T
+    assert likeness[:19, :19].mean() > likeness[:19, 20:39].mean() + 0.2
+    assert np.linalg.norm(vectors, axis=1).max() <= LENGTH + 1e-6
+    assert not vectors[39].any()  # nobody bought it
+
+
+def test_an_item_that_few_bought_lives_by_its_content() -> None:
+    towers = train_towers(_purchases(), _catalogue(), SETTINGS).towers
+
+    vectors = towers.item_vectors()
+    assert towers.number[39] == 0
+    assert torch.linalg.norm(vectors, dim=1).allclose(torch.ones(ITEMS), atol=1e-5)
+    assert (vectors[39] @ vectors[20:39].T).mean() > (vectors[39] @ vectors[:19].T).mean()  # its category's company
+
+
+def test_histories_and_targets_of_a_batch_never_overlap() -> None:
+    data = _purchases()
+
+    batch = draw_batch(data, learnable(data), np.random.default_rng(0), size=50, shown=8, asked=8)
+
+    for n in range(50):
+        seen = set(batch.history[n][batch.weights[n] > 0].tolist())
+        asked = set(batch.targets[n][batch.is_target[n] > 0].tolist())
+        assert seen and asked and not seen & asked
+        assert len(seen | asked) == EACH
+
+
+def test_a_negative_that_is_the_shoppers_own_target_costs_nothing() -> None:
+    data, towers = _purchases(), TwoTower(SHAPE, _catalogue(), np.zeros((ITEMS, 8), np.float32), np.ones(ITEMS, bool))
+    batch = draw_batch(data, np.array([0]), np.random.default_rng(0), size=1, shown=4, asked=4)
+    own = batch.targets[0][batch.is_target[0] > 0]
+
+    loss = softmax_loss(towers.eval(), batch, own.astype(np.int64), np.zeros(ITEMS, np.float32), 0.1)
+
+    assert loss.item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_training_stops_where_the_measure_does_and_keeps_the_best_towers() -> None:
+    marks = iter([0.1, 0.5, 0.4, 0.3, 0.9])
+
+    trained = train_towers(_purchases(), _catalogue(), SETTINGS, measure=lambda towers: next(marks))
+
+    assert trained.best_step == 10  # checks at 0, 10, 20, 30: two without a better one end it
+    assert [point["measure"] for point in trained.curve] == [0.1, 0.5, 0.4, 0.3]
+
+
+def test_training_resumed_from_a_checkpoint_ends_as_if_never_interrupted(tmp_path: Path) -> None:
+    whole = train_towers(_purchases(), _catalogue(), SETTINGS)
+    interrupted = Checkpoints(tmp_path / "towers.pt")
+    interrupted.is_interrupted = True  # as SIGTERM does
+
+    with pytest.raises(SystemExit) as left:
+        train_towers(_purchases(), _catalogue(), SETTINGS, checkpoints=interrupted)
+    resumed = train_towers(_purchases(), _catalogue(), SETTINGS, checkpoints=Checkpoints(tmp_path / "towers.pt"))
+
+    assert left.value.code == TERMINATED
+    assert resumed.towers.item_vectors().allclose(whole.towers.item_vectors(), atol=1e-5)
+
+
+def test_the_user_tower_in_onnx_agrees_with_pytorch_for_any_length() -> None:
+    towers = train_towers(_purchases(), _catalogue(), SETTINGS).towers
+    user = UserTower(towers).eval()
+    exported = onnx_function(user_tower_onnx(user))
+
+    for length in (1, 3, 17):
+        rows = np.arange(length)[None] % ITEMS
+        feed = {"history": rows.astype(np.int64), "weights": np.linspace(0.1, 2, length, dtype=np.float32)[None]}
+        assert assert_parity(as_function(user)(feed), exported(feed), name="user_tower.onnx") < 1e-5
+
+
+@pytest.mark.parametrize("exact_items", [1000, 0])
+def test_retrieval_returns_the_nearest_items(exact_items: int) -> None:
+    rng = np.random.default_rng(5)
+    vectors = rng.normal(size=(800, 32)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    content = retrieval_onnx(vectors, returned=200, exact_items=exact_items)
+
+    assert retrieval_overlap(content, vectors, vectors[:20]) > 0.99
+    found = onnx_function(content)({"q": vectors[7][None]})
+    assert found["i"].shape == (1, 200) and found["i"][0, 0] == 7
+
+
+def test_the_preference_prior_is_centred_on_warm_shoppers() -> None:
+    data = _purchases()
+    towers = finished(train_towers(data, _catalogue(), SETTINGS).towers, data)
+
+    prior = towers.preference
+    assert prior.mean.shape == (8,) and prior.variances.min() > 0
+    assert np.allclose(prior.basis.T @ prior.basis, np.eye(8), atol=1e-4)
+    assert 0 < prior.noise_variance < 4  # (1 - cosine) squared
+
+
+def test_nobody_to_learn_from_gives_towers_all_the_same() -> None:
+    empty = Purchases(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), ITEMS)
+
+    towers = finished(train_towers(empty, _catalogue(), SETTINGS).towers, empty)
+
+    assert towers.item_vectors.shape == (ITEMS, 8) and np.isfinite(towers.item_vectors).all()
