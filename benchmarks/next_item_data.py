@@ -40,6 +40,9 @@ def load(folder: Path, *, min_prefix: int) -> NextItemData:
     offsets, items = _flat(train, catalogue)
     test_offsets, test_items = _flat(test, catalogue)
     prefixes = all_prefixes(test_offsets, test_items, least=min_prefix)
+    if not len(prefixes):
+        found = f"no prefix of {min_prefix} events whose next item train knows"
+        raise problem("test_sessions.parquet", found, "at least one question")
     positions = np.arange(len(test_items)) - np.repeat(test_offsets[:-1], np.diff(test_offsets))
     return NextItemData(
         train=Sequences(offsets, items),
@@ -62,8 +65,10 @@ def _read(path: Path) -> pl.DataFrame:
     if not path.is_file():
         raise problem(str(path), "missing", "a Parquet file with the columns session and items")
     frame = pl.read_parquet(path)
-    if "items" not in frame.columns or not isinstance(frame.schema["items"], pl.List | pl.Array):
-        raise problem(f"{path}/items", str(frame.schema.get("items")), "a column of lists of integers")
+    kind = frame.schema.get("items")
+    inner = kind.inner if isinstance(kind, pl.List | pl.Array) else None
+    if inner is None or not (inner.is_integer() or inner == pl.Null):
+        raise problem(f"{path}/items", str(kind), "a column of lists of integers")
     return frame.select(pl.col("items").cast(pl.List(pl.Int64)).list.drop_nulls())
 
 

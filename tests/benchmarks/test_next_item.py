@@ -82,3 +82,18 @@ def test_wrong_input_is_refused_with_its_name(tmp_path: Path, capsys: pytest.Cap
     pl.DataFrame({"session": [1], "items": ["1,2"]}).write_parquet(tmp_path / "train_sessions.parquet")
     with pytest.raises(InvalidInput, match="a column of lists of integers"):
         load(tmp_path, min_prefix=1)
+
+
+def test_a_test_without_any_question_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, [[1, 2], [2, 3]], [[1], [2, 99], []])
+
+    with pytest.raises(InvalidInput, match="at least one question"):
+        load(tmp_path, min_prefix=1)
+
+
+@pytest.mark.filterwarnings("default")
+def test_one_session_is_enough_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write(tmp_path, [[7, 8]], [[7, 8]])
+
+    assert main(["--data", str(data), "--seeds", "3", "--epochs", "1", "--width", "16"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["data"]["predictions"] == 1
