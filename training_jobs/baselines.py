@@ -121,7 +121,7 @@ class IalsSettings:
     width: int = 64
     alpha: float = 4.0
     ridge: float = 4.0
-    rounds: int = 8
+    rounds: int = 6
     seed: int = 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import polars as pl
 
 from tests.training.shop import UNTIL, frame, shop
@@ -11,7 +12,7 @@ from training_jobs.session_ranker.cohorts import SEGMENTS, SMALLEST, build_cohor
 from training_jobs.session_ranker.lines import days_since_epoch
 from training_jobs.session_ranker.statistics import build_statistics
 
-CONTENT_ROWS = [0, 1, 2, 3, 4]
+CONTENT_ROWS = np.arange(5)
 NOW = days_since_epoch(UNTIL)
 
 

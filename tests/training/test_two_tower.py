@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def _contrast(towers: TwoTower) -> float:
     """How much closer a shopper is to unseen items of the own taste than to those of the other."""
     user = UserTower(towers).eval()
     vectors = user.vectors.numpy()
-    feed = {"history": np.arange(5)[None], "weights": np.ones((1, 5), np.float32)}
+    feed: dict[str, Any] = {"history": np.arange(5)[None], "weights": np.ones((1, 5), np.float32)}
     scores = vectors @ as_function(user)(feed)["user_vec"][0]
     return float(scores[5:19].mean() - scores[20:39].mean())
 
@@ -127,7 +128,10 @@ def test_the_user_tower_in_onnx_agrees_with_pytorch_for_any_length() -> None:
 
     for length in (1, 3, 17):
         rows = np.arange(length)[None] % ITEMS
-        feed = {"history": rows.astype(np.int64), "weights": np.linspace(0.1, 2, length, dtype=np.float32)[None]}
+        feed: dict[str, Any] = {
+            "history": rows.astype(np.int64),
+            "weights": np.linspace(0.1, 2, length, dtype=np.float32)[None],
+        }
         assert assert_parity(as_function(user)(feed), exported(feed), name="user_tower.onnx") < 1e-5
 
 
