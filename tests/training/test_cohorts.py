@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
@@ -67,3 +68,22 @@ def test_lists_follow_what_the_segment_buys_lately() -> None:
 
     milk, tea = 1, 3
     assert set(lists.lists[-1][:2].tolist()) == {milk, tea}  # everybody: bought on day 50
+
+
+def test_where_nobody_has_attributes_segments_are_clusters_of_what_is_bought() -> None:
+    departments = {"milk": "Food", "soap": "Home"}
+    lines = [
+        (f"s{n:03d}", item, f"o{n}-{day}", UNTIL - timedelta(days=day), 1, 100)
+        for n in range(120)
+        for day in (5, 9)
+        for item in (list(departments)[n % 2],)
+    ]
+    exports = shop(purchases=frame("purchases", lines))
+    statistics = build_statistics(exports, until=UNTIL, content_rows=CONTENT_ROWS)
+
+    segments = build_cohorts(exports.shoppers, statistics, now_days=NOW)
+
+    milk, soap = 1, 2
+    food, home = segments.of_shopper["s000"], segments.of_shopper["s001"]
+    assert food != home
+    assert segments.lists().lists[food][0] == milk and segments.lists().lists[home][0] == soap

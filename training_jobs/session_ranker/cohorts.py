@@ -2,7 +2,8 @@
 
 Segments come from the shoppers' attributes as a marketing team would cut them: the largest group is split by the
 attribute value that halves it best, until there are twelve. Shoppers without attributes join the segment whose
-departments they buy from most alike; without purchases either they get the list of everybody.
+departments they buy from most alike; without purchases either they get the list of everybody. Where nobody has
+attributes, the segments are clusters of department mixes.
 Letters: H segments, I items, D departments, M shoppers.
 """
 
@@ -25,6 +26,7 @@ LISTED = 200
 HALF_LIFE_DAYS = 30.0
 SMOOTHING = 0.02  # weight of everybody's share in a segment's, so that small segments have full lists
 SMALLEST = 8  # shoppers of a segment
+ITERATIONS = 15
 EVERYBODY = "everybody"
 
 Attributes = Mapping[str, Mapping[str, str]]  # shopper id -> attribute -> value
@@ -50,6 +52,8 @@ def build_cohorts(shoppers: pl.DataFrame, statistics: Statistics, *, now_days: f
     """Segments of the export's shoppers and their lists as of the statistics' `until`."""
     attributes = read_attributes(shoppers)
     groups = _split(attributes)
+    if not groups and len(statistics.lines.shopper_ids) >= SEGMENTS * SMALLEST:
+        groups = _clusters(statistics)
     of_shopper = {shopper_id: n for n, (_, members) in enumerate(groups) for shopper_id in members}
     _place_others(of_shopper, statistics, len(groups))
     scores = _scores(of_shopper, statistics, len(groups), now_days)
@@ -112,6 +116,20 @@ def _place_others(of_shopper: dict[str, int], statistics: Statistics, count: int
     nearest = np.argmax((mix - everyone) @ (centres - everyone).T, axis=1)
     for shopper_id, number in numbers.items():
         of_shopper.setdefault(shopper_id, int(nearest[number]))
+
+
+def _clusters(statistics: Statistics) -> list[tuple[str, list[str]]]:
+    """Twelve groups of shoppers by Lloyd's iterations on department mixes, from evenly spaced starting shoppers."""
+    mix = _department_mix(statistics)  # (M, D)
+    centres = mix[np.linspace(0, len(mix) - 1, SEGMENTS).astype(int)]  # (H, D)
+    nearest = np.zeros(len(mix), np.int64)
+    for _ in range(ITERATIONS):
+        nearest = np.argmin(((mix[:, None] - centres[None]) ** 2).sum(axis=2), axis=1)
+        for n in range(SEGMENTS):
+            if (nearest == n).any():
+                centres[n] = mix[nearest == n].mean(axis=0)
+    ids = np.array(statistics.lines.shopper_ids)
+    return [(f"mix {n + 1}", ids[nearest == n].tolist()) for n in range(SEGMENTS) if (nearest == n).any()]
 
 
 def _department_mix(statistics: Statistics) -> NDArray[np.float64]:
