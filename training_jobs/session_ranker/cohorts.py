@@ -124,7 +124,7 @@ def _clusters(statistics: Statistics) -> list[tuple[str, list[str]]]:
     centres = mix[np.linspace(0, len(mix) - 1, SEGMENTS).astype(int)]  # (H, D)
     nearest = np.zeros(len(mix), np.int64)
     for _ in range(ITERATIONS):
-        nearest = np.argmin(((mix[:, None] - centres[None]) ** 2).sum(axis=2), axis=1)
+        nearest = np.argmin((centres**2).sum(axis=1) - 2.0 * mix @ centres.T, axis=1)
         for n in range(SEGMENTS):
             if (nearest == n).any():
                 centres[n] = mix[nearest == n].mean(axis=0)
