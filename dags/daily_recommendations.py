@@ -69,14 +69,12 @@ def daily_recommendations() -> None:
         with _warehouse() as warehouse:
             return export_to(warehouse, target, now=_now(), s3=_client("s3") if target.startswith("s3://") else None)
 
+    @task.skip_if(lambda context: not os.environ.get("TRAINING_PIPELINE_NAME"))
     @task
     def train(exports_uri: str) -> str:
-        from airflow.sdk.exceptions import AirflowSkipException
-
         from training_jobs.pipeline import start
 
-        if not (name := os.environ.get("TRAINING_PIPELINE_NAME")):
-            raise AirflowSkipException("TRAINING_PIPELINE_NAME is not set")
+        name = os.environ["TRAINING_PIPELINE_NAME"]
         return start(exports_uri, pipeline_name=name, run_id=str(_day()), sagemaker=_client("sagemaker"))
 
     exported = export()
