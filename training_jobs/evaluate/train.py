@@ -54,10 +54,11 @@ CHANNELS = ("content", "two_tower", "session_ranker")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Hyperparameters. `shoppers` bounds who is asked; they are drawn by `seed`."""
+    """Hyperparameters. `shoppers` and `visits` bound who is asked; they are drawn by `seed`."""
 
     holdout_days: int = 28
-    shoppers: int = 800
+    shoppers: int = 500
+    visits: int = 250  # baskets that are also asked for as visits of a stranger, after 0, 1, 2 and 3 events
     candidates: int = 600
     seed: int = 1
 
@@ -83,7 +84,7 @@ def main(environment: JobEnvironment) -> None:
     }
     answered = ask(methods, [*window, *baskets], label="evaluate")
     strangers = {"hybrid": ranked, "content": visit_content(bundle), "popular_recent": known["popular_recent"]}
-    visits = ask(strangers, visit_questions(baskets), label="first pageviews")
+    visits = ask(strangers, visit_questions(baskets[: settings.visits]), label="first pageviews")
     margins = None if exports.items["margin_derived"].all() else counted.statistics.items.margin_share
     marks = summary([answered], count_items=bundle.count_items, margin_share=margins)
     by_events = _by_events(visits, bundle.count_items)
