@@ -12,6 +12,15 @@ from local.settings import GENERATED_SOURCE
 
 SMALL: Final[Mapping[str, Mapping[str, Any]]] = {
     "content_bert": {"max_pairs": 96, "sample_texts": 200},
+    "two_tower": {"epochs": 4, "most_steps": 300},
+    "session_ranker": {
+        "groups_per_cut": 100,
+        "candidates": 200,
+        "encoder_seconds": 5,
+        "encoder_tail_prefixes": 200,
+        "ranker_epochs": 2,
+    },
+    "evaluate": {"shoppers": 120, "candidates": 200},
 }
 
 

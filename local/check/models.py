@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from recommender.contracts.artifacts import REQUIRED_FILES
+from recommender.contracts.artifacts import QUERY_ENCODER, REQUIRED_FILES, RETRIEVAL
 
 from local.check.shopping import expect
 from local.settings import StateFolder
@@ -13,6 +13,7 @@ from training_jobs.environment import read_metrics
 from training_jobs.graph import JOBS
 
 TOLERANCE: Final = 1e-4
+QUANTISED: Final = (QUERY_ENCODER, RETRIEVAL)
 ONNX_FILES: Final = tuple(name for name in REQUIRED_FILES if name.endswith(".onnx"))
 
 
@@ -21,9 +22,12 @@ def onnx_agrees_with_pytorch(state: StateFolder) -> dict[str, Any]:
     parity = {name: measured for job in JOBS for name, measured in _parity(state, job.name).items()}
     missing = [name for name in ONNX_FILES if name not in parity]
     expect(not missing, f"no parity was measured for {', '.join(missing)}")
-    for name in ONNX_FILES:
+    for name in QUANTISED: Final = (QUERY_ENCODER, RETRIEVAL)
+ONNX_FILES:
         difference = float(parity[name]["max_abs_difference"])
         expect(difference <= TOLERANCE, f"{name} differs by {difference:.2e}, at most {TOLERANCE:.0e}")
+    unstated = [name for name in QUANTISED if "rank_agreement" not in parity[name]]
+    expect(not unstated, f"no rank agreement is stated for {', '.join(unstated)}")
     return {name: parity[name] for name in ONNX_FILES}
 
 
