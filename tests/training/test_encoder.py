@@ -41,7 +41,7 @@ def cycles(count: int) -> Sequences:
 def trained(seed: int = 1) -> tuple[SessionEncoder, list[tuple[int, float]]]:
     encoder = new_encoder(COUNT, SMALL, seed=seed)
     run = train_encoder(
-        encoder, cycles(600), TrainingSettings(epochs=40, batch=64, negatives=64, peak_rate=0.02, seed=seed)
+        encoder, cycles(600), TrainingSettings(epochs=40, targets=192, negatives=64, peak_rate=0.02, seed=seed)
     )
     return encoder, run.curve
 
@@ -105,7 +105,7 @@ def test_training_learns_what_comes_next() -> None:
 def test_the_same_seed_trains_the_same_encoder() -> None:
     def weights(seed: int) -> Tensor:
         encoder = new_encoder(COUNT, SMALL, seed=seed)
-        train_encoder(encoder, cycles(200), TrainingSettings(epochs=2, batch=64, negatives=64, seed=seed))
+        train_encoder(encoder, cycles(200), TrainingSettings(epochs=2, targets=192, negatives=64, seed=seed))
         return encoder.items.weight
 
     first, second, other = weights(1), weights(1), weights(2)
@@ -117,7 +117,7 @@ def test_the_same_seed_trains_the_same_encoder() -> None:
 def test_seconds_of_cpu_end_the_training_early() -> None:
     encoder = new_encoder(COUNT, SMALL, seed=1)
 
-    run = train_encoder(encoder, cycles(2000), TrainingSettings(epochs=10_000, seconds=0.5, batch=32, negatives=64))
+    run = train_encoder(encoder, cycles(2000), TrainingSettings(epochs=10_000, seconds=0.5, targets=96, negatives=64))
 
     assert run.epochs < 10_000
     assert run.cpu_seconds < 10

@@ -69,7 +69,7 @@ def fitted(count: int, seed: int = 1) -> SessionModel:
     train, days = sessions(count)
     settings = SessionModelSettings(
         EncoderSettings(width=16, hidden=32),
-        TrainingSettings(epochs=20, batch=64, negatives=64, peak_rate=0.02, seed=seed),
+        TrainingSettings(epochs=20, targets=192, negatives=64, peak_rate=0.02, seed=seed),
     )
     return fit_session_model(train, days, count_items=COUNT, settings=settings)
 

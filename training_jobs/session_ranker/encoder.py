@@ -12,6 +12,7 @@ Letters: B sessions, L items of a session, E width, I items.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -127,6 +128,7 @@ def to_onnx(encoder: SessionEncoder) -> bytes:
     """`session_encoder.onnx`: items (1, L) int64 -> session_vec (1, E), L free."""
     module = LastVector(encoder).eval()
     example = torch.arange(3).remainder(encoder.items.num_embeddings).unsqueeze(0)  # (1, 3)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports optional packages that are not installed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecated parts
         program = torch.onnx.export(

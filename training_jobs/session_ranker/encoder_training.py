@@ -25,7 +25,7 @@ from training_jobs.session_ranker.sampled_softmax import sampled_softmax_loss
 
 WARM_UP = 0.1  # share of the steps in which the rate rises
 FINAL_RATE = 1e-3  # of the peak
-POOL = 50  # batches whose sessions are sorted by length together
+POOL = 12_800  # sessions that are sorted by length together
 REPORT_EVERY = 50  # steps
 NEGATIVE_POWER = 0.5
 
@@ -52,7 +52,7 @@ class TrainingSettings:
 
     epochs: float = 5.0
     seconds: float = 0.0
-    batch: int = 256
+    targets: int = 1024  # of a batch
     negatives: int = 4096
     peak_rate: float = 4e-3
     seed: int = 1
@@ -90,12 +90,12 @@ def train_encoder(
     torch.manual_seed(settings.seed)  # dropout
     negatives = _Negatives(sequences.items, encoder.items.num_embeddings, settings.negatives, rng)
     optimiser = torch.optim.Adam(encoder.parameters(), lr=settings.peak_rate, fused=True)
-    steps_per_epoch = math.ceil(len(windows) / settings.batch)
+    steps_per_epoch = max(1, round(float((windows[:, 1] - 1).sum()) / settings.targets))
     clock = _Clock(max(1, round(settings.epochs * steps_per_epoch)), settings.seconds)
     curve: list[tuple[int, float]] = []
     encoder.train()
     losses: list[float] = []
-    for step, batch in enumerate(_batches(sequences, windows, settings.batch, rng), start=1):
+    for step, batch in enumerate(_batches(sequences, windows, settings.targets, rng), start=1):
         for group in optimiser.param_groups:
             group["lr"] = settings.peak_rate * one_cycle(clock.progress(step))
         loss = _loss(encoder, batch, negatives)
@@ -148,15 +148,23 @@ def _windows(sequences: Sequences) -> NDArray[np.int64]:
     return np.stack([starts[of_session] + skipped, lengths], axis=1)
 
 
-def _batches(sequences: Sequences, windows: NDArray[np.int64], size: int, rng: np.random.Generator) -> Iterator[Tensor]:
-    """Endless shuffled epochs of (B, L + 1) rows, -1 behind a short session's end; batches of like length."""
+def _batches(
+    sequences: Sequences, windows: NDArray[np.int64], targets: int, rng: np.random.Generator
+) -> Iterator[Tensor]:
+    """Endless shuffled epochs of (B, L + 1) rows, -1 behind a short session's end.
+
+    Batches hold sessions of like length and about as many targets each, so that every target weighs the same.
+    """
     while True:
         order = rng.permutation(len(windows))
-        pools = [order[at : at + size * POOL] for at in range(0, len(order), size * POOL)]
-        sorted_pools = np.concatenate([pool[np.argsort(windows[pool, 1], kind="stable")] for pool in pools])
-        cuts = np.arange(0, len(order), size)
-        for cut in rng.permutation(cuts):
-            yield _padded(sequences.items, windows[sorted_pools[cut : cut + size]])
+        pools = [order[at : at + POOL] for at in range(0, len(order), POOL)]
+        batches = []
+        for pool in pools:
+            by_length = pool[np.argsort(windows[pool, 1], kind="stable")]
+            number = (np.cumsum(windows[by_length, 1] - 1) - 1) // targets
+            batches += np.split(by_length, np.flatnonzero(np.diff(number)) + 1)
+        for chosen in rng.permutation(len(batches)):
+            yield _padded(sequences.items, windows[batches[chosen]])
 
 
 def _padded(items: Rows, spans: NDArray[np.int64]) -> Tensor:

@@ -171,7 +171,7 @@ def fit_encoder(visits: Visits, count_items: int, settings: Settings) -> Session
     return replace(model, item_vectors=vectors_of(model.encoder))
 
 
-def write(folder: Path, counted: Counted, model: SessionModel, ranker: TrainedRanker) -> dict[str, float]:
+def write(folder: Path, counted: Counted, model: SessionModel, ranker: TrainedRanker) -> dict[str, dict[str, float]]:
     """All files of the job; returns how far each ONNX file is from its PyTorch source, at most 1e-4."""
     statistics, segments = counted.statistics, counted.segments
     index = statistics.session_index.with_settings(model.knn.settings)
@@ -186,10 +186,11 @@ def write(folder: Path, counted: Counted, model: SessionModel, ranker: TrainedRa
     (folder / artifacts.RANKER_SPEC).write_text(json.dumps(_ranker_spec(model, ranker), indent=1) + "\n")
     curves = {"encoder": model.run.curve, "ranker": list(ranker.curve)}
     (folder / CURVES).write_text(json.dumps(curves) + "\n")
-    return {
+    parity = {
         artifacts.SESSION_ENCODER: _encoder_parity(model.encoder, folder / artifacts.SESSION_ENCODER),
         artifacts.RANKER: _ranker_parity(ranker.module, folder / artifacts.RANKER),
     }
+    return {name: {"max_abs_difference": difference} for name, difference in parity.items()}
 
 
 def _visits(exports: Exports, until: datetime) -> Visits:
