@@ -41,6 +41,15 @@ layers: .venv/run.stamp  ## third-party Lambda layer, in .build/runtime-layer
 bench: .venv/run.stamp  ## the benchmark that needs nothing but PyPI; docs/benchmarks.md names the others
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.purchases --complete-journey --out reports/purchases
 
+airflow-test: .airflow-venv/stamp  ## the DAG under a real Airflow, in an environment of its own
+	@AIRFLOW_HOME=$(CURDIR)/.airflow-venv/home PYTHONPATH=.:layers/recommender/python .airflow-venv/bin/python -m pytest \
+	  -c /dev/null --rootdir=. --noconftest --import-mode=importlib -p no:cacheprovider -q tests/dags
+
+.airflow-venv/stamp: dags/requirements.txt
+	@$(PYTHON) -m venv .airflow-venv
+	@.airflow-venv/bin/pip install -q --disable-pip-version-check -r dags/requirements.txt
+	@touch $@
+
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, $(PYTHON) is older." >&2; exit 1; }
 	@$(PYTHON) -m venv .venv
