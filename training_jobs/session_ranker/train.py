@@ -184,7 +184,10 @@ def write(folder: Path, counted: Counted, model: SessionModel, ranker: TrainedRa
     (folder / artifacts.SESSION_ENCODER).write_bytes(to_onnx(model.encoder))
     (folder / artifacts.RANKER).write_bytes(ranker_onnx(ranker.module))
     (folder / artifacts.RANKER_SPEC).write_text(json.dumps(_ranker_spec(model, ranker), indent=1) + "\n")
-    curves = {"encoder": model.run.curve, "ranker": list(ranker.curve)}
+    curves = {
+        "encoder_loss": [loss for _, loss in model.run.curve],
+        "ranker_loss": [point["loss"] for point in ranker.curve],
+    }
     (folder / CURVES).write_text(json.dumps(curves) + "\n")
     parity = {
         artifacts.SESSION_ENCODER: _encoder_parity(model.encoder, folder / artifacts.SESSION_ENCODER),
