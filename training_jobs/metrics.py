@@ -94,13 +94,17 @@ def per_shopper(lists: Sequence[NDArray[np.integer]], targets: Sequence[NDArray[
     return np.array([recall(listed, wanted) for listed, wanted in zip(lists, targets, strict=True)], np.float64)
 
 
-def ratio(above: Doubles, below: Doubles, rng: np.random.Generator, rounds: int = ROUNDS) -> Estimate:
-    """The ratio of two means over the same shoppers, resampled together."""
+def ratio(above: Doubles, below: Doubles, rng: np.random.Generator, rounds: int = ROUNDS) -> Estimate | None:
+    """The ratio of two means over the same shoppers, resampled together; None where what is below may be zero."""
     picks = rng.integers(0, len(above), (rounds, len(above)))  # (R, U)
-    ratios = above[picks].mean(axis=1) / np.maximum(below[picks].mean(axis=1), 1e-12)
+    numerators, denominators = above[picks].mean(axis=1), below[picks].mean(axis=1)
     tail = 100.0 * (1.0 - CONFIDENCE) / 2.0
-    low, high = np.percentile(ratios, [tail, 100.0 - tail])
-    return Estimate(float(above.mean() / max(float(below.mean()), 1e-12)), float(low), float(high))
+    if np.percentile(denominators, tail) <= 0.0:
+        return None
+    # Resamples in which nobody below has a hit lie beyond the interval.
+    ratios = np.divide(numerators, denominators, out=np.full(rounds, np.inf), where=denominators > 0.0)
+    low, high = np.percentile(ratios, [tail, 100.0 - tail], method="nearest")
+    return Estimate(float(above.mean() / below.mean()), float(low), float(high)) if np.isfinite(high) else None
 
 
 def _means(

@@ -57,7 +57,16 @@ def test_the_interval_holds_the_mean_and_shrinks_to_a_point_without_spread() -> 
 def test_a_ratio_of_a_method_with_itself_is_one() -> None:
     values = np.array([0.1, 0.5, 0.9])
 
-    assert ratio(values, values, np.random.default_rng(0)).to_json() == {"value": 1.0, "low": 1.0, "high": 1.0}
+    itself = ratio(values, values, np.random.default_rng(0))
+
+    assert itself is not None and itself.to_json() == {"value": 1.0, "low": 1.0, "high": 1.0}
+
+
+def test_there_is_no_ratio_to_a_method_that_may_have_no_hit_at_all() -> None:
+    hits, hardly_any = np.full(20, 0.5), np.eye(1, 20)[0]
+
+    assert ratio(hits, np.zeros(20), np.random.default_rng(0)) is None
+    assert ratio(hits, hardly_any, np.random.default_rng(0)) is None
 
 
 def test_seeds_are_averaged_for_each_shopper() -> None:

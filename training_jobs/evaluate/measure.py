@@ -62,7 +62,7 @@ def summary(
     }
 
 
-def recall_ratio(above: Sequence[Answers], below: Sequence[Answers]) -> Estimate:
+def recall_ratio(above: Sequence[Answers], below: Sequence[Answers]) -> Estimate | None:
     """Recall@20 of one method over that of another on the same shoppers, with its interval."""
     means = [np.mean([per_shopper(run.lists, run.targets) for run in runs], axis=0) for runs in (above, below)]
     return ratio(means[0], means[1], np.random.default_rng(BOOTSTRAP_SEED))
