@@ -57,8 +57,8 @@ class Settings:
     """Hyperparameters. `shoppers` and `visits` bound who is asked; they are drawn by `seed`."""
 
     holdout_days: int = 28
-    shoppers: int = 500
-    visits: int = 250  # baskets that are also asked for as visits of a stranger, after 0, 1, 2 and 3 events
+    shoppers: int = 300
+    visits: int = 150  # baskets that are also asked for as visits of a stranger, after 0, 1, 2 and 3 events
     candidates: int = 600
     seed: int = 1
 
