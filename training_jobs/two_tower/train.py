@@ -56,7 +56,7 @@ class Settings:
 
     holdout_days: int = 28
     width: int = 64
-    epochs: float = 20.0
+    epochs: float = 8.0
     fewest_steps: int = 100
     most_steps: int = 20_000
     batch_size: int = 128

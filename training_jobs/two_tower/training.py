@@ -33,7 +33,7 @@ class TowerSettings:
     """How the towers are trained. The number of steps grows with the shoppers, within bounds."""
 
     shape: TowerShape = field(default_factory=TowerShape)
-    epochs: float = 20.0
+    epochs: float = 8.0
     fewest_steps: int = 100
     most_steps: int = 20_000
     batch_size: int = 128
@@ -41,8 +41,8 @@ class TowerSettings:
     asked: int = 24
     negatives: int = 2048
     temperature: float = 0.1
-    learning_rate: float = 3e-3
-    checks: int = 6  # measurements, evenly spaced
+    learning_rate: float = 1e-3
+    checks: int = 4  # measurements, evenly spaced
     patience: int = 2  # checks without a better one, after which training ends
     seed: int = 1
 
