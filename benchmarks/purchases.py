@@ -26,7 +26,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.purchases_data import PurchaseData, complete_journey, from_files
 from benchmarks.purchases_models import Fitted, History, encode_content, fit, settings_of, tune_ials
 from training_jobs.baselines import matrix
-from training_jobs.evaluate.measure import Answered, ask, recall_ratio, summary
+from training_jobs.evaluate.measure import BLIND, Answered, ask, recall_ratio, summary
 from training_jobs.evaluate.methods import Method, baselines, content, hybrid, no_session, two_tower
 from training_jobs.evaluate.strata import Question, basket_questions, window_questions
 from training_jobs.metrics import value_of
@@ -110,7 +110,7 @@ def _learnt_methods(fitted: Fitted, limit: int) -> dict[str, Method]:
     ranked = hybrid(fitted.bundle, limit=limit)
     return {
         "hybrid": ranked,
-        "hybrid_no_session": no_session(ranked),
+        BLIND: no_session(ranked),
         "two_tower": two_tower(fitted.bundle),
         "content": content(fitted.bundle),
     }
@@ -135,7 +135,7 @@ def _ratios(fixed: Answered, runs: list[Answered]) -> dict[str, Any]:
     for stratum in runs[0]["hybrid"]:
         above = [answered["hybrid"][stratum] for answered in runs]
         others = {name: [fixed[name][stratum]] for name in fixed}
-        others |= {name: [answered[name][stratum] for answered in runs] for name in runs[0] if name != "hybrid"}
+        others |= {name: [answered[name][stratum] for answered in runs] for name in runs[0] if stratum in runs[0][name]}
         ratios = {name: recall_ratio(above, below) for name, below in others.items()}
         found[stratum] = {name: None if value is None else value.to_json() for name, value in ratios.items()}
     return found

@@ -42,7 +42,14 @@ from training_jobs.two_tower.training import TowerSettings, Trained, train_tower
 
 IALS_CHOICES = tuple(
     IalsSettings(width=width, alpha=alpha, ridge=ridge)
-    for width, alpha, ridge in ((64, 4.0, 4.0), (64, 1.0, 4.0), (64, 4.0, 16.0), (64, 16.0, 16.0), (32, 4.0, 4.0))
+    for width, alpha, ridge in (
+        (64, 4.0, 4.0),
+        (64, 1.0, 4.0),
+        (64, 0.25, 4.0),
+        (64, 1.0, 16.0),
+        (64, 0.25, 16.0),
+        (32, 1.0, 4.0),
+    )
 )
 TUNING_SHOPPERS = 600
 

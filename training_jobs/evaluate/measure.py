@@ -17,6 +17,7 @@ from training_jobs.metrics import Estimate, per_shopper, ratio, summarise
 
 NOTHING: Rows = np.empty(0, np.int32)
 BOOTSTRAP_SEED = 20_171_127
+BLIND = "hybrid_no_session"  # is the hybrid itself where there is no visit to be blind to, so only visits ask it
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ def ask(methods: Mapping[str, Method], questions: Sequence[Question], *, label: 
     answered: Answered = {name: {} for name in methods}
     for question in tqdm(questions, desc=label, unit="shopper", file=sys.stderr, mininterval=2.0):
         for name, method in methods.items():
+            if name == BLIND and not len(question.case.seen.rows):
+                continue
             scored = method(question.case)
             for stratum, targets in question.targets.items():
                 answers = answered[name].setdefault(stratum, Answers())

@@ -28,7 +28,7 @@ from recommender.domain.session_knn import SessionIndex
 
 from training_jobs.baselines import matrix
 from training_jobs.environment import METRICS, JobEnvironment, read_metrics
-from training_jobs.evaluate.measure import Answered, ask, summary
+from training_jobs.evaluate.measure import BLIND, Answered, ask, summary
 from training_jobs.evaluate.methods import (
     Method,
     baselines,
@@ -77,7 +77,7 @@ def main(environment: JobEnvironment) -> None:
     known = _baselines(exports, counted)
     methods: dict[str, Method] = {
         "hybrid": ranked,
-        "hybrid_no_session": no_session(ranked),
+        BLIND: no_session(ranked),
         "two_tower": two_tower(bundle),
         "content": content(bundle),
         **known,

@@ -101,11 +101,11 @@ def _proposals(bundle: Bundle, signals: Signals, category: str | None, limit: in
     if signals.history_scores is not None:
         fresh = signals.history_scores.copy()
         fresh[owned.rows] = 0.0
-        yield "history", _top(fresh, "history", limit)
+        yield "history", _top_positive(fresh, "history", limit)
     yield "session", signals.session_rows
     yield "visit", np.concatenate([signals.seen.anchors, signals.seen.viewed[::-1]])
     if signals.partner_scores is not None:
-        yield "partners", _top(signals.partner_scores, "partners", limit)
+        yield "partners", _top_positive(signals.partner_scores, "partners", limit)
     if signals.subject is not None:
         close = bundle.content_vectors @ signals.subject  # (T,)
         yield "content", _top(close[bundle.items.content_row], "content", limit)
@@ -120,6 +120,13 @@ def _proposals(bundle: Bundle, signals: Signals, category: str | None, limit: in
 def _top(scores: NDArray[np.floating], source: str, limit: int) -> Rows:
     """The best rows of (I,) scores, as many as the source's share."""
     return top_rows(scores, max(int(SHARES[source] * limit), 1))
+
+
+def _top_positive(scores: NDArray[np.floating], source: str, limit: int) -> Rows:
+    """`_top` of scores that are mostly zero: an item without any evidence is not put forward."""
+    found = np.flatnonzero(scores > 0)
+    best: Rows = found[_top(scores[found], source, limit)].astype(np.int32)
+    return best
 
 
 def top_rows(scores: NDArray[np.floating], count: int) -> Rows:
