@@ -135,7 +135,8 @@ def _ratios(fixed: Answered, runs: list[Answered]) -> dict[str, Any]:
     for stratum in runs[0]["hybrid"]:
         above = [answered["hybrid"][stratum] for answered in runs]
         others = {name: [fixed[name][stratum]] for name in fixed}
-        others |= {name: [answered[name][stratum] for answered in runs] for name in runs[0] if stratum in runs[0][name]}
+        learnt = [name for name in runs[0] if name != "hybrid" and stratum in runs[0][name]]
+        others |= {name: [answered[name][stratum] for answered in runs] for name in learnt}
         ratios = {name: recall_ratio(above, below) for name, below in others.items()}
         found[stratum] = {name: None if value is None else value.to_json() for name, value in ratios.items()}
     return found
