@@ -1,7 +1,8 @@
 """What an evaluation measures: ranked lists against what was bought afterwards. The full catalogue, always.
 
 Equal scores are ordered by item row: a rule fixed before anything is measured. Intervals are percentiles of a
-bootstrap over shoppers. Letters: I items, K length of a list, U shoppers, R bootstrap rounds.
+bootstrap over shoppers (or over groups of answers). Letters: I items, K length of a list, U shoppers, N answers,
+G groups, M measures, R bootstrap rounds.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ LISTED = 20
 MODULE = 10  # places of the module that a shopper sees
 ROUNDS = 1000
 CONFIDENCE = 0.95
+TAILS = (50.0 * (1.0 - CONFIDENCE), 50.0 * (1.0 + CONFIDENCE))  # percentiles at the ends of an interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +55,47 @@ def ndcg(listed: NDArray[np.integer], targets: NDArray[np.integer], k: int = LIS
     return float(discounts[: len(hits)][hits].sum() / discounts[: min(k, len(targets))].sum())
 
 
-def bootstrap(values: NDArray[np.floating], rng: np.random.Generator, rounds: int = ROUNDS) -> Estimate:
-    """The mean of (U,) values and the interval of its resampled means; nan where there is no value."""
+def bootstrap(
+    values: NDArray[np.floating],
+    rng: np.random.Generator,
+    rounds: int = ROUNDS,
+    *,
+    groups: NDArray[np.integer] | None = None,
+) -> Estimate:
+    """The mean of (N,) values and the interval of its resampled means; nan where there is no value.
+
+    Without `groups` every value is drawn by itself; with (N,) labels whole groups are drawn (one shopper's answers are
+    alike, so treating them as independent would make the interval too narrow).
+    """
     if not len(values):
         return Estimate(float("nan"), float("nan"), float("nan"))
-    means = np.array([values[rng.integers(0, len(values), len(values))].mean() for _ in range(rounds)])  # (R,)
-    tail = 100.0 * (1.0 - CONFIDENCE) / 2.0
-    low, high = np.percentile(means, [tail, 100.0 - tail])
-    return Estimate(float(np.mean(values)), float(low), float(high))
+    means = resampled_means(np.asarray(values, np.float64)[:, None], rng, rounds, groups=groups)[:, 0]  # (R,)
+    low, high = np.percentile(means, TAILS)
+    value = float(np.mean(values))
+    # A mean without spread is its own interval, whatever the order of the additions does to its last bit.
+    return Estimate(value, min(float(low), value), max(float(high), value))
+
+
+def resampled_means(
+    values: Doubles, rng: np.random.Generator, rounds: int = ROUNDS, *, groups: NDArray[np.integer] | None = None
+) -> Doubles:
+    """(R, M) means of M columns of (N, M) values over the same R draws of G groups with replacement."""
+    sums, sizes = _by_group(values, groups)  # (G, M), (G,)
+    means = []
+    for _ in range(rounds):
+        times = np.bincount(rng.integers(0, len(sizes), len(sizes)), minlength=len(sizes)).astype(np.float64)  # (G,)
+        means.append(times @ sums / (times @ sizes))
+    return np.array(means).reshape(rounds, values.shape[1])
+
+
+def _by_group(values: Doubles, groups: NDArray[np.integer] | None) -> tuple[Doubles, Doubles]:
+    """(G, M) sums and (G,) sizes of groups with any labels; one group a row without labels."""
+    if groups is None:
+        return np.ascontiguousarray(values, np.float64), np.ones(len(values))
+    _, place = np.unique(groups, return_inverse=True)
+    sums = np.zeros((int(place.max()) + 1, values.shape[1]))
+    np.add.at(sums, place, values)
+    return sums, np.bincount(place).astype(np.float64)
 
 
 def summarise(
@@ -94,17 +129,28 @@ def per_shopper(lists: Sequence[NDArray[np.integer]], targets: Sequence[NDArray[
     return np.array([recall(listed, wanted) for listed, wanted in zip(lists, targets, strict=True)], np.float64)
 
 
-def ratio(above: Doubles, below: Doubles, rng: np.random.Generator, rounds: int = ROUNDS) -> Estimate | None:
-    """The ratio of two means over the same shoppers, resampled together; None where what is below may be zero."""
-    picks = rng.integers(0, len(above), (rounds, len(above)))  # (R, U)
-    numerators, denominators = above[picks].mean(axis=1), below[picks].mean(axis=1)
-    tail = 100.0 * (1.0 - CONFIDENCE) / 2.0
-    if np.percentile(denominators, tail) <= 0.0:
+def ratio(
+    above: Doubles,
+    below: Doubles,
+    rng: np.random.Generator,
+    rounds: int = ROUNDS,
+    *,
+    groups: NDArray[np.integer] | None = None,
+) -> Estimate | None:
+    """The ratio of two means over the same questions, resampled together; None where what is below may be zero."""
+    if not len(above) or not float(np.mean(below)) > 0.0:
+        return None
+    seed = int(rng.integers(2**63))  # both columns meet the same draws, each in a product of its own: equals stay equal
+    numerators, denominators = (
+        resampled_means(side[:, None], np.random.default_rng(seed), rounds, groups=groups)[:, 0]
+        for side in (np.asarray(above, np.float64), np.asarray(below, np.float64))
+    )
+    if np.percentile(denominators, TAILS[0]) <= 0.0:
         return None
     # Resamples in which nobody below has a hit lie beyond the interval.
     ratios = np.divide(numerators, denominators, out=np.full(rounds, np.inf), where=denominators > 0.0)
-    low, high = np.percentile(ratios, [tail, 100.0 - tail], method="nearest")
-    return Estimate(float(above.mean() / below.mean()), float(low), float(high)) if np.isfinite(high) else None
+    low, high = np.percentile(ratios, TAILS, method="nearest")
+    return Estimate(float(np.mean(above) / np.mean(below)), float(low), float(high)) if np.isfinite(high) else None
 
 
 def _means(
