@@ -1,10 +1,11 @@
-"""The report's plots as inline SVG: text stays text, ours in colour, baselines in grey."""
+"""The plots of a report: ours in colour, baselines in grey; SVG inside a page (text stays text), PNG beside it."""
 
 from __future__ import annotations
 
 import io
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import matplotlib
@@ -21,7 +22,14 @@ MEMBER: Final = "#7fb5af"
 BASELINE: Final = "#b8c1cc"
 INCUMBENT: Final = "#d97706"
 CHAMPION_COLOUR: Final = "#6d5bd0"
-SERIES: Final = (ACCENT, INCUMBENT, CHAMPION_COLOUR, "#be4b6b", "#3b82c4", MUTED)
+SERIES: Final = (
+    "#be4b6b",
+    "#3b82c4",
+    MUTED,
+    "#8a6d3b",
+    "#5b8c2a",
+    BASELINE,
+)  # of methods without a colour of their own
 STYLE: Final[dict[str, Any]] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
@@ -42,7 +50,21 @@ def method_colour(method: str) -> str:
     return own.get(method, MEMBER if method in OURS else BASELINE)
 
 
-def bars(figures: Mapping[str, Number]) -> str:
+def svg(figure: Figure) -> str:
+    """A drawing as text that a page can hold."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def png(figure: Figure, path: Path) -> None:
+    """A drawing as a picture."""
+    figure.savefig(path, dpi=144, facecolor="white")
+
+
+def bars(figures: Mapping[str, Number], *, names: Mapping[str, str] = METHODS, heading: str = "") -> Figure:
     """One horizontal bar a method, best on top, with its interval and value."""
     order = sorted(figures, key=lambda method: figures[method].value)
     with matplotlib.rc_context(STYLE):
@@ -60,24 +82,31 @@ def bars(figures: Mapping[str, Number]) -> str:
                 textcoords="offset points",
                 va="center",
             )
-        axes.set_yticks(range(len(order)), [title(METHODS, method) for method in order])
+        axes.set_yticks(range(len(order)), [title(names, method) for method in order])
         axes.tick_params(axis="y", length=0)
+        axes.set_title(heading, loc="left", color=INK)
         axes.set_xlim(0, max((found.high for found in figures.values()), default=1.0) * 1.14 or 1.0)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         _plain(axes, grid="x")
-        return _svg(figure)
+    return figure
 
 
-def lines(series: Mapping[str, Sequence[Number]], labels: Sequence[str], *, xlabel: str) -> str:
+def lines(
+    series: Mapping[str, Sequence[Number]],
+    labels: Sequence[str],
+    *,
+    xlabel: str,
+    names: Mapping[str, str] = METHODS,
+) -> Figure:
     """Methods over an ordered axis, such as the number of events seen, with their intervals."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 3.3), layout="constrained")
         axes = figure.add_subplot()
         for place, (method, numbers) in enumerate(series.items()):
-            colour = method_colour(method) if method in (HYBRID, "cohorts", CHAMPION) else SERIES[-1 - place % 3]
+            colour = method_colour(method) if method in (HYBRID, "cohorts", CHAMPION) else SERIES[place % len(SERIES)]
             values = [entry.value for entry in numbers]
             xs = range(len(values))
-            axes.plot(xs, values, color=colour, linewidth=2, marker="o", markersize=4, label=title(METHODS, method))
+            axes.plot(xs, values, color=colour, linewidth=2, marker="o", markersize=4, label=title(names, method))
             axes.fill_between(
                 xs, [n.low for n in numbers], [n.high for n in numbers], color=colour, alpha=0.13, linewidth=0
             )
@@ -86,10 +115,10 @@ def lines(series: Mapping[str, Sequence[Number]], labels: Sequence[str], *, xlab
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False, loc="best")
         _plain(axes, grid="y")
-        return _svg(figure)
+    return figure
 
 
-def curve(name: str, values: Sequence[float], colour: str = ACCENT) -> str:
+def curve(name: str, values: Sequence[float], colour: str = ACCENT) -> Figure:
     """One small training curve with its last value."""
     known = [(step, value) for step, value in enumerate(values) if math.isfinite(value)]
     with matplotlib.rc_context(STYLE):
@@ -106,7 +135,7 @@ def curve(name: str, values: Sequence[float], colour: str = ACCENT) -> str:
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.margins(x=0.12)
         _plain(axes, grid="y")
-        return _svg(figure)
+    return figure
 
 
 def _plain(axes: Any, *, grid: str) -> None:
@@ -114,10 +143,3 @@ def _plain(axes: Any, *, grid: str) -> None:
         axes.spines[side].set_visible(False)
     axes.grid(axis=grid, color=LINE, linewidth=0.8)
     axes.set_axisbelow(True)
-
-
-def _svg(figure: Any) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]

@@ -74,26 +74,39 @@ def write_report(metrics: Mapping[str, Any], curves: Mapping[str, Any], out: Pat
 def render(metrics: Mapping[str, Any], curves: Mapping[str, Any]) -> str:
     """The page as text."""
     methods: Mapping[str, Mapping[str, Any]] = metrics["methods"]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("report.html.j2").render(
-        strata=[stratum_table(methods, stratum) for stratum in strata_of(methods)],
-        headline=headline(methods),
-        gate=gate_of(metrics),
-        metric=METRIC,
-        by_events=events_plots(metrics.get("by_events", {})),
-        coverage=coverage_plot(methods),
-        curves=curve_plots(curves),
-        window=metrics.get("window", {}),
-        derived=metrics.get("derived", []),
-        notes=metrics.get("notes", []),
-        parity=metrics.get("onnx_parity", {}),
-        provenance={name: metrics[name] for name in PROVENANCE if name in metrics},
+    return (
+        templates()
+        .get_template("report.html.j2")
+        .render(
+            strata=[stratum_table(methods, stratum) for stratum in strata_of(methods)],
+            headline=headline(methods),
+            gate=gate_of(metrics),
+            metric=METRIC,
+            by_events=events_plots(metrics.get("by_events", {})),
+            coverage=coverage_plot(methods),
+            curves=curve_plots(curves),
+            window=metrics.get("window", {}),
+            derived=metrics.get("derived", []),
+            notes=metrics.get("notes", []),
+            parity=metrics.get("onnx_parity", {}),
+            provenance={name: metrics[name] for name in PROVENANCE if name in metrics},
+        )
     )
 
 
-def stratum_table(methods: Mapping[str, Mapping[str, Any]], stratum: str) -> Stratum:
+def templates(*folders: Path) -> Environment:
+    """The layout and parts of every report, and the templates of `folders`."""
+    loader = FileSystemLoader([Path(__file__).parent, *folders])
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+
+
+def stratum_table(
+    methods: Mapping[str, Mapping[str, Any]],
+    stratum: str,
+    *,
+    labels: Mapping[str, str] = METHODS,
+    meanings: Mapping[str, tuple[str, str]] = STRATA,
+) -> Stratum:
     """Methods by metrics, best on top; a method that was not measured on the stratum is absent."""
     names = metrics_of(methods, stratum)
     measured = {name: strata[stratum] for name, strata in methods.items() if stratum in strata}
@@ -103,15 +116,15 @@ def stratum_table(methods: Mapping[str, Mapping[str, Any]], stratum: str) -> Str
     rows = [
         Row(
             name,
-            title(METHODS, name),
+            title(labels, name),
             tuple(Cell(cell, bool(cell and cell.value == best[place])) for place, cell in enumerate(row)),
         )
         for name, row in numbers.items()
     ]
     rows.sort(key=lambda row: -(row.cells[0].number.value if row.cells and row.cells[0].number else -1.0))
-    readable, meaning = STRATA.get(stratum, (stratum.replace("_", " ").capitalize(), ""))
+    readable, meaning = meanings.get(stratum, (stratum.replace("_", " ").capitalize(), ""))
     primary = {row.method: row.cells[0].number for row in rows if row.cells and row.cells[0].number}
-    plot = Markup(plots.bars(primary)) if primary else None  # noqa: S704 - our own SVG
+    plot = Markup(plots.svg(plots.bars(primary, names=labels))) if primary else None  # noqa: S704 - our own SVG
     return Stratum(readable, meaning, counts_of(methods, stratum), tuple(names), tuple(rows), plot)
 
 
@@ -161,7 +174,7 @@ def events_plots(by_events: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> li
         }
         if series:
             plot = plots.lines(series, steps, xlabel="events of the visit seen so far (0 is the first pageview)")
-            made.append((metric, Markup(plot)))  # noqa: S704 - our own SVG
+            made.append((metric, Markup(plots.svg(plot))))  # noqa: S704 - our own SVG
     return made
 
 
@@ -169,7 +182,7 @@ def coverage_plot(methods: Mapping[str, Mapping[str, Any]]) -> Markup | None:
     """How much of the catalogue each method shows to anyone."""
     found = {name: number(strata.get("all", {}).get("coverage")) for name, strata in methods.items()}
     known = {name: value for name, value in found.items() if value is not None}
-    return Markup(plots.bars(known)) if known else None  # noqa: S704 - our own SVG
+    return Markup(plots.svg(plots.bars(known))) if known else None  # noqa: S704 - our own SVG
 
 
 def curve_plots(curves: Mapping[str, Any]) -> list[tuple[str, list[Markup]]]:
@@ -177,7 +190,7 @@ def curve_plots(curves: Mapping[str, Any]) -> list[tuple[str, list[Markup]]]:
     found = []
     for job, series in curves.items():
         drawn = [
-            Markup(plots.curve(name, [float(value) for value in values]))  # noqa: S704 - our own SVG
+            Markup(plots.svg(plots.curve(name, [float(value) for value in values])))  # noqa: S704 - our own SVG
             for name, values in series.items()
             if isinstance(values, Sequence) and len(values) > 1
         ]

@@ -1,0 +1,202 @@
+"""What a benchmark leaves under --out: its JSON, one HTML page that needs nothing beside it, and the plots as PNG.
+
+One writer for every door: it shows the sections that the result has. A number is a float or {"value", "low", "high"};
+intervals may also stand apart in `intervals`, in the shape of `methods`. Tables, plots and layout are those of the
+evaluation report.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from training_jobs.evaluate import plots
+from training_jobs.evaluate.figures import METHODS, Number, metrics_of, number, strata_of, title
+from training_jobs.evaluate.report import Stratum, curve_plots, stratum_table, templates
+
+Marks = Mapping[str, Mapping[str, Mapping[str, Any]]]  # method -> stratum -> metric -> number
+
+HEADINGS: Final[Mapping[str, str]] = {
+    "next_item": "What will the visitor look at next?",
+    "sequences": "What comes next in a shopper's history?",
+    "purchases": "What will each shopper buy in the coming weeks?",
+    "search": "Which products answer the query?",
+}
+LABELS: Final[Mapping[str, str]] = {
+    **METHODS,
+    "hybrid": "Hybrid",
+    "session_encoder": "Session encoder",
+    "vstan": "Session-kNN (VSTAN)",
+    "markov": "Markov chain",
+    "bm25": "BM25",
+    "bert_pretrained": "BERT, pretrained",
+    "bert_tuned": "BERT, tuned",
+    "implicit_ials": "iALS (implicit)",
+    "implicit_item_knn": "ItemKNN (implicit)",
+    "rectools_sasrec": "SASRec (RecTools)",
+}
+MEANINGS: Final[Mapping[str, tuple[str, str]]] = {
+    "all": ("All questions", "every question of the test"),
+    "events_0": ("First pageview", "nothing of the visit has been seen"),
+    "events_1": ("One event seen", "questions after one event of the visit"),
+    "events_2": ("Two events seen", "questions after two events of the visit"),
+    "events_3": ("Three events seen", "questions after three events of the visit"),
+    "events_4plus": ("Four events or more", "questions after at least four events of the visit"),
+    "no_repeats": ("Without repeats", "the wanted item does not occur in the visit yet"),
+    "new": ("New to the shopper", "only items the shopper had never bought before"),
+    "in_basket": ("Rest of the basket", "three items of a basket are shown, the rest is asked for"),
+    "cold_items": ("Cold items", "items that training has never seen"),
+    "cold_shoppers": ("Cold shoppers", "shoppers that training has never seen"),
+}
+MAIN: Final = ("hr@20", "mrr@20", "recall@20", "recall@10", "ndcg@20", "ndcg@10", "recall@50")
+BREADTH: Final = ("coverage@20", "coverage", "popularity@20")
+EVENTS: Final = ("events_0", "events_1", "events_2", "events_3", "events_4plus")
+CURVED: Final = 6  # methods in one plot of lines
+FACTS: Final = ("data", "cost", "seeds", "chosen_on_tail", "peers", "machine")
+
+
+def write(result: Mapping[str, Any], out: Path) -> None:
+    """Write `<benchmark>.json`, `report.html` and the plots into the folder `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(result, indent=2, default=str)
+    (out / f"{result['benchmark']}.json").write_text(text + "\n", encoding="utf-8")
+    (out / "report.html").write_text(render(result), encoding="utf-8")
+    for name, figure in pictures(result):
+        plots.png(figure, out / f"{name}.png")
+
+
+def render(result: Mapping[str, Any]) -> str:
+    """The page as text."""
+    methods, ablation = marks_of(result), _ablation(result)
+    environment = templates(Path(__file__).parent)
+    return environment.get_template("benchmark.html.j2").render(
+        heading=HEADINGS.get(result["benchmark"], title({}, result["benchmark"])),
+        benchmark=result["benchmark"],
+        data=result.get("data", {}).get("name") or result.get("data", {}).get("path", ""),
+        strata=[_section(methods, stratum) for stratum in strata_of(methods)],
+        events=[_inline(figure) for _, figure in _by_events(methods)],
+        ablation=[_section(ablation, stratum) for stratum in strata_of(ablation)],
+        ratios=_ratios(result),
+        curves=curve_plots(_curves(result)),
+        facts={name: json.dumps(result[name], indent=1, default=str) for name in FACTS if result.get(name)},
+    )
+
+
+def pictures(result: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
+    """(name, drawing) of every plot."""
+    methods, ablation = marks_of(result), _ablation(result)
+    for stratum in strata_of(methods):
+        yield from ((f"{stratum}_{_plain(metric)}", drawn) for metric, drawn in _bars(methods, stratum))
+    yield from ((f"events_{_plain(metric)}", drawn) for metric, drawn in _by_events(methods))
+    for stratum in strata_of(ablation):
+        yield from ((f"ablation_{stratum}_{_plain(metric)}", drawn) for metric, drawn in _bars(ablation, stratum))
+    for job, series in _curves(result).items():
+        yield from ((f"curve_{job}_{name}", plots.curve(name, values)) for name, values in series.items())
+
+
+def marks_of(result: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    """The methods with each figure as {"value", "low", "high"} where an interval is known, main metrics first."""
+    return _joined(result.get("methods", {}), result.get("intervals", {}))
+
+
+def _joined(methods: Marks, intervals: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    joined: dict[str, dict[str, dict[str, Any]]] = {}
+    for method, strata in methods.items():
+        for stratum, metrics in strata.items():
+            ends = intervals.get(method, {}).get(stratum, {})
+            order = sorted(metrics, key=lambda name: MAIN.index(name) if name in MAIN else len(MAIN))
+            joined.setdefault(method, {})[stratum] = {
+                name: {"value": metrics[name], "low": ends[name][0], "high": ends[name][1]}
+                if ends.get(name)
+                else metrics[name]
+                for name in order
+            }
+    return joined
+
+
+def _ablation(result: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    """The ablation in the shape of `methods`; a variant without strata was measured on all questions."""
+    given = result.get("ablation") or {}
+    shaped = {
+        variant: entry
+        if all(isinstance(part, Mapping) and "value" not in part for part in entry.values())
+        else {"all": entry}
+        for variant, entry in given.items()
+    }
+    return _joined(shaped, {})
+
+
+def _section(methods: Marks, stratum: str) -> Stratum:
+    """The table of a stratum with the bars of its main metrics."""
+    table = stratum_table(methods, stratum, labels=LABELS, meanings=MEANINGS)
+    drawn = Markup("").join(_inline(figure) for _, figure in _bars(methods, stratum))
+    return replace(table, plot=drawn or None)
+
+
+def _bars(methods: Marks, stratum: str) -> Iterator[tuple[str, Figure]]:
+    """(metric, drawing) of the first two main metrics, and of breadth over all questions."""
+    present = metrics_of(methods, stratum)
+    main = [name for name in present if name in MAIN][:2] or present[:1]
+    for metric in [*main, *(name for name in BREADTH if name in present and stratum == "all")]:
+        found = {name: number(strata.get(stratum, {}).get(metric)) for name, strata in methods.items()}
+        known = {name: value for name, value in found.items() if value is not None}
+        if known:
+            yield metric, plots.bars(known, names=LABELS, heading=metric)
+
+
+def _by_events(methods: Marks) -> Iterator[tuple[str, Figure]]:
+    """(metric, drawing): quality as the visit grows, for the best methods; nothing without such strata."""
+    steps = [step for step in EVENTS if any(step in strata for strata in methods.values())]
+    metrics = [name for name in metrics_of(methods, steps[-1]) if name in MAIN][:2] if len(steps) > 1 else []
+    for metric in metrics:
+        series: dict[str, list[Number]] = {}
+        for method, strata in methods.items():
+            found = [number(strata.get(step, {}).get(metric)) for step in steps]
+            if all(found):
+                series[method] = [entry for entry in found if entry]
+        best = sorted(series, key=lambda name: -sum(entry.value for entry in series[name]))[:CURVED]
+        labels = [step.removeprefix("events_").replace("plus", "+") for step in steps]
+        if best:
+            yield (
+                metric,
+                plots.lines(
+                    {name: series[name] for name in best}, labels, xlabel=f"events seen so far ({metric})", names=LABELS
+                ),
+            )
+
+
+def _curves(result: Mapping[str, Any]) -> dict[str, dict[str, list[float]]]:
+    """Training curves; a point is a value or [step, value]."""
+    return {
+        job: {
+            name: [float(point[-1] if isinstance(point, list | tuple) else point) for point in points]
+            for name, points in series.items()
+            if isinstance(points, list | tuple) and len(points) > 1
+        }
+        for job, series in (result.get("curves") or {}).items()
+    }
+
+
+def _ratios(result: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, Number]]]]:
+    """(stratum, [(other method, ratio)]) where the result compares the hybrid with others."""
+    found = []
+    for stratum, others in (result.get("ratios") or {}).items():
+        rows = [(title(LABELS, other), ratio) for other, entry in others.items() if (ratio := number(entry))]
+        if rows:
+            found.append((title({name: words[0] for name, words in MEANINGS.items()}, stratum), rows))
+    return found
+
+
+def _inline(figure: Figure) -> Markup:
+    return Markup(plots.svg(figure))  # noqa: S704 - our own SVG
+
+
+def _plain(metric: str) -> str:
+    """A metric as part of a file name."""
+    return metric.replace("@", "_")
