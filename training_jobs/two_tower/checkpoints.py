@@ -43,10 +43,10 @@ class Checkpoints:
         """Forget it: the run has ended."""
         self._path.unlink(missing_ok=True)
 
-    def stop_if_interrupted(self) -> None:
+    @staticmethod
+    def leave() -> None:
         """Leave with the exit code of a terminated process."""
-        if self.is_interrupted:
-            raise SystemExit(TERMINATED)
+        raise SystemExit(TERMINATED)
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
         self.is_interrupted = True

@@ -1,8 +1,7 @@
-"""What the towers learn from: each shopper's distinct items, and random splits of them into shown and hidden.
+"""What the towers learn from: every shopper's purchases in order of time, and the histories that serving will send.
 
-A training example shows the user tower a random half of what a shopper has bought and asks for the other half
-(a denoising autoencoder's task), weighted exactly as serving weighs a history (recommender.domain.visitor).
-Letters: M shoppers, N entries (shopper, item), B shoppers of a batch, L items shown, P items asked for.
+A history holds distinct items, the one bought last at the end, weighted exactly as serving weighs it
+(recommender.domain.visitor). Letters: M shoppers, N entries (shopper, item), E purchase lines, I items.
 """
 
 from __future__ import annotations
@@ -11,13 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from recommender.domain.arrays import Counts, Floats, Rows
+from recommender.domain.arrays import Counts, Doubles, Floats, Rows
 from recommender.domain.bundle import ItemTable
 from recommender.domain.visitor import TOWER_HALF_LIFE_DAYS
 
 from training_jobs.session_ranker.histories import Histories
+from training_jobs.session_ranker.lines import Lines
 
-FEWEST_ITEMS = 4  # of a shopper, to learn from
+FEWEST_ITEMS = 2  # of a shopper, to learn from: one to show, one to ask for
+STEPWISE = 0.8  # orders a line from which on purchases are read as a sequence of single items
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,55 @@ class Catalogue:
     content_row: Rows  # (I,)
     codes: tuple[Rows, ...]  # category, department, brand: (I,) each
 
+    @property
+    def telling(self) -> tuple[Rows, ...]:
+        """The codes that tell items apart; one that all share would only push every vector the same way."""
+        return tuple(codes for codes in self.codes if len(codes) and np.ptp(codes))
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it says the same of every item, so that none can live by its content."""
+        rows = np.unique(self.content_row)
+        has_texts = len(rows) > 1 and bool(np.ptp(self.content_vectors[rows], axis=0).any())
+        return not has_texts and not self.telling
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Purchase lines of all shoppers, flat, each shopper's in order of time."""
+
+    offsets: Counts  # (M + 1,) into the lines
+    items: Rows  # (E,)
+    days: Doubles  # (E,)
+    orders: NDArray[np.int64]  # (E,) equal for the lines of one order
+
+    def of(self, shopper: int) -> slice:
+        """The lines of a shopper."""
+        return slice(int(self.offsets[shopper]), int(self.offsets[shopper + 1]))
+
+    @property
+    def is_stepwise(self) -> bool:
+        """Whether nearly every order is a single item, so that its place in the sequence says what came before."""
+        changes = int((np.diff(self.orders) != 0).sum()) + 1 if len(self.orders) else 0
+        return changes >= STEPWISE * len(self.orders)
+
 
 @dataclass(frozen=True, slots=True)
 class Purchases:
-    """Entries of all shoppers, flat, with the weight each has in a history."""
+    """Entries of all shoppers, flat, oldest first, with the weight each has in a history; and the lines behind them."""
 
     offsets: Counts  # (M + 1,) into the entries
     items: Rows  # (N,)
     weights: Floats  # (N,)
     count_items: int
+    lines: Timeline | None = None  # None: every entry was bought once, one after the other
+
+    @property
+    def timeline(self) -> Timeline:
+        """The lines, or the entries as lines."""
+        if self.lines is not None:
+            return self.lines
+        return Timeline(self.offsets, self.items, np.zeros(len(self.items)), np.arange(len(self.items)))
 
     @property
     def popularity(self) -> NDArray[np.float64]:
@@ -48,54 +89,33 @@ class Purchases:
         return slice(int(self.offsets[shopper]), int(self.offsets[shopper + 1]))
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Histories and targets, padded with item 0 at weight 0."""
-
-    history: NDArray[np.int64]  # (B, L)
-    weights: Floats  # (B, L)
-    targets: NDArray[np.int64]  # (B, P)
-    is_target: Floats  # (B, P)
-
-
 def catalogue(items: ItemTable, content_vectors: Floats) -> Catalogue:
     """The item tower's inputs."""
     return Catalogue(content_vectors, items.content_row, (items.category, items.department, items.brand))
 
 
-def purchases(histories: Histories, *, now_days: float, count_items: int) -> Purchases:
-    """The entries with their weights as of `now_days`."""
-    age = np.maximum(now_days - histories.last_on, 0.0)
-    weights = np.log1p(histories.orders) * np.exp2(-age / TOWER_HALF_LIFE_DAYS)
-    return Purchases(histories.offsets, histories.rows, weights.astype(np.float32), count_items)
+def purchases(histories: Histories, lines: Lines, *, now_days: float, count_items: int) -> Purchases:
+    """The entries in the order and with the weights that serving gives them as of `now_days`."""
+    shopper = np.repeat(np.arange(len(histories.offsets) - 1), np.diff(histories.offsets))
+    order = np.lexsort((histories.rows, histories.last_on, shopper))
+    age = np.maximum(now_days - histories.last_on[order], 0.0)
+    weights = history_weights(histories.orders[order], age)
+    return Purchases(histories.offsets, histories.rows[order], weights, count_items, timeline(lines))
 
 
-def draw_batch(
-    data: Purchases,
-    eligible: NDArray[np.integer],
-    rng: np.random.Generator,
-    *,
-    size: int,
-    shown: int,
-    asked: int,
-    share_shown: float = 0.5,
-) -> Batch:
-    """`size` shoppers, each with a random `share_shown` of its items as history and others as targets."""
-    history = np.zeros((size, shown), np.int64)
-    weights = np.zeros((size, shown), np.float32)
-    targets = np.zeros((size, asked), np.int64)
-    is_target = np.zeros((size, asked), np.float32)
-    for n, shopper in enumerate(rng.choice(eligible, size)):
-        span = data.of(int(shopper))
-        items, weight = data.items[span], data.weights[span]
-        order = rng.permutation(len(items))
-        split = min(max(rng.binomial(len(items), share_shown), 1), len(items) - 1)
-        seen, hidden = order[:split][:shown], order[split:][:asked]
-        history[n, : len(seen)], weights[n, : len(seen)] = items[seen], weight[seen]
-        targets[n, : len(hidden)], is_target[n, : len(hidden)] = items[hidden], 1.0
-    return Batch(history, weights, targets, is_target)
+def timeline(lines: Lines) -> Timeline:
+    """The lines by shopper; equal times by order, then by item."""
+    order = np.lexsort((lines.item, lines.order, lines.days, lines.shopper))
+    offsets = np.searchsorted(lines.shopper[order], np.arange(len(lines.shopper_ids) + 1)).astype(np.int64)
+    return Timeline(offsets, lines.item[order], lines.days[order], lines.order[order].astype(np.int64))
+
+
+def history_weights(orders: NDArray[np.integer], age_days: NDArray[np.floating]) -> Floats:
+    """log(1 + orders) 0.5 ** (age / half-life), as domain.visitor.tower_input."""
+    weights: Floats = (np.log1p(orders) * np.exp2(-age_days / TOWER_HALF_LIFE_DAYS)).astype(np.float32)
+    return weights
 
 
 def learnable(data: Purchases) -> NDArray[np.int64]:
     """Shoppers with enough items to show some and ask for others."""
-    return np.flatnonzero(np.diff(data.offsets) >= FEWEST_ITEMS)
+    return np.flatnonzero(np.diff(data.timeline.offsets) >= FEWEST_ITEMS)

@@ -23,6 +23,7 @@ from training_jobs.session_ranker.lines import days_since_epoch, read_lines
 from training_jobs.two_tower.checkpoints import Checkpoints
 from training_jobs.two_tower.data import Catalogue, Purchases, catalogue, purchases
 from training_jobs.two_tower.model import TwoTower, UserTower
+from training_jobs.two_tower.processes import ALONE, Processes
 from training_jobs.two_tower.towers import as_function, heaviest
 from training_jobs.two_tower.training import TowerSettings, Trained, train_towers
 
@@ -52,7 +53,7 @@ def tower_data(
     faded = np.exp2(-(now_days - lines.days) / PRIOR_HALF_LIFE_DAYS)
     counts = np.bincount(lines.item, weights=faded, minlength=items.height) + 0.1
     return TowerData(
-        purchases=purchases(histories, now_days=now_days, count_items=items.height),
+        purchases=purchases(histories, lines, now_days=now_days, count_items=items.height),
         catalogue=catalogue(table, content_vectors),
         shopper_ids=lines.shopper_ids,
         log_prior=np.log(counts / counts.sum()).astype(np.float32),
@@ -108,10 +109,11 @@ def fit_early(
     until: datetime,
     tail_until: datetime,
     checkpoints: Checkpoints | None = None,
+    processes: Processes = ALONE,
 ) -> Trained:
     """Train on what happened before `until`, stopped by what happened from there to `tail_until`."""
     targets = new_items(exports, data, start=until, end=tail_until)
     measure = tail_measure(data, targets, temperature=settings.temperature, seed=settings.seed) if targets else None
     return train_towers(
-        data.purchases, data.catalogue, settings, measure=measure, checkpoints=checkpoints, label="two_tower"
+        data.purchases, data.catalogue, settings, measure=measure, checkpoints=checkpoints, processes=processes
     )

@@ -2,7 +2,8 @@
 
 The early towers stop at the ranker's first label cut; the weeks after it choose the number of steps. The same number
 of steps then trains the towers that are published. Writes user_tower.onnx, item_vectors.npy, retrieval.onnx,
-preference.npz, the same (without retrieval) below early/, and curves.json. Resumes after SIGTERM.
+preference.npz, the same (without retrieval) below early/, and curves.json. Resumes after SIGTERM. Several processes
+(`torchrun --nproc-per-node=2 -m training_jobs.two_tower.train`) share every batch.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from training_jobs.two_tower.export import (
 )
 from training_jobs.two_tower.fitting import TowerData, fit_early, tower_data
 from training_jobs.two_tower.model import TowerShape, UserTower
+from training_jobs.two_tower.processes import ALONE, Processes, joined
 from training_jobs.two_tower.towers import EARLY, Towers, as_function, finished, heaviest
 from training_jobs.two_tower.training import TowerSettings, Trained, train_towers
 
@@ -56,10 +58,9 @@ class Settings:
 
     holdout_days: int = 28
     width: int = 64
-    epochs: float = 8.0
+    epochs: float = 10.0
     fewest_steps: int = 100
     most_steps: int = 20_000
-    batch_size: int = 128
     seed: int = 1
     threads: int = 1
 
@@ -70,13 +71,12 @@ class Settings:
             epochs=self.epochs,
             fewest_steps=self.fewest_steps,
             most_steps=self.most_steps,
-            batch_size=self.batch_size,
             seed=self.seed,
         )
 
 
-def main(environment: JobEnvironment) -> None:
-    """Run the job."""
+def main(environment: JobEnvironment, processes: Processes = ALONE) -> None:
+    """Run the job; of several processes all train and the first writes."""
     settings = environment.settings(Settings)
     torch.set_num_threads(settings.threads)
     exports = read_exports(environment.channel("exports"))
@@ -86,15 +86,41 @@ def main(environment: JobEnvironment) -> None:
     first, second, *_ = (*label_cuts(exports.data_from, evaluate_from), evaluate_from)
     training = settings.training()
 
-    data = tower_data(exports, until=first, content_vectors=vectors, content_rows=rows)
-    early = _train_early(exports, data, training, environment, first, second)
-    _write(environment.model_dir / EARLY, early, data.purchases)
-
-    data = tower_data(exports, until=evaluate_from, content_vectors=vectors, content_rows=rows)
-    checkpoints = _checkpoints(environment, "final")
-    final = train_towers(
-        data.purchases, data.catalogue, training, steps=max(early.best_step, 1), checkpoints=checkpoints, label="refit"
+    early_data = tower_data(exports, until=first, content_vectors=vectors, content_rows=rows)
+    early = fit_early(
+        exports,
+        early_data,
+        training,
+        until=first,
+        tail_until=second,
+        checkpoints=_checkpoints(environment, "early"),
+        processes=processes,
     )
+    data = tower_data(exports, until=evaluate_from, content_vectors=vectors, content_rows=rows)
+    final = train_towers(
+        data.purchases,
+        data.catalogue,
+        training,
+        steps=max(early.best_step, 1),
+        checkpoints=_checkpoints(environment, "final"),
+        processes=processes,
+        label="refit",
+    )
+    if processes.rank == 0:
+        _write(environment.model_dir / EARLY, early, early_data.purchases)
+        _publish(environment, exports, data, early=early, final=final, train_until=evaluate_from)
+
+
+def _publish(
+    environment: JobEnvironment,
+    exports: Exports,
+    data: TowerData,
+    *,
+    early: Trained,
+    final: Trained,
+    train_until: datetime,
+) -> None:
+    """Write the towers that serve, and what is known of them."""
     parity = _write(environment.model_dir, final, data.purchases)
     towers = finished(final.towers, data.purchases)
     parity[RETRIEVAL] = _write_retrieval(environment.model_dir, towers, data)
@@ -105,21 +131,8 @@ def main(environment: JobEnvironment) -> None:
             "best_step": early.best_step,
             "tail_recall@20": max((point.get("measure", 0.0) for point in early.curve), default=0.0),
             "onnx_parity": parity,
-            "train_until": evaluate_from.isoformat(),
+            "train_until": train_until.isoformat(),
         }
-    )
-
-
-def _train_early(
-    exports: Exports,
-    data: TowerData,
-    training: TowerSettings,
-    environment: JobEnvironment,
-    first: datetime,
-    second: datetime,
-) -> Trained:
-    return fit_early(
-        exports, data, training, until=first, tail_until=second, checkpoints=_checkpoints(environment, "early")
     )
 
 
@@ -182,4 +195,5 @@ def _write_curves(folder: Path, early: Trained) -> None:
 
 
 if __name__ == "__main__":
-    main(JobEnvironment.from_environment(os.environ))
+    with joined() as running:
+        main(JobEnvironment.from_environment(os.environ), running)

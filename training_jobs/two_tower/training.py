@@ -1,55 +1,55 @@
-"""Training the towers: sampled softmax with logQ correction, stopped where the tail of the data says so.
+"""Training the towers: one cycle of the learning rate, stopped where the tail of the data says so.
 
-loss = -(s_pos - log(exp(s_pos) + sum_n exp(s_n - log(K q_n)))), s = u . e / temperature; the K negatives are shared
-by the batch: drawn with q ~ popularity^0.5, so that the whole catalogue, its tail included, is pushed down.
-A negative that is a target of its shopper is masked. A checkpoint is written at every check and on SIGTERM.
+A batch, its negatives and its dropout are functions of (seed, rank, step): a run taken up from a checkpoint, which is
+written at every check and on SIGTERM, ends as if it had never been put down. Under torchrun each process draws its
+share of every batch and the gradients are averaged (training_jobs.two_tower.processes).
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from recommender.domain.arrays import Floats
 from torch import Tensor
 from tqdm import tqdm
 
+from training_jobs.finite import require_finite
+from training_jobs.session_ranker.encoder_training import one_cycle
+from training_jobs.two_tower.batches import Drawing, draw
 from training_jobs.two_tower.checkpoints import Checkpoints
-from training_jobs.two_tower.data import Batch, Catalogue, Purchases, draw_batch, learnable
+from training_jobs.two_tower.data import Catalogue, Purchases, learnable
+from training_jobs.two_tower.loss import negatives_for, softmax_loss
 from training_jobs.two_tower.model import TowerShape, TwoTower
+from training_jobs.two_tower.processes import ALONE, Processes
 from training_jobs.two_tower.spectral import spectral_vectors
 
-MASKED = -1e9
 Measure = Callable[[TwoTower], float]  # larger is better; on data after what is trained on
 
 
 @dataclass(frozen=True, slots=True)
 class TowerSettings:
-    """How the towers are trained. The number of steps grows with the shoppers, within bounds."""
+    """How the towers are trained. The number of steps grows with the purchases, within bounds."""
 
     shape: TowerShape = field(default_factory=TowerShape)
-    epochs: float = 8.0
+    epochs: float = 10.0
     fewest_steps: int = 100
     most_steps: int = 20_000
-    batch_size: int = 128
-    shown: int = 192
-    asked: int = 24
+    drawing: Drawing = field(default_factory=Drawing)
     negatives: int = 2048
-    temperature: float = 0.1
-    learning_rate: float = 1e-3
+    share_from_batch: float = 0.25
+    temperature: float = 0.07
+    learning_rate: float = 4e-3
     checks: int = 4  # measurements, evenly spaced
     patience: int = 2  # checks without a better one, after which training ends
     seed: int = 1
 
-    def steps(self, shoppers: int) -> int:
+    def steps(self, steps_an_epoch: int) -> int:
         """Steps at most."""
-        wanted = int(self.epochs * shoppers / self.batch_size)
-        return min(max(wanted, self.fewest_steps), self.most_steps)
+        return min(max(int(self.epochs * steps_an_epoch), self.fewest_steps), self.most_steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,35 +69,44 @@ def train_towers(
     measure: Measure | None = None,
     steps: int | None = None,
     checkpoints: Checkpoints | None = None,
+    processes: Processes = ALONE,
     label: str = "two_tower",
 ) -> Trained:
     """Train until `measure` stops rising, or, without one, for exactly `steps`.
 
     The learning rate falls to zero over the steps planned, so a refit takes the planned number and `steps` of it.
     """
-    torch.manual_seed(settings.seed)
-    rng = np.random.default_rng(settings.seed)
-    eligible = learnable(data)
-    towers = TwoTower(
-        settings.shape,
-        items,
-        spectral_vectors(data, settings.shape.width, rng),
-        data.popularity >= settings.shape.fewest_shoppers,
-    )
-    if not len(eligible):
+    towers = new_towers(data, items, settings)
+    if not len(learnable(data)):
         return Trained(towers, 0, ())
-    run = _Run(towers, data, eligible, settings, rng, measure)
+    run = _Run(towers, data, settings, measure, processes)
     if checkpoints is not None:
         run.resume(checkpoints)
     last = run.planned if steps is None else min(steps, run.planned)
-    with tqdm(total=last, initial=run.step, desc=label, unit="step", file=sys.stderr, mininterval=2.0) as progress:
+    is_first = processes.rank == 0
+    with tqdm(
+        total=last, initial=run.step, desc=label, unit="step", file=sys.stderr, mininterval=2.0, disable=not is_first
+    ) as progress:
         while run.step < last and not run.is_done:
             run.advance()
             progress.update()
-            if checkpoints is not None and (checkpoints.is_interrupted or run.is_at_check):
-                checkpoints.save(run.state())
-                checkpoints.stop_if_interrupted()
+            if checkpoints is not None:
+                is_interrupted = processes.any(checkpoints.is_interrupted)
+                if is_first and (is_interrupted or run.is_at_check):
+                    checkpoints.save(run.state())
+                if is_interrupted:
+                    checkpoints.leave()
     return run.result()
+
+
+def new_towers(data: Purchases, items: Catalogue, settings: TowerSettings) -> TwoTower:
+    """Untrained towers, their ids started from the singular vectors; the same seed gives the same weights."""
+    torch.manual_seed(settings.seed)
+    start = spectral_vectors(data, settings.shape.width, np.random.default_rng(settings.seed))
+    shape = settings.shape
+    if items.is_silent:  # nothing but ids to live by
+        shape = replace(shape, fewest_shoppers=1, id_dropout=0.0)
+    return TwoTower(shape, items, start, data.popularity >= shape.fewest_shoppers)
 
 
 class _Run:
@@ -107,24 +116,20 @@ class _Run:
         self,
         towers: TwoTower,
         data: Purchases,
-        eligible: NDArray[np.int64],
         settings: TowerSettings,
-        rng: np.random.Generator,
         measure: Measure | None,
+        processes: Processes,
     ) -> None:
         self.step = 0
         self.is_done = False
         self.is_at_check = False
-        self.planned = settings.steps(len(eligible))
-        self._towers, self._data, self._eligible, self._settings, self._rng = towers, data, eligible, settings, rng
+        self._towers, self._settings, self._processes = towers, settings, processes
         self._measure = measure
-        self._optimizer = torch.optim.Adam(towers.parameters(), lr=settings.learning_rate)
-        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimizer, settings.learning_rate, total_steps=self.planned + 1, pct_start=0.1
-        )
-        share = np.sqrt(data.popularity)
-        self._cumulative = np.cumsum(share / share.sum())
-        self._log_q = np.log(share / share.sum() + 1e-12).astype(np.float32)
+        self._batches = draw(data, processes.share_of(settings.drawing, settings.seed))
+        self.planned = settings.steps(self._batches.steps_an_epoch)
+        wanted = np.bincount(data.timeline.items, minlength=data.count_items).astype(np.float64)
+        self._negatives = negatives_for(wanted, count=settings.negatives, share_from_batch=settings.share_from_batch)
+        self._optimizer = torch.optim.Adam(towers.parameters(), lr=settings.learning_rate, fused=True)
         self._every = max(self.planned // settings.checks, 1)
         self._curve: list[dict[str, float]] = []
         self._best: dict[str, Tensor] | None = None
@@ -134,24 +139,21 @@ class _Run:
 
     def advance(self) -> None:
         """One step, and a check where one is due."""
-        self._towers.train()
         settings = self._settings
-        batch = draw_batch(
-            self._data,
-            self._eligible,
-            self._rng,
-            size=settings.batch_size,
-            shown=settings.shown,
-            asked=settings.asked,
-        )
-        drawn = np.searchsorted(self._cumulative, self._rng.random(settings.negatives))
-        negatives = np.minimum(drawn, self._data.count_items - 1)
-        loss = softmax_loss(self._towers, batch, negatives, self._log_q, settings.temperature)
-        self._optimizer.zero_grad()
+        self._towers.train()
+        key = [settings.seed, self._processes.rank, self.step]
+        rng = np.random.default_rng(key)
+        torch.manual_seed(int(rng.integers(2**62)))  # dropout
+        batch = self._batches.batch(self.step)
+        drawn = self._negatives.draw(batch, rng)
+        loss = softmax_loss(self._towers, batch, drawn, self._negatives.log_expected, settings.temperature)
+        self._losses.append(require_finite(loss.item(), batch=batch.name))
+        self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self._processes.average(self._towers.parameters(), weight=len(batch.wanted))
+        for group in self._optimizer.param_groups:
+            group["lr"] = settings.learning_rate * one_cycle(self.step / self.planned)
         self._optimizer.step()
-        self._schedule.step()
-        self._losses.append(loss.item())
         self.step += 1
         self.is_at_check = self.step % self._every == 0
         if self.is_at_check:
@@ -161,7 +163,7 @@ class _Run:
         point = {"step": float(self.step), "loss": float(np.mean(self._losses)) if self._losses else 0.0}
         self._losses = []
         if self._measure is not None:
-            point["measure"] = self._measure(self._towers)
+            point["measure"] = self._processes.from_first(self._measure, self._towers)
             best = max((found["measure"] for found in self._curve), default=-np.inf)
             if point["measure"] > best:
                 self._best = {name: value.clone() for name, value in self._towers.state_dict().items()}
@@ -173,6 +175,7 @@ class _Run:
         return len(measures) - 1 - int(np.argmax(measures))
 
     def result(self) -> Trained:
+        """The towers as they were at their best check, or as they are."""
         if self._best is not None:
             self._towers.load_state_dict(self._best)
         self._towers.eval()
@@ -181,20 +184,19 @@ class _Run:
         return Trained(self._towers, best_step, tuple(self._curve))
 
     def state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
         return {
             "step": self.step,
             "is_done": self.is_done,
             "towers": self._towers.state_dict(),
             "best": self._best,
             "optimizer": self._optimizer.state_dict(),
-            "schedule": self._schedule.state_dict(),
-            "torch": torch.get_rng_state(),
-            "numpy": self._rng.bit_generator.state,
             "curve": self._curve,
             "losses": self._losses,
         }
 
     def resume(self, checkpoints: Checkpoints) -> None:
+        """Take up the run of the checkpoint, where there is one."""
         state = checkpoints.load()
         if state is None:
             return
@@ -202,44 +204,3 @@ class _Run:
         self._towers.load_state_dict(state["towers"])
         self._best, self._curve, self._losses = state["best"], state["curve"], state["losses"]
         self._optimizer.load_state_dict(state["optimizer"])
-        self._schedule.load_state_dict(state["schedule"])
-        torch.set_rng_state(state["torch"])
-        self._rng.bit_generator.state = state["numpy"]
-
-
-def softmax_loss(
-    towers: TwoTower, batch: Batch, negatives: NDArray[np.int64], log_q: Floats, temperature: float
-) -> Tensor:
-    """The mean loss over the targets of a batch; see the module for the formula."""
-    rows = np.concatenate([batch.history.ravel(), batch.targets.ravel(), negatives])
-    distinct, place = np.unique(rows, return_inverse=True)  # popular items stand in most histories
-    vectors = towers.items(torch.from_numpy(distinct))
-    history, targets, drawn = torch.split(
-        torch.from_numpy(place), [batch.history.size, batch.targets.size, len(negatives)]
-    )
-    user = towers.user(  # (B, D)
-        torch.from_numpy(batch.history),
-        torch.from_numpy(batch.weights),
-        vectors[history].view(*batch.history.shape, -1),
-    )
-    wanted = vectors[targets].view(*batch.targets.shape, -1)  # (B, P, D)
-    positive = (wanted @ user.unsqueeze(-1)).squeeze(-1) / temperature  # (B, P)
-    correction = torch.from_numpy(log_q[negatives]) + float(np.log(len(negatives)))  # (K,)
-    negative = user @ vectors[drawn].T / temperature - correction  # (B, K)
-    negative = negative.masked_fill(_hits(batch, negatives), MASKED)
-    others = torch.logsumexp(negative, dim=1, keepdim=True)  # (B, 1)
-    losses = torch.logaddexp(positive, others) - positive  # (B, P)
-    weights = torch.from_numpy(batch.is_target)
-    return (losses * weights).sum() / weights.sum().clamp(min=1.0)
-
-
-def _hits(batch: Batch, negatives: NDArray[np.int64]) -> Tensor:
-    """(B, K) which negatives are among the shopper's own targets."""
-    order = np.argsort(negatives, kind="stable")
-    ordered = negatives[order]
-    found = np.zeros((len(batch.targets), len(negatives)), bool)
-    first, last = np.searchsorted(ordered, batch.targets), np.searchsorted(ordered, batch.targets, side="right")
-    present = (last > first) & (batch.is_target > 0)
-    for n, p in np.argwhere(present):
-        found[n, order[first[n, p] : last[n, p]]] = True
-    return torch.from_numpy(found)

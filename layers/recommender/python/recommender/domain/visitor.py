@@ -113,13 +113,15 @@ def seen_items(bundle: Bundle, session: Session, context: PageContext) -> Seen:
 
 
 def tower_input(owned: Owned, now_days: float) -> tuple[Rows, Floats]:
-    """What the user tower reads: up to TOWER_ITEMS rows and weights log(1 + orders) 0.5 ** (age / half-life)."""
+    """What the user tower reads: up to TOWER_ITEMS rows, the one bought last at the end, equal times by row.
+
+    Their weights are log(1 + orders) 0.5 ** (age / half-life); of a longer history the heaviest are read.
+    """
     age = np.maximum(now_days - owned.last_on, 0.0)
     weights = np.log1p(owned.orders) * np.exp2(-age / TOWER_HALF_LIFE_DAYS)  # (N,)
-    if len(weights) > TOWER_ITEMS:
-        heaviest = np.sort(np.argpartition(-weights, TOWER_ITEMS)[:TOWER_ITEMS])
-        return owned.rows[heaviest], weights[heaviest].astype(np.float32)
-    return owned.rows, weights.astype(np.float32)
+    kept = np.argpartition(-weights, TOWER_ITEMS)[:TOWER_ITEMS] if len(weights) > TOWER_ITEMS else np.arange(len(age))
+    kept = kept[np.lexsort((owned.rows[kept], owned.last_on[kept]))]
+    return owned.rows[kept], weights[kept].astype(np.float32)
 
 
 def visit_weights(count: int) -> Floats:

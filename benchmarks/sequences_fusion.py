@@ -1,0 +1,113 @@
+"""The hybrid of the sequences benchmark: one small linear model over what each member says of the candidates.
+
+    P(item) = softmax over candidates of w . f(item), fitted by Newton's method on the validation's questions
+
+Candidates are the heads of the members' lists; f holds each member's score in two forms (as it is, and as a log share
+of the best), standardised. Letters: Q questions, B of a batch, C candidates, F features, I items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from recommender.domain.arrays import Doubles
+
+from benchmarks.sequences_data import Histories, Questions
+from benchmarks.sequences_scoring import AT_ONCE, Scorer, head
+
+CANDIDATES = 150  # of each member
+FLOOR = 0.01  # share of the best score below which shares are not told apart
+RIDGE = 1.0
+NEWTON_STEPS = 12
+BEHIND = -1e6  # of what no member puts forward; the first member orders it
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """Weights of the standardised features."""
+
+    weights: Doubles  # (F,)
+    mean: Doubles  # (F,)
+    spread: Doubles  # (F,)
+
+    def score(self, features: Doubles) -> Doubles:
+        """(..., F) -> (...)."""
+        scored: Doubles = ((features - self.mean) / self.spread) @ self.weights
+        return scored
+
+
+def fit_fusion(members: Mapping[str, Scorer], questions: Questions, *, keeps_seen: bool) -> Fusion:
+    """Weights under which the wanted items are most likely; questions whose target is no candidate say nothing."""
+    cases = list(_cases(members, questions, keeps_seen=keeps_seen))
+    stacked = np.concatenate([features for features, _ in cases])
+    mean, spread = stacked.mean(axis=0), np.maximum(stacked.std(axis=0), 1e-9)
+    scaled = [((features - mean) / spread, wanted) for features, wanted in cases]
+    weights = np.zeros(len(mean))
+    for _ in range(NEWTON_STEPS):
+        gradient, hessian = -RIDGE * weights, RIDGE * np.eye(len(mean))
+        for features, wanted in scaled:
+            share = np.exp(features @ weights - (features @ weights).max())
+            share /= share.sum()
+            expected = share @ features  # (F,)
+            gradient += features[wanted] - expected
+            hessian += (features * share[:, None]).T @ features - np.outer(expected, expected)
+        step = np.linalg.solve(hessian, gradient)
+        weights = weights + step
+        if np.abs(step).max() < 1e-4:
+            break
+    return Fusion(weights, mean, spread)
+
+
+def fused(members: Mapping[str, Scorer], fusion: Fusion, *, keeps_seen: bool) -> Scorer:
+    """The hybrid over the whole catalogue: candidates by the fusion, everything else behind them."""
+
+    def score(histories: Histories, users: NDArray[np.int64]) -> Doubles:
+        scores = _all_scores(members, histories, users, keeps_seen)
+        first = scores[0]
+        total = np.where(np.isneginf(first), -np.inf, BEHIND + np.where(np.isneginf(first), 0.0, first))
+        for n, rows in enumerate(_candidates(scores)):
+            total[n, rows] = fusion.score(_features(scores[:, n], rows))
+        return total
+
+    return score
+
+
+def _cases(members: Mapping[str, Scorer], questions: Questions, *, keeps_seen: bool) -> Iterator[tuple[Doubles, int]]:
+    """(features of the candidates (C, F), place of the target) of every question whose target is among them."""
+    for at in range(0, len(questions), AT_ONCE):
+        users = questions.users[at : at + AT_ONCE]
+        scores = _all_scores(members, questions.histories, users, keeps_seen)
+        for n, rows in enumerate(_candidates(scores)):
+            found = np.flatnonzero(rows == questions.targets[at + n])
+            if len(found):
+                yield _features(scores[:, n], rows), int(found[0])
+
+
+def _all_scores(
+    members: Mapping[str, Scorer], histories: Histories, users: NDArray[np.int64], keeps_seen: bool
+) -> Doubles:
+    """(members, B, I); -inf where an item may not be listed."""
+    scores = np.stack([np.asarray(scorer(histories, users), np.float64) for scorer in members.values()])
+    if not keeps_seen:
+        for n, user in enumerate(users):
+            scores[:, n, histories.of(int(user))] = -np.inf
+    return scores
+
+
+def _candidates(scores: Doubles) -> list[NDArray[np.int64]]:
+    """The rows that any member lists among its first, for each of the batch."""
+    heads = np.concatenate([head(member, CANDIDATES) for member in scores], axis=1)
+    found = [np.unique(row) for row in heads]
+    return [rows[np.isfinite(scores[0, n, rows])] for n, rows in enumerate(found)]
+
+
+def _features(scores: Doubles, rows: NDArray[np.int64]) -> Doubles:
+    """(C, F) from (members, I)."""
+    chosen = scores[:, rows]  # (members, C)
+    best = np.maximum(chosen.max(axis=1, keepdims=True), 1e-12)
+    share = np.log(np.maximum(chosen / best, 0.0) + FLOOR)
+    stacked: Doubles = np.concatenate([chosen, share]).T
+    return stacked

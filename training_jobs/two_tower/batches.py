@@ -1,0 +1,195 @@
+"""Training examples: histories, and for some of their positions the item that is wanted there.
+
+Two ways to draw them, by the shape of the data. *Prefixes*: where an order is one item, a window of the sequence is
+read once and every item in it is asked for after those before it. *Moments*: where orders are baskets, a shopper is
+asked at a random moment of the past for what was bought in the weeks after it, with the history as serving would have
+sent it at that moment. A batch is a function of (seed, rank, step), so a resumed run needs no state of it.
+Letters: B histories, L their length, P pairs (position, wanted item).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from recommender.domain.arrays import Floats
+
+from training_jobs.two_tower.data import Purchases, Timeline, history_weights, learnable
+from training_jobs.two_tower.history import RECENT
+
+POOL = 12_800  # windows that are sorted by length together, which saves most of the padding
+WINDOW_DAYS = 28.0  # after the moment, in which a purchase is a target
+ONCE = history_weights(np.ones(1, np.int64), np.zeros(1))[0]  # weight of an item bought once, today
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Histories padded on the left with item 0 at weight 0, and the pairs to learn."""
+
+    history: NDArray[np.int64]  # (B, L)
+    weights: Floats  # (B, L)
+    row: NDArray[np.int64]  # (P,) the history of each pair
+    place: NDArray[np.int64]  # (P,) its position, counted from the end: -1 is after the whole history
+    wanted: NDArray[np.int64]  # (P,) item rows
+    name: str
+
+    @property
+    def answered(self) -> int:
+        """How many of the last positions are asked."""
+        return -int(self.place.min(initial=-1))
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """How batches are drawn; `rank` of `ranks` processes draws its share of each step."""
+
+    targets: int = 512  # wanted items of a step by prefixes
+    moments: int = 128  # histories of a step by moments
+    shown: int = 256  # items of such a history at most
+    asked: int = 24  # wanted items of such a moment at most
+    halves: float = 0.0  # share of moments replaced by random halves of what a shopper owns
+    seed: int = 1
+    rank: int = 0
+    ranks: int = 1
+
+
+class Prefixes:
+    """Every item after a shopper's first, wanted after the items before it."""
+
+    def __init__(self, data: Purchases, drawing: Drawing) -> None:
+        self._lines, self._drawing = data.timeline, drawing
+        self._windows = _windows(self._lines)
+        wanted = int((self._windows[:, 1] - 1).sum())
+        self.steps_an_epoch = max(1, round(wanted / drawing.targets))
+        self._epoch, self._batches = -1, list[NDArray[np.int64]]()
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, counted from 0."""
+        epoch, number = divmod(step, self.steps_an_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._batches = epoch, self._shuffled(epoch)
+        chosen = self._batches[number % len(self._batches)][self._drawing.rank :: self._drawing.ranks]
+        return self._padded(self._windows[chosen], f"{step} (epoch {epoch})")
+
+    def _shuffled(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Windows of like length together, about as many wanted items in each batch, in random order."""
+        rng = np.random.default_rng([self._drawing.seed, epoch])
+        order = rng.permutation(len(self._windows))
+        batches: list[NDArray[np.int64]] = []
+        for at in range(0, len(order), POOL):
+            pool = order[at : at + POOL]
+            by_length = pool[np.argsort(self._windows[pool, 1], kind="stable")]
+            number = (np.cumsum(self._windows[by_length, 1] - 1) - 1) // self._drawing.targets
+            batches += np.split(by_length, np.flatnonzero(np.diff(number)) + 1)
+        return [batches[n] for n in rng.permutation(len(batches))]
+
+    def _padded(self, spans: NDArray[np.int64], name: str) -> Batch:
+        longest = int(spans[:, 1].max(initial=2))
+        steps = np.arange(longest) - longest  # (L + 1,) from the end
+        place = spans.sum(axis=1)[:, None] + steps  # (B, L + 1) into the lines
+        inside = steps >= -spans[:, 1:]  # (B, L + 1)
+        items = np.where(inside, self._lines.items[np.where(inside, place, 0)], 0).astype(np.int64)
+        days = self._lines.days[np.where(inside, place, 0)]
+        last = self._lines.days[spans.sum(axis=1) - 1][:, None]
+        weights = np.where(inside, history_weights(np.ones(1, np.int64), np.maximum(last - days, 0.0)), 0.0)
+        row, column = np.nonzero(inside[:, :-1])
+        return Batch(
+            items[:, :-1],
+            weights[:, :-1].astype(np.float32),
+            row,
+            column - (longest - 1),
+            items[row, column + 1],
+            name,
+        )
+
+
+class Moments:
+    """Shoppers at random moments of the past."""
+
+    def __init__(self, data: Purchases, drawing: Drawing) -> None:
+        self._data, self._lines, self._drawing = data, data.timeline, drawing
+        self._shoppers = learnable(data)
+        sizes = np.diff(self._lines.offsets)[self._shoppers].astype(np.float64)
+        # A long history holds more moments than a short one, but is still one shopper: the root lies between.
+        self._cumulative = np.cumsum(np.sqrt(sizes) / np.sqrt(sizes).sum())
+        self.steps_an_epoch = max(1, round(len(self._lines.items) / (drawing.moments * drawing.asked)))
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, counted from 0."""
+        drawing = self._drawing
+        rng = np.random.default_rng([drawing.seed, drawing.rank, step])
+        examples = [self._example(rng) for _ in range(max(drawing.moments // drawing.ranks, 1))]
+        longest = max(len(items) for items, _, _ in examples)
+        history = np.zeros((len(examples), longest), np.int64)
+        weights = np.zeros((len(examples), longest), np.float32)
+        for n, (items, weight, _) in enumerate(examples):
+            history[n, longest - len(items) :], weights[n, longest - len(items) :] = items, weight
+        asked = [len(wanted) for _, _, wanted in examples]
+        row = np.repeat(np.arange(len(examples)), asked)
+        wanted = np.concatenate([wanted for _, _, wanted in examples]).astype(np.int64)
+        return Batch(history, weights, row, np.full(len(row), -1), wanted, str(step))
+
+    def _example(self, rng: np.random.Generator) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
+        drawn = int(np.searchsorted(self._cumulative, rng.random()))
+        shopper = int(self._shoppers[min(drawn, len(self._shoppers) - 1)])
+        if rng.random() < self._drawing.halves:
+            found = self._halves(shopper, rng)
+            if found is not None:
+                return found
+        span = self._lines.of(shopper)
+        items, days, orders = self._lines.items[span], self._lines.days[span], self._lines.orders[span]
+        moment = _moment(orders, rng)
+        until = int(np.searchsorted(days, days[moment] + WINDOW_DAYS, side="right"))
+        wanted = np.unique(items[moment:until]).astype(np.int64)
+        if len(wanted) > self._drawing.asked:
+            wanted = rng.choice(wanted, self._drawing.asked, replace=False)
+        rows, weights = history_at(items[:moment], days[:moment], float(days[moment]), self._drawing.shown)
+        return rows, weights, wanted
+
+    def _halves(
+        self, shopper: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]] | None:
+        span = self._data.of(shopper)
+        items, weights = self._data.items[span].astype(np.int64), self._data.weights[span]
+        if len(items) < 2:
+            return None
+        order = rng.permutation(len(items))
+        split = min(max(rng.binomial(len(items), 0.5), 1), len(items) - 1)
+        seen = np.sort(order[:split][: self._drawing.shown])
+        return items[seen], weights[seen], items[order[split:][: self._drawing.asked]]
+
+
+def draw(data: Purchases, drawing: Drawing) -> Prefixes | Moments:
+    """The way that suits the data."""
+    return Prefixes(data, drawing) if data.timeline.is_stepwise else Moments(data, drawing)
+
+
+def _moment(orders: NDArray[np.int64], rng: np.random.Generator) -> int:
+    """Where an order begins, not the first one; within the order where there is no other."""
+    drawn = int(rng.integers(1, len(orders)))
+    starts = np.flatnonzero(np.diff(orders)) + 1
+    return int(starts[max(int(np.searchsorted(starts, drawn, side="right")) - 1, 0)]) if len(starts) else drawn
+
+
+def history_at(
+    items: NDArray[np.integer], days: NDArray[np.floating], now_days: float, most: int
+) -> tuple[NDArray[np.int64], Floats]:
+    """The history that serving would send at a moment: distinct items by last purchase, the heaviest `most`."""
+    rows, last, orders = np.unique(items[::-1], return_index=True, return_counts=True)
+    last_on = days[len(items) - 1 - last]
+    weights = history_weights(orders, np.maximum(now_days - last_on, 0.0))
+    kept = np.argpartition(-weights, most)[:most] if len(rows) > most else np.arange(len(rows))
+    kept = kept[np.lexsort((rows[kept], last_on[kept]))]
+    return rows[kept].astype(np.int64), weights[kept]
+
+
+def _windows(lines: Timeline) -> NDArray[np.int64]:
+    """(W, 2) start and length of pieces of at most RECENT + 1 lines of one shopper, the newest piece full."""
+    starts, sizes = lines.offsets[:-1], np.diff(lines.offsets)
+    pieces = -(-np.maximum(sizes - 1, 0) // RECENT)  # (M,)
+    of_shopper = np.repeat(np.arange(len(sizes)), pieces)
+    number = np.arange(len(of_shopper)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    stop = sizes[of_shopper] - number * RECENT  # from the newest back
+    first = np.maximum(stop - RECENT - 1, 0)
+    return np.stack([starts[of_shopper] + first, stop - first], axis=1).astype(np.int64)
