@@ -17,11 +17,14 @@ import numpy as np
 import polars as pl
 from recommender.domain.arrays import Rows
 
+from training_jobs.content_bert.pseudo_queries import pseudo_queries
 from training_jobs.exports import Exports
 
 WORD = re.compile(r"[^\W_]+")
 KINDS = ("title", "query", "bought")
+TEXT_FIELDS = ("title", "category", "brand", "description", "reviews")
 NEW_WORDS_OF_A_DESCRIPTION = 4
+MOST_CHARACTERS = 2000  # of a field; the encoder reads far less
 HELD_OUT_OF_TEN = 1  # one right-hand text in ten is never trained on
 
 
@@ -32,6 +35,12 @@ class Pair:
     kind: str
     left: str
     right: str
+    source: str = ""  # the item's whole text, where `right` is only a part of it
+
+    @property
+    def origin(self) -> str:
+        """What decides on which side of the split the pair lies."""
+        return self.source or self.right
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +56,35 @@ class CatalogueTexts:
         return {item_id.decode(): self.texts[row] for item_id, row in zip(item_ids, self.rows, strict=True)}
 
 
-def item_text(title: str, category: str, brand: str, description: str) -> str:
-    """The title, then whatever of path, brand and description says something new.
+def item_text(title: str, category: str, brand: str, description: str, reviews: str = "") -> str:
+    """The title, then whatever of path, brand, description and reviews says something new.
 
     A description made of the same words as the title would only cost time: it is added where it
-    brings at least four new words.
+    brings at least four new words, and so are reviews, which come last because long texts are cut.
     """
-    parts, seen = [title], _words(title)
+    parts, seen = [title[:MOST_CHARACTERS]], _words(title)
     for part in (*reversed(category.split(" > ")), brand):
         if _words(part) - seen:
             parts.append(part)
             seen |= _words(part)
-    if len(_words(description) - seen) >= NEW_WORDS_OF_A_DESCRIPTION:
-        parts.append(description)
-    return ". ".join(parts)
+    for part in (description, reviews):
+        if len(_words(part) - seen) >= NEW_WORDS_OF_A_DESCRIPTION:
+            parts.append(part[:MOST_CHARACTERS])
+            seen |= _words(part)
+    return ". ".join(part for part in parts if part)
 
 
 def catalogue_texts(exports: Exports) -> CatalogueTexts:
     """One text for each item, in order of the item's row."""
-    items = exports.items.with_columns(pl.col(pl.String).fill_null("")).unique("item_id", keep="last")
-    items = items.sort(pl.col("item_id").cast(pl.Binary))  # the order of bytes, as in item_ids
-    columns = items.select("title", "category", "brand", "description")
-    texts = [item_text(*row) for row in columns.iter_rows()]
+    items = exports.items.unique("item_id", keep="last")
+    return item_texts(items.sort(pl.col("item_id").cast(pl.Binary)))  # the order of bytes, as in item_ids
+
+
+def item_texts(items: pl.DataFrame) -> CatalogueTexts:
+    """The texts of a frame with title, category, brand and description, and reviews where it has them."""
+    items = items.with_columns(pl.col(pl.String).fill_null(""))
+    fields = [name for name in TEXT_FIELDS if name in items.columns]
+    texts = [item_text(*row) for row in items.select(fields).iter_rows()]
     place: dict[str, int] = {}
     rows = np.array([place.setdefault(text, len(place)) for text in texts], np.int32)
     return CatalogueTexts(tuple(place), rows, tuple(items["title"].to_list()))
@@ -79,18 +95,29 @@ def training_pairs(
 ) -> list[Pair]:
     """About `max_pairs` distinct pairs for each kind, shuffled; a kind without data is absent."""
     text_of = texts.by_item(exports.item_ids.tolist())
+    searched = _query_pairs(exports, text_of, until, max_pairs, rng)
     pairs = [
         *_title_pairs(texts, max_pairs, rng),
-        *(_query_pairs(exports, text_of, until, max_pairs, rng) or _word_pairs(texts, max_pairs, rng)),
+        *searched,
+        *_word_pairs(texts, max_pairs - len(searched), rng),
         *_bought_pairs(exports, text_of, until, max_pairs, rng),
     ]
+    return _shuffled(pairs, rng)
+
+
+def catalogue_pairs(texts: CatalogueTexts, *, max_pairs: int, rng: np.random.Generator) -> list[Pair]:
+    """The pairs of a catalogue whose shoppers are unknown: `title`, and phrases of its texts as `query`."""
+    return _shuffled([*_title_pairs(texts, max_pairs, rng), *_word_pairs(texts, max_pairs, rng)], rng)
+
+
+def _shuffled(pairs: Sequence[Pair], rng: np.random.Generator) -> list[Pair]:
     useful = [pair for pair in dict.fromkeys(pairs) if pair.left != pair.right and pair.left and pair.right]
     return [useful[index] for index in rng.permutation(len(useful))]
 
 
 def split(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
-    """(training, held out): by a hash of the right-hand text, so a held-out text is never a target in training."""
-    held = [zlib.crc32(pair.right.encode()) % 10 < HELD_OUT_OF_TEN for pair in pairs]
+    """(training, held out): by a hash of the item's text, so a held-out text is never a target in training."""
+    held = [zlib.crc32(pair.origin.encode()) % 10 < HELD_OUT_OF_TEN for pair in pairs]
     return (
         [pair for pair, out in zip(pairs, held, strict=True) if not out],
         [pair for pair, out in zip(pairs, held, strict=True) if out],
@@ -104,7 +131,7 @@ def _words(text: str) -> set[str]:
 def _title_pairs(texts: CatalogueTexts, limit: int, rng: np.random.Generator) -> list[Pair]:
     chosen = rng.permutation(len(texts.rows))[:limit]
     pairs = [(texts.titles[item], texts.texts[texts.rows[item]]) for item in chosen]
-    return [Pair("title", title, text[len(title) :].strip(". ")) for title, text in pairs]
+    return [Pair("title", title, text[len(title) :].strip(". "), text) for title, text in pairs]
 
 
 def _query_pairs(
@@ -119,14 +146,12 @@ def _query_pairs(
 
 
 def _word_pairs(texts: CatalogueTexts, limit: int, rng: np.random.Generator) -> list[Pair]:
-    """Where nobody has searched yet: one to three words of a text stand in for a query."""
-    pairs = []
-    for row in rng.permutation(len(texts.texts))[:limit]:
-        words = WORD.findall(texts.texts[row])
-        if words:
-            start = int(rng.integers(len(words)))
-            pairs.append(Pair("query", " ".join(words[start : start + int(rng.integers(1, 4))]), texts.texts[row]))
-    return pairs
+    """Phrases of the texts stand in for what nobody has searched yet."""
+    if limit <= 0:
+        return []
+    return [
+        Pair("query", query, text, texts.texts[row]) for row, query, text in pseudo_queries(texts.texts, limit, rng)
+    ]
 
 
 def _bought_pairs(

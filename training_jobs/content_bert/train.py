@@ -45,9 +45,9 @@ class Settings:
 
     holdout_days: int = 28
     seed: int = 7
-    max_pairs: int = 1800
-    max_seconds: float = 60.0
-    max_tokens: int = 32
+    max_pairs: int = 6000
+    max_seconds: float = 150.0
+    max_tokens: int = 64  # of an item; texts are padded to their batch, so short ones cost nothing
     content_width: int = 128
     sample_texts: int = 1200  # for the projection and for the agreement figures
     item_precision: str = "int8"  # or fp32
@@ -121,7 +121,7 @@ def encode_catalogue(model: TextModel, texts: CatalogueTexts, settings: Settings
 
 def _project(model: TextModel, wide: Floats, width: int) -> tuple[Floats, dict[str, Any]]:
     """Give the model an output of `width`; returns the sample's new vectors and what the cut costs."""
-    if not 0 < width < wide.shape[1]:
+    if not 0 < width < min(wide.shape):  # as few texts as that span less than `width`
         return wide, {"width": wide.shape[1]}
     _, singular, axes = np.linalg.svd(wide, full_matrices=False)  # (S, r) (r,) (r, 384)
     basis = np.ascontiguousarray(axes[:width].T, np.float32)  # (384, C)

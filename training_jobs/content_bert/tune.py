@@ -1,36 +1,42 @@
 """Fine-tuning on the catalogue: pairs that belong together attract, the rest of the batch repels.
 
-Symmetric InfoNCE over a batch of B pairs, loss = CE(s / tau), s = left @ right.T (van den Oord 2018), with
-pairs masked whose texts are equal: they are no negatives. Only the last layers learn. The tuned weights
-are kept only where held-out pairs are found better than before; the verdict is in the metrics.
+Symmetric InfoNCE over a batch of B pairs, loss = CE(s / tau), s = left @ right.T (van den Oord 2018). Pairs whose
+texts are equal are no negatives, nor is an item that has every word of a query. Only the last layers learn, and what
+is kept is the point between old and new weights (WiSE-FT: Wortsman et al. 2022) that finds held-out pairs best: the old
+weights themselves where nothing is better. The verdict is in the metrics.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from recommender.domain.arrays import Floats
+from recommender.domain.lexical import words
 from torch import Tensor
 from tqdm import tqdm
 
 from training_jobs.content_bert.data import KINDS, Pair, split
 from training_jobs.content_bert.encode import encode_texts, padded, tokenize
 from training_jobs.content_bert.model import TextModel
+from training_jobs.finite import require_finite
 
 QUERY_TOLERANCE = 0.005  # what the search pairs may lose while the mean over all kinds gains
+WARM_UP_STEPS = 10
+MIXES = (0.5, 1.0)  # shares of the new weights that are tried
 
 
 @dataclass(frozen=True, slots=True)
 class TuneSettings:
     """How long and how strongly to tune. `max_seconds` is a safety net, `max_pairs` the real bound."""
 
-    max_pairs: int = 1800
-    max_seconds: float = 60.0
+    max_pairs: int = 6000
+    max_seconds: float = 150.0
     held_out_pairs: int = 150  # of each kind
     layers: int = 2
     batch_size: int = 48
@@ -47,14 +53,14 @@ def fine_tune(
     held_out = _of_each_kind(held_out, settings.held_out_pairs)
     training = training[: settings.max_pairs]
     before = retrieval(model, held_out, settings.max_tokens)
-    weights = model.state()
+    old = model.state()
     losses = _train(model, training, settings, clock)
-    after = retrieval(model, held_out, settings.max_tokens)
-    is_kept = bool(losses) and is_better(before, after)
-    if not is_kept:
-        model.encoder.load_state_dict(weights)
+    tried = _tried(model, old, held_out, settings) if losses else {}
+    mix, after = _best(before, tried)
+    model.encoder.load_state_dict(_mixed(old, model.state(), mix))
     return {
-        "kept": is_kept,
+        "kept": mix > 0.0,
+        "share_of_new_weights": mix,
         "pairs": len(training),
         "pairs_seen": min(len(losses) * settings.batch_size, len(training)),
         "held_out_pairs": len(held_out),
@@ -64,12 +70,41 @@ def fine_tune(
     }
 
 
+def _tried(
+    model: TextModel, old: Mapping[str, Tensor], held_out: Sequence[Pair], settings: TuneSettings
+) -> dict[float, dict[str, float]]:
+    """Share of the new weights -> what it finds of the held-out pairs; leaves the new weights in the model."""
+    new, found = model.state(), {}
+    for mix in MIXES:
+        model.encoder.load_state_dict(_mixed(old, new, mix))
+        found[mix] = retrieval(model, held_out, settings.max_tokens)
+    model.encoder.load_state_dict(new)
+    return found
+
+
+def _best(before: dict[str, float], tried: dict[float, dict[str, float]]) -> tuple[float, dict[str, float]]:
+    """(share of the new weights, its marks): the best that is better than before, else (0, the best that was tried)."""
+    ranked = sorted(tried, key=lambda mix: -_mean(tried[mix]))
+    better = next((mix for mix in ranked if is_better(before, tried[mix])), 0.0)
+    return better, tried[better or ranked[0]] if ranked else before
+
+
+def _mixed(old: Mapping[str, Tensor], new: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Weights between old (0) and new (1)."""
+    return {
+        name: torch.lerp(value, new[name], share) if value.is_floating_point() else value for name, value in old.items()
+    }
+
+
 def is_better(before: dict[str, float], after: dict[str, float]) -> bool:
     """True where the mean over the kinds has risen and searches have not become worse."""
     if not before:
         return False
-    gain = np.mean(list(after.values())) - np.mean(list(before.values()))
-    return bool(gain > 0) and after.get("query", 0.0) >= before.get("query", 0.0) - QUERY_TOLERANCE
+    return _mean(after) > _mean(before) and after.get("query", 0.0) >= before.get("query", 0.0) - QUERY_TOLERANCE
+
+
+def _mean(marks: Mapping[str, float]) -> float:
+    return float(np.mean(list(marks.values())))
 
 
 def retrieval(model: TextModel, pairs: Sequence[Pair], max_tokens: int) -> dict[str, float]:
@@ -105,18 +140,21 @@ def _of_each_kind(pairs: Sequence[Pair], limit: int) -> list[Pair]:
 
 
 def _train(model: TextModel, pairs: Sequence[Pair], settings: TuneSettings, clock: Callable[[], float]) -> list[float]:
-    """One pass over the pairs with a linearly falling rate; stops early after `max_seconds`."""
+    """One pass over the pairs, or as much of it as `max_seconds` allow; the rate falls with whichever ends first."""
     started = clock()
     steps = len(pairs) // settings.batch_size
     model.encoder.eval()  # dropout stays off: in so short a run it costs more than it protects
     optimizer = torch.optim.AdamW(model.encoder.trainable_layers(settings.layers), lr=settings.learning_rate)
     losses: list[float] = []
     for step in tqdm(range(steps), desc="fine-tune", unit="batch", leave=False, mininterval=1.0):
-        if clock() - started > settings.max_seconds:
+        spent = (clock() - started) / settings.max_seconds
+        if spent > 1.0:
             break
-        optimizer.param_groups[0]["lr"] = settings.learning_rate * (1.0 - step / steps)
+        warm = min(1.0, (step + 1) / WARM_UP_STEPS)
+        optimizer.param_groups[0]["lr"] = settings.learning_rate * warm * (1.0 - max(step / steps, spent))
         batch = pairs[step * settings.batch_size : (step + 1) * settings.batch_size]
         loss = _loss(model, batch, settings)
+        require_finite(loss.item(), batch=f"content_bert, batch {step}")
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -128,11 +166,22 @@ def _train(model: TextModel, pairs: Sequence[Pair], settings: TuneSettings, cloc
 def _loss(model: TextModel, batch: Sequence[Pair], settings: TuneSettings) -> Tensor:
     lefts, rights = [pair.left for pair in batch], [pair.right for pair in batch]
     scores = _vectors(model, lefts, settings) @ _vectors(model, rights, settings).T / settings.temperature  # (B, B)
-    is_same = np.equal.outer(np.array(lefts), np.array(lefts)) | np.equal.outer(np.array(rights), np.array(rights))
-    np.fill_diagonal(is_same, False)
-    scores = scores.masked_fill(torch.from_numpy(is_same), float("-inf"))
+    scores = scores.masked_fill(torch.from_numpy(_no_negatives(batch)), float("-inf"))
     labels = torch.arange(len(batch))
     return (torch.nn.functional.cross_entropy(scores, labels) + torch.nn.functional.cross_entropy(scores.T, labels)) / 2
+
+
+def _no_negatives(batch: Sequence[Pair]) -> NDArray[np.bool_]:
+    """(B, B) where the right-hand text of a column may well belong to the left-hand text of a row."""
+    lefts, rights = np.array([pair.left for pair in batch]), np.array([pair.right for pair in batch])
+    is_same: NDArray[np.bool_] = np.equal.outer(lefts, lefts) | np.equal.outer(rights, rights)  # (B, B)
+    said = [set(words(pair.origin)) for pair in batch]
+    for row, pair in enumerate(batch):
+        if pair.kind == "query":
+            asked = set(words(pair.left))
+            is_same[row] |= [asked <= column for column in said]
+    np.fill_diagonal(is_same, False)
+    return is_same
 
 
 def _vectors(model: TextModel, texts: Sequence[str], settings: TuneSettings) -> Tensor:
