@@ -17,6 +17,8 @@ from recommender.domain.posterior import PreferencePrior
 from recommender.domain.prior import Prior
 from recommender.domain.session_knn import SessionIndex
 
+from training_jobs.content_bert.lexical import build_index
+
 DEPARTMENTS, CATEGORIES, EACH = 4, 20, 12
 COUNT = CATEGORIES * EACH  # I
 WIDTH, CONTENT_WIDTH, SESSION_WIDTH = 8, 16, 8  # D, C, E
@@ -81,6 +83,7 @@ def tiny_bundle(**changes: Any) -> Bundle:
         "ranker": lambda feed: {"score": _probability(feed["features"].mean(axis=1))},
         "retrieval": lambda feed: _nearest(vectors, feed["q"]),
         "encode_query": lambda text: _encode(content, text),
+        "lexical": build_index({"title": [TinyCatalogue().describe(row)["title"] for row in range(COUNT)]}),
     }
     return Bundle(**{**fields, **changes})
 

@@ -38,6 +38,7 @@ def write_bundle_files(folder: Path) -> dict[str, Path]:
         (names.SESSION_INDEX, bundle.session_index),
         (names.CO_PURCHASE, bundle.co_purchase),
         (names.COHORTS, bundle.cohorts),
+        (names.LEXICAL, bundle.lexical),
     ):
         (folder / name).write_bytes(to_npz(record))
     lines = [json.dumps(bundle.catalogue.describe(row)).encode() + b"\n" for row in range(COUNT)]

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from recommender.domain.candidates import candidates
 from recommender.domain.lexical import fused_scores, lexical_scores, words
+from recommender.domain.shopper import ANONYMOUS
 
+from tests.domain.visits import page, visit
+from tests.tiny_bundle import COUNT, tiny_bundle
 from training_jobs.content_bert.lexical import FieldWeight, LexicalSettings, build_index
 
 SHOP = {"title": ["rye bread", "green tea", "tea pot"], "brand": ["Acme", "Leaf", ""]}
@@ -69,3 +73,22 @@ def test_each_part_decides_alone_where_the_other_has_nothing_to_say() -> None:
     assert fused_scores(np.array([4.0, 2.0]), None).tolist() == [1.0, 0.5]
     assert np.argsort(fused_scores(np.zeros(2), np.array([0.1, 0.4]))).tolist() == [0, 1]
     assert len(fused_scores(np.zeros(0), np.zeros(0))) == 0
+
+
+def test_a_query_brings_the_items_that_have_its_words() -> None:
+    wanted = build_index({"title": ["rye bread" if row in (17, 99) else "tea" for row in range(COUNT)]})
+    bundle = tiny_bundle(lexical=wanted)
+
+    found = candidates(bundle, ANONYMOUS, visit(), page(search_term="rye bread"), limit=100)
+
+    assert {17, 99} <= set(found.rows.tolist())
+    assert found.signals.search_scores is not None
+    assert found.signals.search_scores[[17, 99]].min() >= 0.2
+
+
+@pytest.mark.parametrize("query", ["", None, "☃"])
+def test_a_query_without_words_gives_candidates_all_the_same(query: str | None) -> None:
+    found = candidates(tiny_bundle(), ANONYMOUS, visit(), page(search_term=query), limit=100)
+
+    assert len(found.rows)
+    assert np.isfinite(found.strengths).all()

@@ -25,7 +25,7 @@ from training_jobs.environment import JobEnvironment, read_metrics
 from training_jobs.publish.train import artifact_store, main
 
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
-CONTENT = (names.CONTENT_VECTORS, names.QUERY_ENCODER, names.TOKENIZER, names.ITEM_IDS)
+CONTENT = (names.CONTENT_VECTORS, names.QUERY_ENCODER, names.TOKENIZER, names.LEXICAL, names.ITEM_IDS)
 TWO_TOWER = (names.USER_TOWER, names.ITEM_VECTORS, names.RETRIEVAL, names.PREFERENCE)
 SHOPPER = {"shopper_id": "s-1", "history": {"item_ids": ["app-s"], "orders": [1], "last_on": [1.0], "first_on": [1.0]}}
 

@@ -76,8 +76,18 @@ def item_text(title: str, category: str, brand: str, description: str, reviews: 
 
 def catalogue_texts(exports: Exports) -> CatalogueTexts:
     """One text for each item, in order of the item's row."""
+    return item_texts(_in_order(exports))
+
+
+def catalogue_fields(exports: Exports) -> dict[str, list[str]]:
+    """Field -> one text for each item, in order of the item's row."""
+    items = _in_order(exports)
+    return {name: items[name].fill_null("").to_list() for name in TEXT_FIELDS if name in items.columns}
+
+
+def _in_order(exports: Exports) -> pl.DataFrame:
     items = exports.items.unique("item_id", keep="last")
-    return item_texts(items.sort(pl.col("item_id").cast(pl.Binary)))  # the order of bytes, as in item_ids
+    return items.sort(pl.col("item_id").cast(pl.Binary))  # the order of bytes, as in item_ids
 
 
 def item_texts(items: pl.DataFrame) -> CatalogueTexts:

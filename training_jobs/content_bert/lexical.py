@@ -7,11 +7,13 @@ are the usual ones and are not tuned on any judgments.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from recommender.domain.arrays import Counts, Doubles
 from recommender.domain.lexical import LexicalIndex, words
 
 
@@ -35,6 +37,7 @@ class LexicalSettings:
             "category": FieldWeight(1.0),
             "brand": FieldWeight(1.0),
             "attributes": FieldWeight(0.5),
+            "reviews": FieldWeight(0.5),
         }
     )
 
@@ -43,31 +46,60 @@ def build_index(texts: Mapping[str, Sequence[str]], settings: LexicalSettings | 
     """Index I items; `texts` maps a field to its I texts, and a field without settings is left out."""
     settings = settings or LexicalSettings()
     count_items = len(next(iter(texts.values()), ()))
-    frequencies: dict[str, dict[int, float]] = {}  # term -> item -> weighted, length-normalised count
-    for name, weighting in settings.fields.items():
-        _add_field(frequencies, texts.get(name, ()), weighting)
-    terms = sorted(frequencies, key=str.encode)
-    sizes = [len(frequencies[term]) for term in terms]
-    rows = np.array([row for term in terms for row in frequencies[term]], np.int32)
-    counts = np.array([count for term in terms for count in frequencies[term].values()], np.float64)
-    found = np.array(sizes, np.float64)
-    idf = np.repeat(np.log1p((count_items - found + 0.5) / (found + 0.5)), sizes)  # (P,)
-    impacts = idf * (settings.k1 + 1.0) * counts / (settings.k1 + counts)
+    numbers: dict[str, int] = {}  # term -> number in order of first use
+    parts = [
+        _field_postings(texts[name], weighting, numbers) for name, weighting in settings.fields.items() if name in texts
+    ]
+    spelled = np.array([term.encode() for term in numbers] or [b""], np.bytes_)[: len(numbers)]  # (V,)
+    order = np.argsort(spelled, kind="stable")
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    postings = _summed(parts, place)
+    counts = np.bincount(postings.terms, minlength=len(order))  # (V,) items of each term
+    idf = np.log1p((count_items - counts + 0.5) / (counts + 0.5))
+    tf = postings.counts
     return LexicalIndex(
-        np.array([term.encode() for term in terms], np.bytes_) if terms else np.empty(0, "S1"),
-        np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        rows,
-        impacts.astype(np.float32),
+        spelled[order],
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        postings.rows.astype(np.int32),
+        (idf[postings.terms] * (settings.k1 + 1.0) * tf / (settings.k1 + tf)).astype(np.float32),
         count_items,
     )
 
 
-def _add_field(frequencies: dict[str, dict[int, float]], texts: Sequence[str], weighting: FieldWeight) -> None:
-    counted = [Counter(words(text)) for text in texts]
-    lengths = np.array([counts.total() for counts in counted], np.float64)
-    mean = float(lengths[lengths > 0].mean()) if (lengths > 0).any() else 1.0
-    for row, counts in enumerate(counted):
-        share = weighting.weight / (1.0 - weighting.b + weighting.b * lengths[row] / mean)
-        for term, count in counts.items():
-            postings = frequencies.setdefault(term, {})
-            postings[row] = postings.get(row, 0.0) + count * share
+@dataclass(frozen=True, slots=True)
+class _Postings:
+    """P occurrences of terms in items, and how often each counts."""
+
+    terms: Counts  # (P,)
+    rows: Counts  # (P,)
+    counts: Doubles  # (P,)
+
+
+def _field_postings(texts: Sequence[str], weighting: FieldWeight, numbers: dict[str, int]) -> _Postings:
+    terms, rows, counts = array("q"), array("q"), array("d")
+    lengths = np.zeros(len(texts))
+    for row, text in enumerate(texts):
+        counted = Counter(words(text))
+        lengths[row] = counted.total()
+        for term, count in counted.items():
+            terms.append(numbers.setdefault(term, len(numbers)))
+            rows.append(row)
+            counts.append(count)
+    mean = float(lengths[lengths > 0].mean()) if lengths.any() else 1.0
+    share = weighting.weight / (1.0 - weighting.b + weighting.b * lengths / mean)  # (I,)
+    of_row = np.array(rows, np.int64)
+    return _Postings(np.array(terms, np.int64), of_row, np.array(counts, np.float64) * share[of_row])
+
+
+def _summed(parts: Sequence[_Postings], place: Counts) -> _Postings:
+    """One posting for each term and item, in order of the terms' places, then of the items."""
+    terms = np.concatenate([np.empty(0, np.int64), *(place[part.terms] for part in parts)])
+    rows = np.concatenate([np.empty(0, np.int64), *(part.rows for part in parts)])
+    counts = np.concatenate([np.empty(0), *(part.counts for part in parts)])
+    order = np.lexsort((rows, terms))
+    terms, rows, counts = terms[order], rows[order], counts[order]
+    is_first = np.ones(len(terms), bool)
+    is_first[1:] = (terms[1:] != terms[:-1]) | (rows[1:] != rows[:-1])
+    starts = np.flatnonzero(is_first)
+    return _Postings(terms[starts], rows[starts], np.add.reduceat(counts, starts) if len(starts) else counts)

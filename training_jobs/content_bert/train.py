@@ -1,8 +1,9 @@
 """The content job: tune the encoder on the catalogue, encode every distinct text, export the query encoder.
 
-Writes query_encoder.onnx (int8), tokenizer.json, content_vectors.npy (T, C), content_rows.npy (I,) and
-item_ids.npy (I,). Items are encoded by the int8 graph that also answers queries: less than half the time
-of fp32 and the same errors on both sides. The projection to C is the uncentred PCA of a sample.
+Writes query_encoder.onnx (int8), tokenizer.json, content_vectors.npy (T, C), content_rows.npy (I,),
+item_ids.npy (I,) and lexical.npz, the word index that answers queries together with the encoder. Items
+are encoded by the int8 graph that also answers queries: less than half the time of fp32 and the same
+errors on both sides. The projection to C is the uncentred PCA of a sample.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from recommender.contracts.artifacts import CONTENT_VECTORS, ITEM_IDS, QUERY_ENCODER, TOKENIZER
-from recommender.domain.arrays import Floats
+from recommender.contracts.artifacts import CONTENT_VECTORS, ITEM_IDS, LEXICAL, QUERY_ENCODER, TOKENIZER
+from recommender.domain.arrays import Floats, to_npz
 
-from training_jobs.content_bert.data import CatalogueTexts, catalogue_texts, training_pairs
+from training_jobs.content_bert.data import CatalogueTexts, catalogue_fields, catalogue_texts, training_pairs
 from training_jobs.content_bert.encode import EncodeBatch, encode_texts, encode_with, padded, run_torch, tokenize
 from training_jobs.content_bert.export import (
     NEIGHBOUR_OVERLAP,
@@ -30,6 +31,7 @@ from training_jobs.content_bert.export import (
     quantize,
     run_onnx,
 )
+from training_jobs.content_bert.lexical import build_index
 from training_jobs.content_bert.model import TextModel, load_pretrained
 from training_jobs.content_bert.tune import TuneSettings, fine_tune
 from training_jobs.environment import JobEnvironment
@@ -80,6 +82,7 @@ def main(environment: JobEnvironment) -> None:
     np.save(environment.model_dir / CONTENT_VECTORS, made.vectors)
     np.save(environment.model_dir / CONTENT_ROWS, texts.rows)
     np.save(environment.model_dir / ITEM_IDS, exports.item_ids)
+    (environment.model_dir / LEXICAL).write_bytes(to_npz(build_index(catalogue_fields(exports))))
     metrics = {
         "items": len(texts.rows),
         "texts": len(texts.texts),

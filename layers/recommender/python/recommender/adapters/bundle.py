@@ -24,6 +24,7 @@ from recommender.contracts.artifacts import Manifest
 from recommender.domain.arrays import Counts, Floats, from_npz
 from recommender.domain.bundle import Bundle, Cohorts, ItemTable, Model, Neighbours
 from recommender.domain.features import FEATURES
+from recommender.domain.lexical import LexicalIndex
 from recommender.domain.posterior import PreferencePrior
 from recommender.domain.prior import Prior
 from recommender.domain.session_knn import SessionIndex
@@ -182,6 +183,7 @@ def _assemble(manifest: Manifest, paths: Mapping[str, Path], report: Report) -> 
         ranker=model(names.RANKER),
         retrieval=checked_retrieval(model(names.RETRIEVAL), item_vectors, report),
         encode_query=QueryEncoder.load(model(names.QUERY_ENCODER), paths[names.TOKENIZER]),
+        lexical=record(LexicalIndex, names.LEXICAL),
     )
 
 
@@ -240,5 +242,7 @@ def _check_shapes(bundle: Bundle) -> None:
             raise ArtifactRefused(f"{name} has {len(array)} rows, expected one for each of {count} items")
     if isinstance(bundle.catalogue, LineCatalogue) and bundle.catalogue.count_items != count:
         raise ArtifactRefused(f"{names.CATALOGUE} has {bundle.catalogue.count_items} lines, expected {count}")
+    if bundle.lexical is not None and bundle.lexical.count_items != count:
+        raise ArtifactRefused(f"{names.LEXICAL} is of {bundle.lexical.count_items} items, expected {count}")
     if count and int(bundle.items.content_row.max()) >= len(bundle.content_vectors):
         raise ArtifactRefused(f"{names.ITEM_TABLE}/content_row points behind {names.CONTENT_VECTORS}")

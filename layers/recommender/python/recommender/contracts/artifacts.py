@@ -36,6 +36,7 @@ RANKER_SPEC: Final = "ranker.json"  # feature names, normalisation constants, te
 FALLBACK: Final = "fallback.json"  # placement id -> item ids
 QUERY_ENCODER: Final = "query_encoder.onnx"  # int8; input_ids, attention_mask -> text_vec (B, C)
 TOKENIZER: Final = "tokenizer.json"
+LEXICAL: Final = "lexical.npz"  # LexicalIndex: the words of the catalogue, for queries
 USER_TOWER: Final = "user_tower.onnx"  # history (1, L) rows, weights (1, L) -> user_vec (1, D)
 SESSION_ENCODER: Final = "session_encoder.onnx"  # items (1, L) rows -> session_vec (1, E)
 SESSION_ITEM_VECTORS: Final = "session_item_vectors.npy"  # (I, E) float32, normalised: space of the session encoder
@@ -57,6 +58,7 @@ REQUIRED_FILES: Final = (
     FALLBACK,
     QUERY_ENCODER,
     TOKENIZER,
+    LEXICAL,
     USER_TOWER,
     SESSION_ENCODER,
     SESSION_ITEM_VECTORS,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.domain.arrays import Flags, Floats, Ids, Rows
+from recommender.domain.lexical import LexicalIndex
 from recommender.domain.posterior import PreferencePrior
 from recommender.domain.prior import Prior
 from recommender.domain.session_knn import SessionIndex
@@ -86,6 +87,7 @@ class Bundle:
     ranker: Model
     retrieval: Model
     encode_query: Callable[[str], Floats]  # text -> (C,)
+    lexical: LexicalIndex | None = None  # None where no query is answered, as in training
 
     @property
     def count_items(self) -> int:

@@ -106,7 +106,9 @@ def _proposals(bundle: Bundle, signals: Signals, category: str | None, limit: in
     yield "visit", np.concatenate([signals.seen.anchors, signals.seen.viewed[::-1]])
     if signals.partner_scores is not None:
         yield "partners", _top_positive(signals.partner_scores, "partners", limit)
-    if signals.subject is not None:
+    if signals.search_scores is not None:
+        yield "content", _top(signals.search_scores, "content", limit)
+    elif signals.subject is not None:
         close = bundle.content_vectors @ signals.subject  # (T,)
         yield "content", _top(close[bundle.items.content_row], "content", limit)
     found = context_counts(bundle.prior, f"category:{category}") if category else None
@@ -191,6 +193,8 @@ def _recent(signals: Signals, rows: Rows) -> NDArray[np.floating]:
 
 
 def _similar_content(bundle: Bundle, signals: Signals, rows: Rows) -> NDArray[np.floating]:
+    if signals.search_scores is not None:
+        return signals.search_scores[rows]
     if signals.subject is None:
         return np.zeros(len(rows))
     return np.asarray(content_of(bundle, rows) @ signals.subject)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from recommender.domain.arrays import Doubles, Floats, Rows
 
 WORD = re.compile(r"[^\W_]+")
+LONGEST_WORD = 32  # characters: one endless word must not widen the table of terms
 MAX_QUERY_CHARACTERS = 256
 CONTENT_SHARE = 0.8  # of the fused score, as Bruch et al. chose it on other data
 
@@ -33,7 +34,7 @@ class LexicalIndex:
 
 def words(text: str) -> list[str]:
     """The words of a text: letters and digits, case folded, plural endings off."""
-    return [_singular(word) for word in WORD.findall(text.casefold())]
+    return [_singular(word[:LONGEST_WORD]) for word in WORD.findall(text.casefold())]
 
 
 def lexical_scores(index: LexicalIndex, query: str) -> Doubles:

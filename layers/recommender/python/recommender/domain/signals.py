@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from recommender.domain.arrays import Doubles, Floats, Rows
 from recommender.domain.bundle import Bundle, Neighbours
 from recommender.domain.context import PageContext
+from recommender.domain.lexical import fused_scores, lexical_scores
 from recommender.domain.posterior import RETENTION, Preference, infer, start
 from recommender.domain.prior import contexts_of, log_prior
 from recommender.domain.session_knn import session_scores
@@ -46,6 +47,7 @@ class Signals:
     session_vec: Floats | None  # (E,)
     taste: Floats | None  # (C,) mean content of what was bought lately
     subject: Floats | None  # (C,) content of the query, else of the focus
+    search_scores: Doubles | None  # (I,) fit to the query, by its words and by its content
 
 
 def gather(bundle: Bundle, owned: Owned, seen: Seen, cohort: int, context: PageContext, now_days: float) -> Signals:
@@ -56,6 +58,7 @@ def gather(bundle: Bundle, owned: Owned, seen: Seen, cohort: int, context: PageC
     focus = seen.focus[:COMPARED]
     weights = visit_weights(len(focus))[::-1]
     visit = seen.viewed if len(seen.viewed) else seen.anchors
+    subject = _subject(bundle, focus, weights, context.search_term)
     session_rows, votes = session_scores(bundle.session_index, visit, now_days=now_days)
     return Signals(
         owned=owned,
@@ -74,7 +77,8 @@ def gather(bundle: Bundle, owned: Owned, seen: Seen, cohort: int, context: PageC
         session_scores=votes,
         session_vec=_session_vec(bundle, visit),
         taste=taste_of(bundle, owned, now_days),
-        subject=_subject(bundle, focus, weights, context.search_term),
+        subject=subject,
+        search_scores=_search_scores(bundle, subject, context.search_term),
     )
 
 
@@ -152,6 +156,13 @@ def _subject(bundle: Bundle, focus: Rows, weights: Floats, search_term: str | No
     if not len(focus):
         return None
     return _unit((content_of(bundle, focus) * weights[:, None]).sum(axis=0))
+
+
+def _search_scores(bundle: Bundle, subject: Floats | None, search_term: str | None) -> Doubles | None:
+    if not search_term or subject is None or bundle.lexical is None:
+        return None
+    cosine = (bundle.content_vectors @ subject)[bundle.items.content_row]  # (I,)
+    return fused_scores(lexical_scores(bundle.lexical, search_term), cosine)
 
 
 def _unit(vector: NDArray[np.floating]) -> Floats:
