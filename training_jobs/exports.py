@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from recommender.contracts.exports import EXPORT_VERSION, EXPORTS
+from recommender.contracts.exports import EXPORT_VERSION, EXPORTS, OPTIONAL_COLUMNS
 from recommender.domain.arrays import Ids
 from recommender.errors import ArtifactRefused
 
@@ -78,7 +78,7 @@ def write_exports(root: Path, exports: Exports, *, source: str, created_at: date
         frame: pl.DataFrame = getattr(exports, name)
         path = root / name / EXPORT_VERSION / "part-0.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        frame.select(pl.col(column).cast(POLARS_TYPES[kind]) for column, kind in EXPORTS[name]).write_parquet(path)
+        _typed(name, frame).write_parquet(path)
         files[name] = {"rows": frame.height, "sha256": _sha256(path), "path": str(path.relative_to(root))}
     manifest = {
         "created_at": created_at.isoformat(),
@@ -121,7 +121,13 @@ def _read_frame(root: Path, name: str, files: Mapping[str, Mapping[str, Any]]) -
         raise ArtifactRefused(f"{path} lacks the columns {', '.join(missing)}")
     if frame.height != entry["rows"]:
         raise ArtifactRefused(f"{path} has {frame.height} rows, {MANIFEST} says {entry['rows']}")
-    return frame.select(pl.col(column).cast(POLARS_TYPES[kind]) for column, kind in EXPORTS[name])
+    return _typed(name, frame)
+
+
+def _typed(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """The export's columns in their types, and those of its optional ones that are there."""
+    optional = [entry for entry in OPTIONAL_COLUMNS.get(name, ()) if entry[0] in frame.columns]
+    return frame.select(pl.col(column).cast(POLARS_TYPES[kind]) for column, kind in (*EXPORTS[name], *optional))
 
 
 def _sha256(path: Path) -> str:

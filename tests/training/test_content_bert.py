@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from recommender.adapters.onnx import OnnxModel, QueryEncoder
@@ -14,11 +15,12 @@ from recommender.domain.lexical import words
 
 from tests.training.small_exports import KINDS, SIZES, START, small_exports
 from tests.training.tiny_bert import WIDTH, tiny_text_model
-from training_jobs.content_bert.data import Pair, catalogue_texts, item_text, split, training_pairs
+from training_jobs.content_bert.data import Pair, catalogue_texts, item_text, item_texts, split, training_pairs
 from training_jobs.content_bert.encode import encode_texts, encode_with, run_torch, tokenize
 from training_jobs.content_bert.model import TextModel, load_pretrained
 from training_jobs.content_bert.train import Settings, encode_catalogue
-from training_jobs.content_bert.tune import TuneSettings, fine_tune, is_better, retrieval
+from training_jobs.content_bert.tune import TuneSettings, _no_negatives, _train, fine_tune, is_better, retrieval
+from training_jobs.finite import TrainingFailed
 
 TEXTS = ["apple juice small", "rye bread", "green tea large food acme", "cheddar cheese", "rye bread"]
 
@@ -38,6 +40,19 @@ def test_a_description_with_something_to_say_is_kept() -> None:
     text = item_text("Rye bread", "Food", "", "Dark, dense and slightly sour, baked on stone")
 
     assert text == "Rye bread. Food. Dark, dense and slightly sour, baked on stone"
+
+
+def test_reviews_come_last_and_where_a_catalogue_has_them() -> None:
+    items = pl.DataFrame({"title": ["Rye bread"], "category": ["Food"], "brand": [None], "description": [None]})
+
+    assert item_texts(items).texts == ("Rye bread. Food",)
+    reviewed = items.with_columns(pl.lit("Keeps fresh for a week").alias("reviews"))
+    assert item_texts(reviewed).texts == ("Rye bread. Food. Keeps fresh for a week",)
+
+
+def test_a_huge_text_is_cut_and_nothing_is_made_of_none() -> None:
+    assert len(item_text("tea " * 100_000, "", "", "word " + " ".join(map(str, range(100_000))))) <= 4_002
+    assert item_text("", "", "", "") == ""
 
 
 def test_every_item_has_a_row_in_order_of_its_id() -> None:
@@ -167,6 +182,24 @@ def test_tuning_stops_when_its_time_is_up(model: TextModel) -> None:
     )
 
     assert len(metrics["loss"]) == 3  # looks at 1, 2 and 3 seconds; the look at 4 ends it
+
+
+def test_an_item_that_has_the_words_of_a_query_is_no_negative() -> None:
+    batch = [
+        Pair("query", "green tea", "in a tin", "Green tea in a tin"),
+        Pair("query", "rye", "Rye bread"),
+        Pair("title", "Teas, green", "a cup of green tea"),
+    ]
+
+    assert _no_negatives(batch).tolist() == [[False, False, True], [False, False, False], [False, False, False]]
+
+
+def test_a_loss_that_is_no_number_stops_the_tuning_and_names_its_batch(model: TextModel) -> None:
+    with torch.no_grad():
+        next(model.encoder.parameters()).fill_(float("nan"))
+
+    with pytest.raises(TrainingFailed, match="content_bert, batch 0"):
+        _train(model, learnable_pairs(), TuneSettings(batch_size=16), lambda: 0.0)
 
 
 def test_without_pairs_nothing_is_tuned(model: TextModel) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from recommender.contracts.exports import EXPORTS
 from recommender.errors import ArtifactRefused
 
 from tests.training.small_exports import small_exports, written_exports
-from training_jobs.exports import MANIFEST, READ_BY_JOBS, read_exports
+from training_jobs.exports import MANIFEST, READ_BY_JOBS, read_exports, write_exports
 
 
 def change_manifest(root: Path, **entries: object) -> None:
@@ -30,6 +31,16 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         assert tuple(getattr(exports, name).columns) == tuple(column for column, _ in EXPORTS[name])
     assert (exports.data_from, exports.data_until) == (expected.data_from, expected.data_until)
     assert exports.derived
+
+
+def test_reviews_are_read_where_a_shop_has_them(tmp_path: Path) -> None:
+    plain = small_exports()
+    reviewed = replace(plain, items=plain.items.with_columns(pl.lit("Tastes of summer").alias("reviews")))
+
+    write_exports(tmp_path, reviewed, source="test", created_at=plain.data_until)
+
+    assert read_exports(tmp_path).items["reviews"].unique().to_list() == ["Tastes of summer"]
+    assert "reviews" not in plain.items.columns
 
 
 def test_item_ids_are_sorted_as_bytes(tmp_path: Path) -> None:

@@ -64,3 +64,8 @@ EXPORTS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("clicked", "bool"),
     ),
 }
+
+# Columns that a shop may have: read where they are, and never asked for.
+OPTIONAL_COLUMNS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    "items": (("reviews", "string"),),  # what shoppers wrote of the item, all in one text
+}
