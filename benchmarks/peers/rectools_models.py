@@ -23,7 +23,8 @@ from rectools.models.nn.transformers.ligr import LiGRLayers
 from benchmarks.peers.ranking import Lists, empty_lists, recall, say
 from benchmarks.peers.split import Ragged, Split
 
-LENGTH = 50  # of a window, in events
+SHORTEST, LONGEST = 8, 50  # of a window, in events: every history is padded to it, so long ones cost everybody
+LONG_SHARE = 95.0  # percentile of the train histories that sets the window
 SETTINGS = {"n_blocks": 2, "n_heads": 2, "n_factors": 128, "dropout_rate": 0.2, "lr": 1e-3, "batch_size": 128}
 NEGATIVES = 256
 EPOCHS_AT_ONCE = 2  # between two looks at the tail
@@ -37,9 +38,10 @@ def sasrec(tail: Split, test: Split, *, seed: int, seconds: float) -> tuple[List
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    epochs, marks = _epochs(tail, seed, seconds / 2) if len(tail) else (EPOCHS_AT_ONCE, {})
-    model, spent = _model(seed), 0
-    data, until = _windows(test.train), time.process_time() + seconds
+    length = int(np.clip(np.percentile(test.train.sizes, LONG_SHARE), SHORTEST, LONGEST))
+    epochs, marks = _epochs(tail, length, seed, seconds / 2) if len(tail) else (EPOCHS_AT_ONCE, {})
+    model, spent = _model(length, seed), 0
+    data, until = _windows(test.train, length), time.process_time() + seconds / 2
     while spent < epochs and time.process_time() < until:
         step = min(EPOCHS_AT_ONCE, epochs - spent)
         model.fit_partial(data, step, step)
@@ -47,16 +49,16 @@ def sasrec(tail: Split, test: Split, *, seed: int, seconds: float) -> tuple[List
         say(f"  refit: epoch {spent} of {epochs}")
     return _lists(model, test), {
         **SETTINGS,
-        "length": LENGTH,
+        "length": length,
         "negatives": NEGATIVES,
         "epochs": spent,
         "tail_recall@20": marks,
     }
 
 
-def _epochs(tail: Split, seed: int, seconds: float) -> tuple[int, dict[str, float]]:
+def _epochs(tail: Split, length: int, seed: int, seconds: float) -> tuple[int, dict[str, float]]:
     """How many epochs were best on the tail, within a bound on CPU seconds; and the mark after each look."""
-    model, data, started = _model(seed), _windows(tail.train), time.process_time()
+    model, data, started = _model(length, seed), _windows(tail.train, length), time.process_time()
     marks: dict[int, float] = {}
     for epochs in range(EPOCHS_AT_ONCE, MOST_EPOCHS + 1, EPOCHS_AT_ONCE):
         model.fit_partial(data, EPOCHS_AT_ONCE, EPOCHS_AT_ONCE)
@@ -69,11 +71,11 @@ def _epochs(tail: Split, seed: int, seconds: float) -> tuple[int, dict[str, floa
     return best, {str(epochs): round(mark, 5) for epochs, mark in marks.items()}
 
 
-def _model(seed: int) -> SASRecModel:
+def _model(length: int, seed: int) -> SASRecModel:
     seed_everything(seed, verbose=False)
     return SASRecModel(
         **SETTINGS,
-        session_max_len=LENGTH,
+        session_max_len=length,
         loss="sampled_softmax",
         n_negatives=NEGATIVES,
         transformer_layers_type=LiGRLayers,
@@ -116,12 +118,12 @@ def _lists(model: SASRecModel, split: Split) -> Lists:
     return rows, worth
 
 
-def _windows(histories: Ragged) -> Dataset:
-    """Histories cut into windows of LENGTH + 1 events, each overlapping the one before by the event it starts from."""
+def _windows(histories: Ragged, length: int) -> Dataset:
+    """Histories cut into windows of `length` + 1 events, overlapping by one event."""
     parts = []
     for number in range(len(histories)):
         whole = histories.of(number)
-        parts += [whole[at : at + LENGTH + 1] for at in range(0, max(len(whole) - 1, 1), LENGTH)]
+        parts += [whole[at : at + length + 1] for at in range(0, max(len(whole) - 1, 1), length)]
     sizes = np.array([len(part) for part in parts], np.int64)
     return _dataset(Ragged(np.concatenate([[0], np.cumsum(sizes)]), np.concatenate([*parts, np.empty(0, np.int32)])))
 
