@@ -14,27 +14,53 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from recommender.contracts.fields import problem
+from recommender.domain.arrays import Floats
+from recommender.domain.bundle import Bundle
 from recommender.errors import RecommenderError
 
 from benchmarks.machine import describe_machine
+from benchmarks.purchases_ablation import ablation
 from benchmarks.purchases_data import PurchaseData, complete_journey, from_files
 from benchmarks.purchases_models import Fitted, History, encode_content, fit, settings_of, tune_ials
+from benchmarks.report import write
+from benchmarks.statistics import breadth
 from training_jobs.baselines import matrix
-from training_jobs.evaluate.measure import BLIND, Answered, ask, recall_ratio, summary
-from training_jobs.evaluate.methods import Method, baselines, content, hybrid, no_session, two_tower
-from training_jobs.evaluate.strata import Question, basket_questions, window_questions
+from training_jobs.evaluate.measure import BLIND, Answered, ask, calibration, joined, recall_ratio, summary
+from training_jobs.evaluate.methods import (
+    Method,
+    arrival_methods,
+    baselines,
+    content,
+    hybrid,
+    no_session,
+    stranger_methods,
+    two_tower,
+)
+from training_jobs.evaluate.strata import (
+    Question,
+    arrival_questions,
+    basket_questions,
+    visit_questions,
+    window_questions,
+)
 from training_jobs.metrics import value_of
 from training_jobs.session_ranker.ranker_fitting import bought_between
 
 DEFAULT_OUT = Path(".local/benchmarks/purchases")
 BASKET_SEED = 0  # which three items of a basket are shown is the same for every seed of the models
 NO_MARGINS = "the data set records no costs"
+CALIBRATED = 300  # requests that the calibration is measured on
+
+Marks = dict[str, dict[str, dict[str, Any]]]  # method -> stratum -> metric -> value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,13 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     torch.set_num_threads(1)
     try:
-        data = _load(options)
+        result = run(_load(options), options)
     except RecommenderError as error:
         print(error.detail, file=sys.stderr)
         return 2
-    result = run(data, options)
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "purchases.json").write_text(json.dumps(result, indent=2) + "\n")
+    write({**result, "curves": _curves(result)}, options.out)
     print(json.dumps(result), flush=True)
     return 0
 
@@ -57,45 +81,71 @@ def run(data: PurchaseData, options: argparse.Namespace) -> dict[str, Any]:
     """All methods on one data set; seeds concern the methods that are learnt."""
     started = time.process_time()
     history = History(data, encode_content(data, options.out))
-    questions = _questions(history)
+    asked = _asked(history, options.visits)
     fixed, ials_marks = _fixed_methods(history)
-    fixed_answers = ask(fixed, questions, label="baselines")
+    strangers = {"popular_recent": fixed["popular_recent"], "popular": fixed["popular"]}
+    fixed_answers = joined(
+        ask(fixed, asked.known, label="baselines"), ask(strangers, asked.strangers, label="strangers")
+    )
     runs: list[Answered] = []
     fits: list[dict[str, Any]] = []
+    dropped: dict[str, Any] = {}
     for seed in options.seeds:
         plan, towers = settings_of(seed, groups_per_cut=options.groups)
         fitted = fit(history, seed=seed, plan=plan, towers=towers)
-        learnt = ask(_learnt_methods(fitted, plan.candidates), questions, label=f"seed {seed}")
+        learnt = _learnt(fitted.bundle, asked, plan.candidates, label=f"seed {seed}")
         runs.append(learnt)
-        fits.append(_described(seed, fitted, learnt))
+        fits.append(_described(seed, fitted, learnt, asked, plan.candidates))
+        if options.ablation and seed == options.seeds[0]:
+            dropped = ablation(fitted, asked.known, plan)
+        fitted.groups.clear()
     margins = history.at("valid_until").statistics.items.margin_share if data.has_margins else None
-    count_items = len(data.exports.item_ids)
-    methods = summary([fixed_answers], count_items=count_items, margin_share=margins) | summary(
-        runs, count_items=count_items, margin_share=margins
-    )
+    popularity = history.at("valid_until").statistics.items.popularity
+    methods = {
+        **summary([fixed_answers], count_items=len(popularity), margin_share=margins),
+        **summary(runs, count_items=len(popularity), margin_share=margins),
+    }
+    _add_breadth(methods, fixed_answers, runs, popularity)
+    seconds = round(time.process_time() - started, 1)
     return {
         "benchmark": "purchases",
         "data": _facts(data),
         "methods": methods,
-        "ratios": _ratios(fixed_answers, runs),
+        "intervals": _intervals(methods),
+        "ratios": ratios(fixed_answers, runs),
         "hybrid_above_all": _is_above_all(methods),
+        "ablation": dropped,
         "seeds": options.seeds,
+        "by_seed": [fit["hybrid_recall@20"] for fit in fits],
         "fits": fits,
-        "ials_tuning": ials_marks,
+        "chosen_on_tail": {"ials": ials_marks},
         "margin_reason": None if data.has_margins else NO_MARGINS,
-        "cpu_seconds": round(time.process_time() - started, 1),
+        "cost": {"cpu_seconds": seconds},
+        "cpu_seconds": seconds,
         "machine": describe_machine(),
     }
 
 
-def _questions(history: History) -> list[Question]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The questions: of known shoppers, of the new arrivals alone, and of strangers."""
+
+    known: list[Question]
+    arrivals: list[Question]
+    strangers: list[Question]
+
+
+def _asked(history: History, visits: int) -> Asked:
     data, counted = history.data, history.at("valid_until")
     bought = bought_between(data.exports, data.valid_until, data.test_until)
+    if not bought.by_shopper:
+        raise problem("--test-until", data.test_until, "a window in which something was bought")
     cohorts = counted.segments.of_shopper
-    return [
-        *window_questions(counted.statistics, bought, cohorts, now_days=counted.now_days),
-        *basket_questions(counted.statistics, bought, cohorts, seed=BASKET_SEED),
-    ]
+    windows = window_questions(counted.statistics, bought, cohorts, now_days=counted.now_days)
+    baskets = basket_questions(counted.statistics, bought, cohorts, seed=BASKET_SEED)
+    rng = np.random.default_rng(BASKET_SEED)
+    strangers = visit_questions(counted.statistics.items, bought, rng, most=visits)
+    return Asked([*windows, *baskets], arrival_questions(windows), strangers)
 
 
 def _fixed_methods(history: History) -> tuple[dict[str, Method], dict[str, float]]:
@@ -106,51 +156,96 @@ def _fixed_methods(history: History) -> tuple[dict[str, Method], dict[str, float
     return baselines(counted.statistics, entries, counted.segments, tuned), marks
 
 
-def _learnt_methods(fitted: Fitted, limit: int) -> dict[str, Method]:
-    ranked = hybrid(fitted.bundle, limit=limit)
-    return {
-        "hybrid": ranked,
-        BLIND: no_session(ranked),
-        "two_tower": two_tower(fitted.bundle),
-        "content": content(fitted.bundle),
-    }
+def _learnt(bundle: Bundle, asked: Asked, limit: int, *, label: str) -> Answered:
+    """What the models answer; the baselines of new arrivals and visits that read the bundle stand among them."""
+    ranked = hybrid(bundle, limit=limit)
+    methods = {"hybrid": ranked, BLIND: no_session(ranked), "two_tower": two_tower(bundle), "content": content(bundle)}
+    strangers = {"hybrid": ranked, **stranger_methods(bundle)}
+    return joined(
+        ask(methods, asked.known, label=label),
+        ask(arrival_methods(bundle, limit=limit), asked.arrivals, label=f"{label}, new arrivals"),
+        ask(strangers, asked.strangers, label=f"{label}, strangers"),
+    )
 
 
-def _described(seed: int, fitted: Fitted, learnt: Answered) -> dict[str, Any]:
+def _described(seed: int, fitted: Fitted, learnt: Answered, asked: Asked, limit: int) -> dict[str, Any]:
     marks = summary([learnt], count_items=fitted.bundle.count_items, margin_share=None)["hybrid"]
     return {
         "seed": seed,
         "hybrid_recall@20": {stratum: round(value_of(metrics, "recall@20"), 5) for stratum, metrics in marks.items()},
         "tower_steps": fitted.trained.best_step,
         "tower_curve": list(fitted.trained.curve),
-        "ranker_groups": fitted.groups,
+        "ranker_groups": len(fitted.groups),
         "ranker_curve": list(fitted.ranker.curve),
+        "heads": fitted.ranker.metrics["heads"],
+        "calibration": calibration(fitted.bundle, asked.known[:CALIBRATED], limit=limit),
         "session_knn": fitted.knn,
     }
 
 
-def _ratios(fixed: Answered, runs: list[Answered]) -> dict[str, Any]:
-    """Recall@20 of the hybrid over that of each other method on the same shoppers, with intervals."""
+def _add_breadth(methods: Marks, fixed: Answered, runs: Sequence[Answered], popularity: Floats) -> None:
+    """Coverage and popularity bias of the lists that are asked for everything."""
+    for name, strata in methods.items():
+        if "all" in strata:
+            answers = runs[0][name] if name in runs[0] else fixed[name]
+            strata["all"] |= breadth(answers["all"].lists, popularity)
+
+
+def _intervals(methods: Marks) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """method -> stratum -> metric -> [low, high], for the metrics that have an interval."""
+    return {
+        method: {
+            stratum: {
+                metric: [entry["low"], entry["high"]] for metric, entry in found.items() if isinstance(entry, Mapping)
+            }
+            for stratum, found in strata.items()
+        }
+        for method, strata in methods.items()
+    }
+
+
+def ratios(fixed: Answered, runs: Sequence[Answered]) -> dict[str, Any]:
+    """Recall@20 of the hybrid over that of each other method on the same shoppers, with intervals.
+
+    Of the new arrivals also `content` over what is popular in their category, since it reads no purchase of theirs.
+    """
     found: dict[str, Any] = {}
     for stratum in runs[0]["hybrid"]:
         above = [answered["hybrid"][stratum] for answered in runs]
-        others = {name: [fixed[name][stratum]] for name in fixed}
+        others = {name: [fixed[name][stratum]] for name in fixed if stratum in fixed[name]}
         learnt = [name for name in runs[0] if name != "hybrid" and stratum in runs[0][name]]
         others |= {name: [answered[name][stratum] for answered in runs] for name in learnt}
-        ratios = {name: recall_ratio(above, below) for name, below in others.items()}
-        found[stratum] = {name: None if value is None else value.to_json() for name, value in ratios.items()}
+        marks = {name: recall_ratio(above, below) for name, below in others.items()}
+        found[stratum] = {name: None if value is None else value.to_json() for name, value in marks.items()}
+    if "cold_items" in runs[0]["content"]:
+        parts = [[run[name]["cold_items"] for run in runs] for name in ("content", "popularity_in_category")]
+        value = recall_ratio(parts[0], parts[1])
+        found["cold_items"]["content_over_popularity_in_category"] = value.to_json() if value else None
     return found
 
 
-def _is_above_all(methods: dict[str, dict[str, dict[str, Any]]]) -> dict[str, bool]:
+def _is_above_all(methods: Marks) -> dict[str, bool]:
     """By stratum: is the hybrid's Recall@20 above that of every other method?"""
     return {
         stratum: all(
-            value_of(metrics, "recall@20") > value_of(methods[name][stratum], "recall@20")
-            for name in methods
-            if not name.startswith("hybrid")
+            value_of(metrics, "recall@20") > value_of(strata[stratum], "recall@20")
+            for name, strata in methods.items()
+            if not name.startswith("hybrid") and stratum in strata
         )
         for stratum, metrics in methods["hybrid"].items()
+    }
+
+
+def _curves(result: Mapping[str, Any]) -> dict[str, dict[str, list[Any]]]:
+    """Training and reliability curves of the first seed."""
+    first = result["fits"][0]
+    bins = first["calibration"].get("purchase", {}).get("reliability", [])
+    return {
+        "two_tower": {"new_recall@20 by step": [[point["step"], point["measure"]] for point in first["tower_curve"]]},
+        "ranker": {
+            "loss by epoch": [[point["epoch"], point["loss"]] for point in first["ranker_curve"]],
+            "bought by predicted probability": [[predicted, observed] for predicted, observed, _ in bins],
+        },
     }
 
 
@@ -184,6 +279,8 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}-until", type=_moment, help="date or date-time, naive UTC, exclusive")
     parser.add_argument("--seeds", type=_seeds, default=[1, 2, 3])
     parser.add_argument("--groups", type=int, default=2500, help="requests of the past asked at each cut")
+    parser.add_argument("--visits", type=int, default=600, help="orders that are also asked for by strangers")
+    parser.add_argument("--ablation", action="store_true", help="also fit the ranker without each member, first seed")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
     return parser
 

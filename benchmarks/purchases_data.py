@@ -76,8 +76,10 @@ def complete_journey() -> PurchaseData:
         ),
         "brand",
     )
-    unit = purchases.filter(pl.col("quantity") > 0).group_by("item_id")
-    items = items.join(unit.agg((pl.col("price") / pl.col("quantity")).median()), on="item_id", how="left")
+    # Prices are those paid before the test: a later one would say which of the unsold items are going to be sold.
+    paid = purchases.filter((pl.col("quantity") > 0) & (pl.col("purchased_at") < starts[VALID_WEEKS]))
+    unit = paid.group_by("item_id").agg((pl.col("price") / pl.col("quantity")).median())
+    items = items.join(unit, on="item_id", how="left")
     shoppers = table["demographics"].rename({"household_id": "shopper_id"})
     newest: datetime = transactions["transaction_timestamp"].max()
     return _data("complete_journey", purchases, items, shoppers, (*starts.values(), newest + timedelta(seconds=1)))

@@ -26,6 +26,7 @@ from training_jobs.session_ranker.encoder import as_function as encoder_function
 from training_jobs.session_ranker.ranker import RankerSettings, TrainedRanker, train_ranker
 from training_jobs.session_ranker.ranker import as_function as ranker_function
 from training_jobs.session_ranker.ranker_bundle import SessionModel
+from training_jobs.session_ranker.ranker_data import Group
 from training_jobs.session_ranker.ranker_fitting import (
     Counted,
     Models,
@@ -70,7 +71,7 @@ class Fitted:
     trained: Trained
     ranker: TrainedRanker
     knn: str
-    groups: int
+    groups: list[Group]  # what the ranker was fitted on
 
 
 @dataclass(slots=True)
@@ -119,7 +120,7 @@ def fit(history: History, *, seed: int, plan: RankerPlan, towers: TowerSettings)
     ranker = train_ranker(groups, plan.training)
     final = Models(content.vectors, _refit(history, towers, trained), encoder, session.knn.settings)
     bundle = final.bundle(history.at("valid_until"), ranker_function(ranker.module))
-    return Fitted(bundle, trained, ranker, str(session.knn), len(groups))
+    return Fitted(bundle, trained, ranker, str(session.knn), groups)
 
 
 def settings_of(seed: int, *, groups_per_cut: int) -> tuple[RankerPlan, TowerSettings]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from recommender.domain.arrays import Floats
 from recommender.domain.bundle import Bundle, Cohorts, ItemTable, Neighbours
+from recommender.domain.discovery import Discovery
 from recommender.domain.posterior import PreferencePrior
 from recommender.domain.prior import Prior
 from recommender.domain.session_knn import SessionIndex
@@ -73,6 +74,7 @@ def tiny_bundle(**changes: Any) -> Bundle:
         ),
         "session_index": _session_index(rng),
         "co_purchase": _co_purchase(),
+        "discovery": _discovery(vectors),
         "cohorts": _cohorts(rng),
         "ranker_spec": {"temperature": 1.0},
         "fallback": {"home_hero": tuple(item_id(c, 0) for c in range(CATEGORIES))},
@@ -155,6 +157,21 @@ def _co_purchase() -> Neighbours:
     """Partners of an item: the same place in the next five categories."""
     rows = [[(row + EACH * step) % COUNT for step in range(1, 6)] for row in range(COUNT)]
     return Neighbours(np.array(rows, dtype=np.int32), np.tile(np.linspace(1, 0.2, 5), (COUNT, 1)).astype(np.float32))
+
+
+def _discovery(vectors: Floats) -> Discovery:
+    """Every fourth item is tried often enough for a slope; tastes are read by every second one."""
+    rows = np.arange(COUNT, dtype=np.int32)
+    return Discovery(
+        log_tried=-0.01 * rows.astype(np.float32),
+        log_first_share=np.full(COUNT, -0.5, np.float32),
+        log_in_category=np.full(COUNT, -2.0, np.float32),
+        read=rows[::2],
+        readings=vectors[::2],
+        listed=rows[::4],
+        slopes=vectors[::4],
+        offsets=np.zeros(len(rows[::4]), np.float32),
+    )
 
 
 def _cohorts(rng: np.random.Generator) -> Cohorts:

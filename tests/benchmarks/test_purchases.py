@@ -13,7 +13,14 @@ from recommender.errors import InvalidInput, NotFound
 
 from benchmarks import purchases
 from benchmarks.purchases_data import from_files
-from training_jobs.evaluate.strata import basket_questions, visit_questions, window_questions
+from training_jobs.evaluate.strata import (
+    EVENTS,
+    ON_CATEGORY_PAGE,
+    arrival_questions,
+    basket_questions,
+    visit_questions,
+    window_questions,
+)
 from training_jobs.session_ranker.ranker_fitting import bought_between, count_until
 
 START = datetime(2024, 1, 1)
@@ -63,16 +70,32 @@ def test_strata_ask_for_what_their_names_say(files: Path) -> None:
     assert {name for name, question in asked.items() if "cold_shoppers" in question.targets} == {"s59"}
     for question in window:
         owned = question.case.owned.rows
-        assert question.targets["cold_items"].tolist() == [ITEMS - 1]
+        assert question.targets["cold_items_full"].tolist() == [ITEMS - 1]
         assert not np.isin(question.targets["new"], owned).any()
         assert question.excluded["new"].tolist() == owned.tolist()
     for question in baskets:
         shown, rest = question.case.seen.viewed, question.targets["in_basket"]
         assert len(shown) == 3 and not np.isin(shown, rest).any()
         assert question.excluded["in_basket"].tolist() == shown.tolist()
-    strangers = visit_questions(baskets)
-    assert [len(question.case.seen.viewed) for question in strangers[:4]] == [0, 1, 2, 3]
-    assert not any(len(question.case.owned.rows) for question in strangers)
+    assert [dict(question.targets).keys() for question in arrival_questions(window)] == [{"cold_items"}] * SHOPPERS
+
+
+def test_strangers_are_asked_for_the_same_items_however_much_they_have_shown(files: Path) -> None:
+    data = from_files(files / "transactions.parquet", files / "items.csv", None, (TRAIN, VALID, TEST))
+    counted = count_until(data.exports, VALID, np.arange(ITEMS))
+    bought = bought_between(data.exports, VALID, TEST)
+
+    asked = visit_questions(counted.statistics.items, bought, np.random.default_rng(0), most=10)
+
+    assert len(asked) == 10 * (len(EVENTS) + 1)
+    for first in range(0, len(asked), len(EVENTS) + 1):
+        of_order = asked[first : first + len(EVENTS) + 1]
+        (targets,) = {tuple(rows.tolist()) for question in of_order for rows in question.targets.values()}
+        assert [next(iter(question.targets)) for question in of_order] == [*EVENTS, ON_CATEGORY_PAGE]
+        assert [len(question.case.seen.viewed) for question in of_order[:4]] == [0, 1, 2, 3]
+        assert len(of_order[4].case.seen.viewed) >= 4 and of_order[5].case.category in ("Left", "Right")
+        assert not any(len(question.case.owned.rows) for question in of_order)
+        assert not np.isin(of_order[4].case.seen.viewed, targets).any()
 
 
 def test_nothing_of_the_test_is_counted_before_it(files: Path) -> None:
@@ -108,9 +131,14 @@ def test_the_last_line_of_stdout_is_the_result(files: Path, tmp_path: Path, caps
     assert {"hybrid", "two_tower", "content", "ials", "item_knn", "popular", "popular_recent", "own_frequency"} <= set(
         result["methods"]
     )
-    assert set(result["methods"]["hybrid"]) == {"all", "new", "in_basket", "cold_items", "cold_shoppers"}
+    asked = {"all", "new", "in_basket", "cold_items", "cold_items_full", "cold_shoppers", *EVENTS, ON_CATEGORY_PAGE}
+    assert set(result["methods"]["hybrid"]) == asked
+    assert {"content", "two_tower", "popularity_in_category"} <= {
+        name for name, strata in result["methods"].items() if "cold_items" in strata
+    }
     found = result["methods"]["hybrid"]["all"]["recall@20"]
     assert 0.4 < found["low"] <= found["value"] <= found["high"] <= 1  # twenty places for about eight items of fifty
     assert result["methods"]["hybrid"]["all"]["margin@10"] is None and result["margin_reason"]
     assert result["seeds"] == [1, 2] and len(result["fits"]) == 2
-    assert json.loads((tmp_path / "purchases.json").read_text()) == result
+    assert json.loads((tmp_path / "purchases.json").read_text())["methods"] == result["methods"]
+    assert (tmp_path / "report.html").is_file()

@@ -54,6 +54,16 @@ def test_own_purchases_are_counted_dated_and_faded(bundle: Bundle) -> None:
     assert _feature(bundle, ann, NO_VISIT, item_id(3, 2), "own_due") == 0
 
 
+def test_first_purchases_depend_on_taste_where_an_item_has_a_slope(bundle: Bundle) -> None:
+    ann = shopper((item_id(3, 0), 3, 20.0))  # the tiny bundle reads tastes by every second row
+
+    with_slope = [_feature(bundle, ann, NO_VISIT, item_id(c, 4), "tried_by_taste") for c in (3, 10)]
+    assert with_slope[0] > with_slope[1]
+    assert _feature(bundle, ann, NO_VISIT, item_id(3, 1), "tried_by_taste") == 0
+    assert _feature(bundle, ANONYMOUS, NO_VISIT, item_id(3, 4), "tried_by_taste") == 0
+    assert _feature(bundle, ANONYMOUS, NO_VISIT, item_id(3, 4), "tried") == pytest.approx(-0.01 * (3 * 12 + 4))
+
+
 def test_faded_orders_of_one_order_are_one_and_never_more_than_the_orders() -> None:
     orders, last, first = np.array([1.0, 5.0]), np.array([10.0, 10.0]), np.array([10.0, 10.0])
 

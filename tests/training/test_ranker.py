@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from recommender.domain.features import FEATURES
 from recommender.domain.shopper import UNKNOWN_COHORT
+from recommender.errors import ArtifactRefused
 
 from tests.tiny_bundle import tiny_bundle
 from tests.training.shop import START, UNTIL, frame, shop
+from training_jobs.finite import TrainingFailed
 from training_jobs.onnx_parity import assert_parity
 from training_jobs.session_ranker.histories import build_histories
 from training_jobs.session_ranker.lines import days_since_epoch, read_lines
-from training_jobs.session_ranker.ranker import RankerSettings, as_function, ranker_onnx, train_ranker
+from training_jobs.session_ranker.ranker import (
+    NOT_RECORDED,
+    PURCHASES,
+    RECORDED,
+    Ranker,
+    RankerSettings,
+    as_function,
+    ranker_onnx,
+    train_ranker,
+)
 from training_jobs.session_ranker.ranker_data import (
     NOT_SEEN,
     Case,
@@ -93,6 +107,64 @@ def test_the_ranker_in_onnx_agrees_with_pytorch_for_any_number_of_candidates() -
     for count in (1, 2, 600):
         feed = {"features": np.random.default_rng(0).normal(size=(count, len(FEATURES))).astype(np.float32) * 3}
         assert assert_parity(as_function(module)(feed), exported(feed), name="ranker.onnx") < 1e-5
+
+
+def test_without_recorded_visits_clicks_and_carts_answer_as_purchases_do_and_say_so() -> None:
+    trained = train_ranker(_groups(60), RankerSettings(epochs=2))
+
+    answer = as_function(trained.module)({"features": _groups(1)[0].features})
+    assert set(answer) == {"score", "click", "cart", "purchase"}
+    assert answer["score"].tolist() == answer["purchase"].tolist() == answer["click"].tolist()
+    assert trained.metrics["heads"]["click"] == {"fitted_on": NOT_RECORDED}
+    assert trained.metrics["heads"]["purchase"]["fitted_on"] == PURCHASES
+    assert 0 <= trained.metrics["ece"] < 0.1
+
+
+def test_a_click_has_a_head_of_its_own_where_visits_were_recorded() -> None:
+    rng = np.random.default_rng(5)
+    price = FEATURES.index("price")
+    groups = []
+    for group in _groups(300):  # what is clicked is cheap, whatever is bought
+        clicked = group.features[:, price] + 0.3 * rng.normal(size=40) < -0.5
+        groups.append(replace(group, is_clicked=clicked, is_carted=group.is_bought))
+
+    trained = train_ranker(groups, RankerSettings(epochs=8, groups_per_batch=4))
+    features = np.zeros((2, len(FEATURES)), np.float32)
+    features[:, price] = [-2.0, 2.0]
+    click = as_function(trained.module)({"features": features})["click"]
+
+    assert click[0] > 0.5 > click[1]
+    assert trained.metrics["heads"]["click"]["fitted_on"] == RECORDED and trained.metrics["heads"]["click"]["ece"] < 0.1
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.sampled_from(FEATURES), st.floats(1e3, 1e30), st.sampled_from([-1.0, 1.0]))
+def test_no_single_feature_moves_a_score_further_than_its_bound(name: str, size: float, sign: float) -> None:
+    score = as_function(_bounded())
+    features = np.zeros((2, len(FEATURES)), np.float32)
+    features[:, FEATURES.index(name)] = [sign * 1e3, sign * size]  # a mistyped price, and a worse one
+
+    far, farther = score({"features": features})["score"]
+    assert far == farther
+
+
+@cache
+def _bounded() -> Ranker:
+    return train_ranker(_groups(60), RankerSettings(epochs=2)).module
+
+
+def test_nothing_to_learn_from_is_one_clear_error() -> None:
+    with pytest.raises(ArtifactRefused, match="0 labelled requests"):
+        train_ranker([], RankerSettings())
+
+
+def test_a_feature_that_is_no_number_stops_the_training_with_its_batch() -> None:
+    groups = _groups(40)
+    for group in groups:
+        group.features[0, 0] = np.nan
+
+    with pytest.raises(TrainingFailed, match="ranker, epoch 1, batch"):
+        train_ranker(groups, RankerSettings(epochs=1))
 
 
 def test_a_group_labels_what_was_bought_and_marks_what_was_owned() -> None:

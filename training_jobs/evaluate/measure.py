@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 from recommender.domain.arrays import Floats, Rows
+from recommender.domain.bundle import Bundle
 from tqdm import tqdm
 
 from training_jobs.evaluate.methods import Method, listed
 from training_jobs.evaluate.strata import Question
 from training_jobs.metrics import Estimate, per_shopper, ratio, summarise
+from training_jobs.session_ranker.calibration import reliability
+from training_jobs.session_ranker.ranker_data import score_rows
 
 NOTHING: Rows = np.empty(0, np.int32)
 BOOTSTRAP_SEED = 20_171_127
@@ -44,6 +47,24 @@ def ask(methods: Mapping[str, Method], questions: Sequence[Question], *, label: 
                 answers.lists.append(listed(scored, question.excluded.get(stratum, NOTHING)))
                 answers.targets.append(targets)
     return answered
+
+
+def joined(*parts: Answered) -> Answered:
+    """The answers of several askings; a method's later strata stand beside its earlier ones."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: {k: v for part in parts for k, v in part.get(name, {}).items()} for name in names}
+
+
+def calibration(bundle: Bundle, questions: Sequence[Question], *, limit: int) -> dict[str, Any]:
+    """How far the purchase head is from what was bought in a window that training has not seen."""
+    scored, hits = [], []
+    for question in questions:
+        rows, features = score_rows(bundle, question.case, limit=limit)
+        scored.append(bundle.ranker({"features": features})["score"])
+        hits.append(np.isin(rows, question.case.targets))
+    if not scored:
+        return {}
+    return {"purchase": reliability(np.concatenate(scored), np.concatenate(hits)).to_json()}
 
 
 def summary(

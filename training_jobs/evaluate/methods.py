@@ -6,19 +6,25 @@ Letters: I items, C candidates.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from recommender.domain.arrays import Doubles, Rows
+from recommender.domain.arrivals import arrival_scores, arrivals
 from recommender.domain.bundle import Bundle
+from recommender.domain.candidates import candidate_rows, top_rows
+from recommender.domain.features import features_of
+from recommender.domain.ranking import in_context
+from recommender.domain.session_knn import session_scores
 from recommender.domain.signals import content_of, taste_of, user_vector
 
 from training_jobs.baselines import IalsSettings, Matrix, Scorer, ials, item_knn, own_frequency, popular, popular_recent
 from training_jobs.evaluate.strata import without_visit
 from training_jobs.metrics import LISTED, best_rows
 from training_jobs.session_ranker.cohorts import Segmentation
-from training_jobs.session_ranker.ranker_data import Case, score_rows
+from training_jobs.session_ranker.ranker_data import Case, signals_of
 from training_jobs.session_ranker.statistics import Statistics
 
 Scored = tuple[Rows | None, NDArray[np.floating]]
@@ -29,10 +35,17 @@ def hybrid(bundle: Bundle, *, limit: int) -> Method:
     """Candidates, features, ranker: what serving does before the page is assembled."""
 
     def answer(case: Case) -> Scored:
-        rows, features = score_rows(bundle, case, limit=limit)
-        return rows, bundle.ranker({"features": features})["score"]
+        signals = signals_of(bundle, case)
+        rows = candidate_rows(bundle, signals, category=case.category, limit=limit)
+        scores = bundle.ranker({"features": features_of(bundle, signals, rows)})["score"]
+        return rows, in_context(bundle, signals, rows, scores)
 
     return answer
+
+
+def context_prior(bundle: Bundle) -> Method:
+    """Popularity x recency in the contexts of the page: the answer before the first event."""
+    return lambda case: (None, signals_of(bundle, case).log_prior)
 
 
 def no_session(method: Method) -> Method:
@@ -97,6 +110,65 @@ def baselines(
         **({} if tuned is None else {"ials": ials(data, tuned)}),
     }
     return {name: from_scorer(scorer, numbers) for name, scorer in scorers.items()} | {"cohorts": cohorts(segments)}
+
+
+def session_knn(bundle: Bundle) -> Method:
+    """What similar visits held; before the first item, popularity x recency. Unseen items follow by popularity."""
+
+    def answer(case: Case) -> Scored:
+        scores = 1e-6 * (bundle.prior.log_share.astype(np.float64) - float(bundle.prior.log_share.max()))
+        if len(case.seen.viewed):
+            rows, votes = session_scores(bundle.session_index, case.seen.viewed, now_days=case.now_days)
+            scores[rows] += votes
+        return None, scores
+
+    return answer
+
+
+def stranger_methods(bundle: Bundle) -> dict[str, Method]:
+    """What answers where nothing but the visit and its page is known."""
+    return {"content": visit_content(bundle), "session_knn": session_knn(bundle), "prior": context_prior(bundle)}
+
+
+def arrival_methods(bundle: Bundle, *, limit: int) -> dict[str, Method]:
+    """How each method ranks the items that nobody has bought; equal scores in an order drawn for each shopper."""
+    rows = arrivals(bundle)
+    of_category = np.bincount(
+        bundle.items.category, weights=np.expm1(bundle.items.popularity), minlength=len(bundle.items.categories)
+    ).astype(np.float64)[bundle.items.category[rows]]
+
+    def by_taste(case: Case) -> Scored:
+        return rows, arrival_scores(bundle, signals_of(bundle, case), rows)
+
+    def by_tower(case: Case) -> Scored:
+        vector = user_vector(bundle, case.owned, case.now_days)
+        return rows, bundle.item_vectors[rows] @ (bundle.preference.mean if vector is None else vector)
+
+    def by_ranker(case: Case) -> Scored:
+        signals = signals_of(bundle, case)
+        scores = arrival_scores(bundle, signals, rows)
+        best = np.sort(rows[top_rows(scores, limit)])
+        return best, bundle.ranker({"features": features_of(bundle, signals, best)})["score"]
+
+    def by_category(case: Case) -> Scored:
+        return rows, of_category
+
+    asked = {"hybrid": by_ranker, "content": by_taste, "two_tower": by_tower, "popularity_in_category": by_category}
+    return {name: _drawn(method) for name, method in asked.items()}
+
+
+def _drawn(method: Method) -> Method:
+    """The method with equal scores in random order, the same for each shopper whenever it is asked."""
+
+    def answer(case: Case) -> Scored:
+        rows, scores = method(case)
+        seed = zlib.crc32(case.shopper_id.encode())
+        drawn = np.random.default_rng(seed).random(len(scores))
+        ranks = np.empty(len(scores))
+        ranks[np.lexsort((drawn, scores))] = np.arange(len(scores))
+        return rows, ranks
+
+    return answer
 
 
 def listed(scored: Scored, excluded: NDArray[np.integer], count: int = LISTED) -> Rows:

@@ -2,39 +2,44 @@
 
 `all`            everything a shopper bought in the test window, asked at its start
 `new`            of it, what the shopper had not bought before; owned items are left out of every method's list
-`cold_items`     of it, items that nobody had bought before; the full catalogue is ranked all the same
+`cold_items`     of it, items that nobody had bought before, asked for among all such items (a module of new arrivals)
+`cold_items_full`  the same targets, asked for in the full catalogue
 `cold_shoppers`  shoppers without a purchase before the window
 `in_basket`      the first order of each shopper in the window: three of its items are shown, the rest is asked for
-`visit_<n>`      the same orders asked by somebody unknown after n items (first pageview: n = 0)
+`events_<n>`     an order asked by somebody unknown after n of its items (first pageview: n = 0); what was shown at most
+                 is never asked for, so that every n has the same targets
+`events_0_category`  the same, before any item, on the page of the category of one of the targets
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from recommender.domain.arrays import Rows
+from recommender.domain.bundle import ItemTable
 from recommender.domain.shopper import UNKNOWN_COHORT
-from recommender.domain.visitor import Seen
+from recommender.domain.visitor import NOTHING_OWNED
 
 from training_jobs.session_ranker.ranker_data import (
     EMPTY_ROWS,
     NOT_SEEN,
     Case,
     Later,
-    as_stranger,
     in_cart,
     owned_of,
     window_cases,
 )
 from training_jobs.session_ranker.statistics import Statistics
 
-WINDOW_STRATA = ("all", "new", "cold_items", "cold_shoppers")
 SHOWN = 3
 FEWEST_IN_BASKET = SHOWN + 1
-VISITS = (0, 1, 2, 3)
+VISITS = (0, 1, 2, 3, 4)  # items shown; the last stands for four and more
+SHOWN_TO_STRANGERS = 6
+EVENTS = ("events_0", "events_1", "events_2", "events_3", "events_4plus")
+ON_CATEGORY_PAGE = "events_0_category"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +80,37 @@ def basket_questions(statistics: Statistics, bought: Later, cohorts: Mapping[str
     ]
 
 
-def visit_questions(questions: list[Question]) -> list[Question]:
-    """The baskets asked by strangers after 0, 1, 2 or 3 of the shown items; the targets stay the rest."""
+def arrival_questions(windows: Sequence[Question]) -> list[Question]:
+    """The windows that hold cold items, asked for these alone."""
     return [
-        Question(
-            as_stranger(replace(question.case, seen=_first(question.case, count))),
-            {f"visit_{count}": question.case.targets},
-            {f"visit_{count}": question.case.seen.anchors[:count]},
-        )
-        for question in questions
-        for count in VISITS
+        Question(question.case, {"cold_items": question.targets["cold_items_full"]}, {})
+        for question in windows
+        if "cold_items_full" in question.targets
     ]
+
+
+def visit_questions(items: ItemTable, bought: Later, rng: np.random.Generator, *, most: int) -> list[Question]:
+    """The first large order of at most `most` shoppers, asked by strangers after 0, 1, 2, 3 and 4 to 6 of its items."""
+    orders: list[tuple[float, Rows]] = []
+    for shopper_id in sorted(bought.by_shopper):
+        large = ((day, rows) for day, rows in bought.orders(shopper_id) if len(rows) > max(VISITS))
+        orders += [order for order in [next(large, None)] if order]
+    chosen = np.sort(rng.permutation(len(orders))[:most])
+    return [question for n in chosen for question in _by_events(items, orders[n], rng)]
+
+
+def _by_events(items: ItemTable, order: tuple[float, Rows], rng: np.random.Generator) -> Iterator[Question]:
+    day, rows = order
+    mixed = rng.permutation(rows).astype(np.int32)
+    longest = min(int(rng.integers(max(VISITS), SHOWN_TO_STRANGERS + 1)), len(mixed) - 1)
+    rest = np.sort(mixed[longest:])
+    for name, count in zip(EVENTS, VISITS, strict=True):
+        shown = mixed[: longest if count == max(VISITS) else count]
+        case = Case("", NOTHING_OWNED, in_cart(shown) if count else NOT_SEEN, UNKNOWN_COHORT, day, rest)
+        yield Question(case, {name: rest}, {name: shown})
+    category = bytes(items.categories[items.category[rest[0]]]).decode()
+    page = Case("", NOTHING_OWNED, NOT_SEEN, UNKNOWN_COHORT, day, rest, category)
+    yield Question(page, {ON_CATEGORY_PAGE: rest}, {})
 
 
 def without_visit(case: Case) -> Case:
@@ -98,7 +123,7 @@ def _window_question(case: Case, known: NDArray[np.bool_]) -> Question:
     targets = {
         "all": everything,
         "new": np.setdiff1d(everything, case.owned.rows),
-        "cold_items": everything[~known[everything]],
+        "cold_items_full": everything[~known[everything]],
         "cold_shoppers": everything if not len(case.owned.rows) else EMPTY_ROWS,
     }
     return Question(case, {name: rows for name, rows in targets.items() if len(rows)}, {"new": case.owned.rows})
@@ -112,7 +137,3 @@ def _baskets(bought: Later, rng: np.random.Generator) -> Iterator[tuple[str, flo
         if len(rows):
             mixed = rng.permutation(rows).astype(np.int32)
             yield shopper_id, day, mixed[:SHOWN], np.sort(mixed[SHOWN:])
-
-
-def _first(case: Case, count: int) -> Seen:
-    return in_cart(case.seen.anchors[:count]) if count else NOT_SEEN

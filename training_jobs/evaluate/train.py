@@ -10,7 +10,7 @@ import json
 import os
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +28,30 @@ from recommender.domain.session_knn import SessionIndex
 
 from training_jobs.baselines import matrix
 from training_jobs.environment import METRICS, JobEnvironment, read_metrics
-from training_jobs.evaluate.measure import BLIND, Answered, ask, summary
+from training_jobs.evaluate.measure import BLIND, Answered, ask, calibration, joined, summary
 from training_jobs.evaluate.methods import (
     Method,
+    arrival_methods,
     baselines,
     content,
     hybrid,
     no_session,
+    stranger_methods,
     two_tower,
-    visit_content,
 )
 from training_jobs.evaluate.report import write_report
-from training_jobs.evaluate.strata import VISITS, Question, basket_questions, visit_questions, window_questions
+from training_jobs.evaluate.strata import (
+    EVENTS,
+    ON_CATEGORY_PAGE,
+    Question,
+    arrival_questions,
+    basket_questions,
+    visit_questions,
+    window_questions,
+)
 from training_jobs.exports import Exports, read_exports
 from training_jobs.session_ranker.ranker_bundle import SessionModel
+from training_jobs.session_ranker.ranker_data import Later
 from training_jobs.session_ranker.ranker_fitting import Counted, Models, bought_between, count_until
 from training_jobs.two_tower.export import onnx_function
 from training_jobs.two_tower.towers import load_towers
@@ -58,7 +68,7 @@ class Settings:
 
     holdout_days: int = 28
     shoppers: int = 300
-    visits: int = 150  # baskets that are also asked for as visits of a stranger, after 0, 1, 2 and 3 events
+    visits: int = 150  # baskets that are asked for as visits of a stranger, after 0, 1, 2, 3 and more events
     candidates: int = 600
     seed: int = 1
 
@@ -72,7 +82,8 @@ def main(environment: JobEnvironment) -> None:
     models, ranker, rows = _read_models(environment)
     counted = count_until(exports, evaluate_from, rows)
     bundle = models.bundle(counted, ranker)
-    window, baskets = _questions(exports, counted, evaluate_from, settings)
+    bought = bought_between(exports, evaluate_from, exports.data_until + AFTER_ALL)
+    window, baskets = _questions(counted, bought, settings)
     ranked = hybrid(bundle, limit=settings.candidates)
     known = _baselines(exports, counted)
     methods: dict[str, Method] = {
@@ -83,15 +94,21 @@ def main(environment: JobEnvironment) -> None:
         **known,
     }
     answered = ask(methods, [*window, *baskets], label="evaluate")
-    strangers = {"hybrid": ranked, "content": visit_content(bundle), "popular_recent": known["popular_recent"]}
-    visits = ask(strangers, visit_questions(baskets[: settings.visits]), label="first pageviews")
+    arrived = ask(arrival_methods(bundle, limit=settings.candidates), arrival_questions(window), label="new arrivals")
+    visits = ask(
+        {"hybrid": ranked, **stranger_methods(bundle), "popular_recent": known["popular_recent"]},
+        visit_questions(counted.statistics.items, bought, np.random.default_rng(settings.seed), most=settings.visits),
+        label="first pageviews",
+    )
     margins = None if exports.items["margin_derived"].all() else counted.statistics.items.margin_share
-    marks = summary([answered], count_items=bundle.count_items, margin_share=margins)
+    marks = summary([joined(answered, arrived)], count_items=bundle.count_items, margin_share=margins)
     by_events = _by_events(visits, bundle.count_items)
     metrics = {
         "methods": marks,
         "by_events": by_events,
         "first_pageview": {method: counts["0"] for method, counts in by_events.items() if "0" in counts},
+        "calibration": calibration(bundle, window, limit=settings.candidates),
+        "heads": _heads(environment),
         "coverage": {method: strata["all"]["coverage"] for method, strata in marks.items() if "all" in strata},
         "window": {
             "data_from": exports.data_from.isoformat(),
@@ -124,11 +141,8 @@ def _read_models(environment: JobEnvironment) -> tuple[Models, Any, NDArray[np.i
     return models, onnx_function((session / RANKER).read_bytes()), np.load(texts / CONTENT_ROWS)
 
 
-def _questions(
-    exports: Exports, counted: Counted, evaluate_from: datetime, settings: Settings
-) -> tuple[list[Question], list[Question]]:
+def _questions(counted: Counted, bought: Later, settings: Settings) -> tuple[list[Question], list[Question]]:
     """Windows and baskets of a sample of the shoppers."""
-    bought = bought_between(exports, evaluate_from, exports.data_until + AFTER_ALL)
     cohorts = counted.segments.of_shopper
     window = window_questions(counted.statistics, bought, cohorts, now_days=counted.now_days)
     if len(window) > settings.shoppers:
@@ -148,7 +162,7 @@ def _by_events(visits: Answered, count_items: int) -> dict[str, dict[str, Any]]:
     """method -> number of events seen -> metrics, for shoppers nobody knows."""
     found = summary([visits], count_items=count_items, margin_share=None)
     return {
-        method: {str(count): strata[f"visit_{count}"] for count in VISITS if f"visit_{count}" in strata}
+        method: {name.removeprefix("events_"): strata[name] for name in (*EVENTS, ON_CATEGORY_PAGE) if name in strata}
         for method, strata in found.items()
     }
 
@@ -170,6 +184,14 @@ def _parities(environment: JobEnvironment) -> dict[str, Any]:
         if (environment.channel(name) / METRICS).is_file():
             found |= read_metrics(environment.channel(name)).get("onnx_parity", {})
     return found
+
+
+def _heads(environment: JobEnvironment) -> dict[str, Any]:
+    """What each head of the ranker was fitted on, as the session ranker's job found it."""
+    path = environment.channel("session_ranker")
+    metrics = read_metrics(path) if (path / METRICS).is_file() else {}
+    heads: dict[str, Any] = metrics.get("ranker", {}).get("heads", {})
+    return heads
 
 
 def _curves(environment: JobEnvironment) -> dict[str, dict[str, list[float]]]:

@@ -3,8 +3,10 @@
     loss = sum over groups of -sum_bought log softmax(score) / sqrt(bought), once over all candidates and once
     over those the shopper does not own yet, so that new items are told apart too and not only from the owned ones
 
-Then a and b of sigmoid(a score + b) are fitted on held-out requests, so that the score is a probability.
-Normalisation, MLP and calibration are one ONNX graph. Letters: G groups, C candidates, F features.
+Clicks and additions to the cart have heads of their own, trained in the same way on recorded visits; a shop that has
+recorded none gets the purchase head in their place, and the metrics say so. Each head ends in a logistic fitted on
+held-out requests, so that it is a probability. The clamp bounds what a single feature, such as a mistyped price, can
+do. Normalisation, MLP and calibration are one ONNX graph. Letters: G groups, C candidates, F features, H heads.
 """
 
 from __future__ import annotations
@@ -13,22 +15,29 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from recommender.domain.arrays import Floats
+from recommender.domain.arrays import Flags, Floats
 from recommender.domain.bundle import Model
+from recommender.errors import ArtifactRefused
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from training_jobs.finite import require_finite
+from training_jobs.session_ranker.calibration import Reliability, fit_logistic, halves, of_heads, reliability
 from training_jobs.session_ranker.ranker_data import Group
 
 CLIP = 5.0  # standard deviations
 MASKED = -1e9
 HELD_OUT_EACH = 10  # one group in ten is for calibration
-NEWTON_STEPS = 30
+HEADS: Final = ("purchase", "click", "cart")  # the first is what is ranked by
+OUTPUTS: Final = ("score", "click", "cart", "purchase")  # the score is the purchase head
+PURCHASES: Final = "purchases of the weeks after each cut"
+RECORDED: Final = "recorded visits"
+NOT_RECORDED: Final = "nothing: no recorded visits; answers as the purchase head"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +53,34 @@ class RankerSettings:
 
 
 class Ranker(nn.Module):
-    """Features (C, F) -> score (C,), a probability."""
+    """Features (C, F) -> probabilities (C,) of a click, an addition to the cart and a purchase."""
 
     mean: Tensor  # (F,)
     spread: Tensor  # (F,)
-    slope: Tensor  # ()
-    offset: Tensor  # ()
+    slope: Tensor  # (H,)
+    offset: Tensor  # (H,)
 
     def __init__(self, mean: Floats, spread: Floats, hidden: tuple[int, int]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.from_numpy(mean))
         self.register_buffer("spread", torch.from_numpy(spread))
-        self.register_buffer("slope", torch.ones(()))
-        self.register_buffer("offset", torch.zeros(()))
+        self.register_buffer("slope", torch.ones(len(HEADS)))
+        self.register_buffer("offset", torch.zeros(len(HEADS)))
         first, second = hidden
-        self.mlp = nn.Sequential(
-            nn.Linear(len(mean), first), nn.GELU(), nn.Linear(first, second), nn.GELU(), nn.Linear(second, 1)
-        )
+        self.trunk = nn.Sequential(nn.Linear(len(mean), first), nn.GELU(), nn.Linear(first, second), nn.GELU())
+        self.heads = nn.Linear(second, len(HEADS))
 
     def raw(self, features: Tensor) -> Tensor:
-        """(..., F) -> (...,) the uncalibrated score."""
+        """(..., F) -> (..., H) the uncalibrated scores."""
         normal = ((features - self.mean) / self.spread).clamp(-CLIP, CLIP)
-        scores: Tensor = self.mlp(normal).squeeze(-1)
+        scores: Tensor = self.heads(self.trunk(normal))
         return scores
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(C, F) -> (C,) probabilities."""
-        return torch.sigmoid(self.slope * self.raw(features) + self.offset)
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(C, F) -> (C,) each: the score that is ranked by, then click, cart and purchase."""
+        probability = torch.sigmoid(self.slope * self.raw(features) + self.offset)  # (C, H)
+        purchase, click, cart = probability.unbind(dim=1)
+        return purchase.clone(), click, cart, purchase
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +89,13 @@ class TrainedRanker:
 
     module: Ranker
     curve: tuple[dict[str, float], ...]  # epoch, loss
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, Any]
 
 
 def train_ranker(groups: Sequence[Group], settings: RankerSettings) -> TrainedRanker:
-    """Train on most groups, calibrate on the others."""
+    """Train on most groups, calibrate on the others. Raises ArtifactRefused where there is nothing to learn from."""
+    if not groups:
+        raise ArtifactRefused("the ranker has 0 labelled requests, expected purchases in the weeks after its cuts")
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     order = rng.permutation(len(groups))
@@ -92,24 +104,24 @@ def train_ranker(groups: Sequence[Group], settings: RankerSettings) -> TrainedRa
     mean, spread = _moments(kept)
     ranker = Ranker(mean, spread, settings.hidden)
     batches = -(-len(kept) // settings.groups_per_batch)
-    optimizer = torch.optim.AdamW(ranker.mlp.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(ranker.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     total = settings.epochs * batches
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=total, pct_start=0.1)
     curve = []
     with tqdm(total=total, desc="ranker", unit="step", file=sys.stderr, mininterval=2.0) as progress:
         for epoch in range(settings.epochs):
             losses = []
-            for part in np.array_split(rng.permutation(len(kept)), batches):
+            for number, part in enumerate(np.array_split(rng.permutation(len(kept)), batches)):
                 loss = _list_loss(ranker, [kept[n] for n in part])
+                losses.append(require_finite(loss.item(), batch=f"ranker, epoch {epoch + 1}, batch {number + 1}"))
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
-                losses.append(loss.item())
                 progress.update()
             curve.append({"epoch": float(epoch + 1), "loss": float(np.mean(losses))})
     ranker.eval()
-    return TrainedRanker(ranker, tuple(curve), _calibrate(ranker, held_out))
+    return TrainedRanker(ranker, tuple(curve), _calibrate(ranker, kept, held_out))
 
 
 def as_function(ranker: Ranker) -> Model:
@@ -117,20 +129,21 @@ def as_function(ranker: Ranker) -> Model:
 
     def run(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         with torch.inference_mode():
-            return {"score": ranker(torch.from_numpy(feed["features"])).numpy()}
+            answers = ranker(torch.from_numpy(feed["features"]))
+        return {name: answer.numpy() for name, answer in zip(OUTPUTS, answers, strict=True)}
 
     return run
 
 
 def ranker_onnx(ranker: Ranker) -> bytes:
-    """`ranker.onnx`: features (C, F) -> score (C,), C free."""
+    """`ranker.onnx`: features (C, F) -> score, click, cart, purchase, (C,) each; C free."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecated parts
         program = torch.onnx.export(
             ranker.eval(),
             (torch.zeros(3, len(ranker.mean)),),
             input_names=["features"],
-            output_names=["score"],
+            output_names=list(OUTPUTS),
             dynamic_shapes={"features": {0: torch.export.Dim("candidates", min=1, max=100_000)}},
             dynamo=True,
             verbose=False,
@@ -147,21 +160,32 @@ def _moments(groups: Sequence[Group]) -> tuple[Floats, Floats]:
 
 
 def _list_loss(ranker: Ranker, groups: Sequence[Group]) -> Tensor:
-    """Mean over groups of the two list losses; groups are padded to the longest."""
+    """Mean over groups of the list losses; groups are padded to the longest."""
     longest = max(len(group.features) for group in groups)
     features = np.zeros((len(groups), longest, groups[0].features.shape[1]), np.float32)  # (G, C, F)
-    bought = np.zeros((len(groups), longest), np.float32)
-    is_there = np.zeros((len(groups), longest), bool)
-    is_new = np.zeros((len(groups), longest), bool)
+    is_there, is_new = np.zeros((2, len(groups), longest), bool)
+    hits = np.zeros((len(HEADS), len(groups), longest), np.float32)  # (H, G, C)
     for n, group in enumerate(groups):
         size = len(group.features)
-        features[n, :size], bought[n, :size], is_there[n, :size] = group.features, group.is_bought, True
-        is_new[n, :size] = ~group.is_owned
-    scores = ranker.raw(torch.from_numpy(features))  # (G, C)
-    wanted = torch.from_numpy(bought)
-    return _softmax_loss(scores, wanted, torch.from_numpy(is_there)) + _softmax_loss(
-        scores, wanted, torch.from_numpy(is_new)
+        features[n, :size], is_there[n, :size], is_new[n, :size] = group.features, True, ~group.is_owned
+        for head, name in enumerate(HEADS):
+            labels = hits_of(group, name)
+            if labels is not None:
+                hits[head, n, :size] = labels
+    scores = ranker.raw(torch.from_numpy(features))  # (G, C, H)
+    among, wanted = torch.from_numpy(is_there), torch.from_numpy(hits)
+    loss = _softmax_loss(scores[..., 0], wanted[0], among) + _softmax_loss(
+        scores[..., 0], wanted[0], torch.from_numpy(is_new)
     )
+    for head in range(1, len(HEADS)):
+        if hits[head].any():
+            loss = loss + _softmax_loss(scores[..., head], wanted[head], among)
+    return loss
+
+
+def hits_of(group: Group, head: str) -> Flags | None:
+    """(C,) what the head is to foresee; None where nobody recorded it."""
+    return {"purchase": group.is_bought, "click": group.is_clicked, "cart": group.is_carted}[head]
 
 
 def _softmax_loss(scores: Tensor, bought: Tensor, among: Tensor) -> Tensor:
@@ -173,25 +197,35 @@ def _softmax_loss(scores: Tensor, bought: Tensor, among: Tensor) -> Tensor:
     return losses.mean()
 
 
-def _calibrate(ranker: Ranker, groups: Sequence[Group]) -> dict[str, float]:
-    """Fit slope and offset of the logistic by Newton steps; a ridge keeps both where there is little evidence."""
-    features = torch.from_numpy(np.concatenate([group.features for group in groups]))
-    bought = np.concatenate([group.is_bought for group in groups]).astype(np.float64)
+def _calibrate(ranker: Ranker, kept: Sequence[Group], held_out: Sequence[Group]) -> dict[str, Any]:
+    """Fit each head's logistic on half of the held-out groups, judge it on the other half."""
+    marks: dict[str, Reliability] = {}
+    sources: dict[str, str] = {}
+    for head, name in enumerate(HEADS):
+        known = [group for group in held_out if hits_of(group, name) is not None]
+        if not known or not any(_any_hit(group, name) for group in kept):
+            ranker.heads.weight.data[head] = ranker.heads.weight.data[0]
+            ranker.heads.bias.data[head] = ranker.heads.bias.data[0]
+            ranker.slope[head], ranker.offset[head] = ranker.slope[0], ranker.offset[0]
+            sources[name] = NOT_RECORDED
+            continue
+        fitted, judged = halves(known)
+        logistic = fit_logistic(*_scored(ranker, fitted, name))
+        ranker.slope[head], ranker.offset[head] = logistic.slope, logistic.offset
+        scores, hits = _scored(ranker, judged, name)
+        marks[name], sources[name] = reliability(logistic(scores), hits), RECORDED if head else PURCHASES
+    purchase = marks["purchase"]
+    return {"held_out_log_loss": purchase.log_loss, "ece": purchase.expected_error, "heads": of_heads(marks, sources)}
+
+
+def _any_hit(group: Group, head: str) -> bool:
+    hits = hits_of(group, head)
+    return hits is not None and bool(hits.any())
+
+
+def _scored(ranker: Ranker, groups: Sequence[Group], head: str) -> tuple[NDArray[np.float64], Flags]:
+    """Raw scores and hits of all candidates of the groups, one after the other."""
     with torch.no_grad():
-        raw = ranker.raw(features).numpy().astype(np.float64)
-    centre, scale = float(raw.mean()), max(float(raw.std()), 1e-6)
-    design = np.stack([(raw - centre) / scale, np.ones_like(raw)], axis=1)
-    weights = np.array([1.0, np.log((bought.mean() + 1e-6) / (1 - bought.mean() + 1e-6))])
-    for _ in range(NEWTON_STEPS):
-        probability = 1.0 / (1.0 + np.exp(-design @ weights))
-        curvature = (design * (probability * (1 - probability))[:, None]).T @ design + 1e-3 * np.eye(2)
-        weights = weights - np.linalg.solve(
-            curvature, design.T @ (probability - bought) + 1e-3 * (weights - [1.0, 0.0])
-        )
-    weights[0] = max(weights[0], 1e-3)  # the order must survive
-    slope = weights[0] / scale
-    ranker.slope.fill_(slope)
-    ranker.offset.fill_(weights[1] - slope * centre)
-    probability = 1.0 / (1.0 + np.exp(-design @ weights))
-    entropy = -np.mean(bought * np.log(probability + 1e-12) + (1 - bought) * np.log(1 - probability + 1e-12))
-    return {"held_out_log_loss": float(entropy), "bought_share": float(bought.mean())}
+        features = torch.from_numpy(np.concatenate([group.features for group in groups]))
+        raw = ranker.raw(features)[:, HEADS.index(head)].numpy().astype(np.float64)
+    return raw, np.concatenate([np.asarray(hits_of(group, head), bool) for group in groups])

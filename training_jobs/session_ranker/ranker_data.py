@@ -21,7 +21,7 @@ from recommender.domain.context import PageContext
 from recommender.domain.features import features_of
 from recommender.domain.posterior import STRENGTHS
 from recommender.domain.shopper import UNKNOWN_COHORT
-from recommender.domain.signals import gather
+from recommender.domain.signals import Signals, gather
 from recommender.domain.visitor import NOTHING_OWNED, Owned, Seen
 
 from training_jobs.session_ranker.histories import Histories
@@ -42,6 +42,7 @@ class Case:
     cohort: int
     now_days: float
     targets: Rows  # what was bought, distinct and sorted
+    category: str | None = None  # of the category page that it is asked from
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Group:
     features: Floats  # (C, F)
     is_bought: Flags  # (C,)
     is_owned: Flags  # (C,)
+    is_clicked: Flags | None = None  # (C,) of a recorded visit; None: nobody recorded it
+    is_carted: Flags | None = None  # (C,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +124,21 @@ def _visit(rows: Rows, event_name: str, *, anchors: Rows) -> Seen:
     )
 
 
-def context_at(now_days: float) -> PageContext:
-    """A request from no page in particular."""
-    return PageContext("", datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=now_days))
+def context_at(now_days: float, *, category: str | None = None) -> PageContext:
+    """A request from a category page, or from no page in particular."""
+    return PageContext("", datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=now_days), category=category)
+
+
+def signals_of(bundle: Bundle, case: Case) -> Signals:
+    """The evidence of a request, by serving's own function."""
+    context = context_at(case.now_days, category=case.category)
+    return gather(bundle, case.owned, case.seen, case.cohort, context, case.now_days)
 
 
 def score_rows(bundle: Bundle, case: Case, *, limit: int) -> tuple[Rows, Floats]:
     """The candidates of a request (C,) and their features (C, F), by serving's own functions."""
-    signals = gather(bundle, case.owned, case.seen, case.cohort, context_at(case.now_days), case.now_days)
-    rows = candidate_rows(bundle, signals, limit=limit)
+    signals = signals_of(bundle, case)
+    rows = candidate_rows(bundle, signals, category=case.category, limit=limit)
     return rows, features_of(bundle, signals, rows)
 
 

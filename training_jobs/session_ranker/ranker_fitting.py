@@ -16,6 +16,7 @@ from recommender.domain.bundle import Bundle, Model
 from recommender.domain.session_knn import DEFAULT_SETTINGS, KnnSettings
 
 from training_jobs.exports import Exports
+from training_jobs.session_ranker.browsing import browsed_groups
 from training_jobs.session_ranker.cohorts import Segmentation, build_cohorts
 from training_jobs.session_ranker.lines import days_since_epoch, read_lines
 from training_jobs.session_ranker.ranker import RankerSettings, TrainedRanker, train_ranker
@@ -119,9 +120,19 @@ def fit_ranker(
     models: Models,
     plan: RankerPlan,
 ) -> TrainedRanker:
-    """Train on requests at each cut, labelled by what was bought until the next one."""
+    """Train on requests at each cut, and within the visits recorded until the next one."""
     groups: list[Group] = []
     for cut, end in zip(cuts, (*cuts[1:], evaluate_from), strict=True):
         counted = count_until(exports, cut, content_rows)
         groups += labelled(counted, bought_between(exports, cut, end), models, plan)
+        groups += browsed_groups(
+            models.bundle(counted),
+            exports,
+            counted.statistics.histories,
+            counted.segments.of_shopper,
+            np.random.default_rng(plan.training.seed),
+            window=(cut, end),
+            most=plan.groups_per_cut // 2,
+            limit=plan.candidates,
+        )
     return train_ranker(groups, plan.training)

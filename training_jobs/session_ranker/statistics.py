@@ -1,4 +1,4 @@
-"""Everything that is counted rather than learnt: item table, prior, session index, co-purchase, histories, fallback.
+"""Everything that is counted rather than learnt: items, prior, session index, co-purchase, first purchases, histories.
 
 The same builders run twice: until the evaluation's cut, so that nothing after it leaks into a measured model, and
 until the end of the data for the bundle that is published.
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from recommender.contracts import artifacts
 from recommender.domain.arrays import Ids, to_npz
 from recommender.domain.bundle import ItemTable, Neighbours
+from recommender.domain.discovery import Discovery
 from recommender.domain.prior import Prior
 from recommender.domain.session_knn import SessionIndex, build_index
 
@@ -23,9 +24,10 @@ from training_jobs.exports import Exports
 from training_jobs.session_ranker.catalogue import CatalogueText, catalogue_text, in_row_order, item_table
 from training_jobs.session_ranker.co_purchase import build_neighbours
 from training_jobs.session_ranker.contexts import build_item_prior
+from training_jobs.session_ranker.discovery import build_discovery
 from training_jobs.session_ranker.fallback import fallback_lists
 from training_jobs.session_ranker.histories import Histories, build_histories
-from training_jobs.session_ranker.lines import Lines, read_lines
+from training_jobs.session_ranker.lines import Lines, days_since_epoch, read_lines
 from training_jobs.session_ranker.visits import Visits, read_visits
 
 
@@ -40,6 +42,7 @@ class Statistics:
     prior: Prior
     session_index: SessionIndex
     co_purchase: Neighbours
+    discovery: Discovery
     histories: Histories
     fallback: dict[str, list[str]]
     lines: Lines
@@ -62,6 +65,7 @@ def build_statistics(exports: Exports, *, until: datetime, content_rows: NDArray
         prior=prior,
         session_index=build_index(visits.offsets, visits.items, visits.days, count_items=len(item_ids)),
         co_purchase=build_neighbours(lines.item, lines.order, count_items=len(item_ids)),
+        discovery=build_discovery(lines, table.category, table.department, now_days=days_since_epoch(until)),
         histories=build_histories(lines, item_ids),
         fallback=fallback_lists(prior, table, item_ids),
         lines=lines,
@@ -79,6 +83,7 @@ def write_statistics(statistics: Statistics, folder: Path) -> None:
         (artifacts.PRIOR, statistics.prior),
         (artifacts.SESSION_INDEX, statistics.session_index),
         (artifacts.CO_PURCHASE, statistics.co_purchase),
+        (artifacts.DISCOVERY, statistics.discovery),
     ):
         (folder / name).write_bytes(to_npz(record))
     (folder / artifacts.FALLBACK).write_text(json.dumps(statistics.fallback, indent=1) + "\n")

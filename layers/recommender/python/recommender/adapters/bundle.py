@@ -23,6 +23,7 @@ from recommender.contracts import artifacts as names
 from recommender.contracts.artifacts import Manifest
 from recommender.domain.arrays import Counts, Floats, from_npz
 from recommender.domain.bundle import Bundle, Cohorts, ItemTable, Model, Neighbours
+from recommender.domain.discovery import Discovery
 from recommender.domain.features import FEATURES
 from recommender.domain.lexical import LexicalIndex
 from recommender.domain.posterior import PreferencePrior
@@ -175,6 +176,7 @@ def _assemble(manifest: Manifest, paths: Mapping[str, Path], report: Report) -> 
         preference=record(PreferencePrior, names.PREFERENCE),
         session_index=record(SessionIndex, names.SESSION_INDEX),
         co_purchase=record(Neighbours, names.CO_PURCHASE),
+        discovery=record(Discovery, names.DISCOVERY),
         cohorts=record(Cohorts, names.COHORTS),
         ranker_spec=json.loads(paths[names.RANKER_SPEC].read_text()),
         fallback={placement: tuple(item_ids) for placement, item_ids in fallback.items()},
@@ -232,6 +234,7 @@ def _check_shapes(bundle: Bundle) -> None:
         names.ITEM_VECTORS: bundle.item_vectors,
         names.SESSION_ITEM_VECTORS: bundle.session_item_vectors,
         names.CO_PURCHASE: bundle.co_purchase.rows,
+        names.DISCOVERY: bundle.discovery.log_tried,
         names.PRIOR: bundle.prior.log_share,
         names.SESSION_INDEX: bundle.session_index.item_offsets[:-1],
     }

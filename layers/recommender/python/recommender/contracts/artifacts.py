@@ -31,6 +31,7 @@ PRIOR: Final = "prior.npz"  # Prior: popularity x recency, global and per contex
 PREFERENCE: Final = "preference.npz"  # PreferencePrior: mean and eigenbasis of the Gaussian
 SESSION_INDEX: Final = "session_index.npz"  # SessionIndex: session-kNN posting lists
 CO_PURCHASE: Final = "co_purchase.npz"  # Neighbours: items bought together
+DISCOVERY: Final = "discovery.npz"  # Discovery: what is bought for the first time, and by what taste
 COHORTS: Final = "cohorts.npz"  # Cohorts: the incumbent's 12 lists
 RANKER_SPEC: Final = "ranker.json"  # feature names, normalisation constants, temperature
 FALLBACK: Final = "fallback.json"  # placement id -> item ids
@@ -53,6 +54,7 @@ REQUIRED_FILES: Final = (
     PREFERENCE,
     SESSION_INDEX,
     CO_PURCHASE,
+    DISCOVERY,
     COHORTS,
     RANKER_SPEC,
     FALLBACK,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.domain.arrays import Flags, Floats, Ids, Rows
+from recommender.domain.discovery import Discovery
 from recommender.domain.lexical import LexicalIndex
 from recommender.domain.posterior import PreferencePrior
 from recommender.domain.prior import Prior
@@ -79,6 +80,7 @@ class Bundle:
     preference: PreferencePrior
     session_index: SessionIndex
     co_purchase: Neighbours
+    discovery: Discovery
     cohorts: Cohorts
     ranker_spec: Mapping[str, Any]
     fallback: Mapping[str, tuple[str, ...]]

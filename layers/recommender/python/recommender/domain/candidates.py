@@ -17,6 +17,7 @@ from recommender.contracts.placements import SOURCES
 from recommender.domain.arrays import Floats, Rows
 from recommender.domain.bundle import Bundle
 from recommender.domain.context import PageContext
+from recommender.domain.discovery import most_tried
 from recommender.domain.prior import context_counts
 from recommender.domain.session import Session
 from recommender.domain.shopper import Shopper
@@ -27,6 +28,7 @@ SHARES: Final = {
     "own": 0.40,
     "personal": 0.25,
     "history": 0.17,
+    "discovery": 0.20,
     "session": 0.25,
     "visit": 0.10,
     "partners": 0.17,
@@ -102,6 +104,7 @@ def _proposals(bundle: Bundle, signals: Signals, category: str | None, limit: in
         fresh = signals.history_scores.copy()
         fresh[owned.rows] = 0.0
         yield "history", _top_positive(fresh, "history", limit)
+    yield "discovery", _tried(bundle, signals, limit)
     yield "session", signals.session_rows
     yield "visit", np.concatenate([signals.seen.anchors, signals.seen.viewed[::-1]])
     if signals.partner_scores is not None:
@@ -117,6 +120,13 @@ def _proposals(bundle: Bundle, signals: Signals, category: str | None, limit: in
     yield "prior", _top(signals.log_prior, "prior", limit)
     yield "trending", _top(bundle.prior.log_share + bundle.prior.trend, "trending", limit)
     yield "cohort", bundle.cohorts.lists[signals.cohort]
+
+
+def _tried(bundle: Bundle, signals: Signals, limit: int) -> Rows:
+    """What the shopper is most likely to buy for the first time."""
+    listed, scores = most_tried(bundle.discovery, signals.wishes)
+    _, is_owned = signals.owned.places(listed)
+    return listed[~is_owned][_top(scores[~is_owned], "discovery", limit)]
 
 
 def _top(scores: NDArray[np.floating], source: str, limit: int) -> Rows:

@@ -17,6 +17,7 @@ from recommender.domain.arrays import Floats, Rows
 from recommender.domain.bundle import Bundle
 from recommender.domain.candidates import Candidates, session_votes
 from recommender.domain.context import PageContext
+from recommender.domain.discovery import log_lift
 from recommender.domain.posterior import score
 from recommender.domain.session import Session
 from recommender.domain.shopper import Shopper
@@ -42,6 +43,11 @@ FEATURES: Final = (
     "history_partners",
     "history_partners_lift",
     "cohort_rank",
+    # what is bought for the first time
+    "tried",
+    "tried_by_taste",
+    "first_share",
+    "first_in_category",
     # the item
     "log_prior",
     "trend",
@@ -74,6 +80,7 @@ ABSENT_DAYS: Final = 400.0  # "never bought", in days
 TINY_SHARE: Final = 1e-3
 UNKNOWN_GAP_DAYS: Final = 60.0  # between purchases of an item that nobody bought twice
 
+
 Column = NDArray[np.floating]
 
 
@@ -89,7 +96,7 @@ def features_of(bundle: Bundle, signals: Signals, rows: Rows) -> Floats:
     """(C, F) of item `rows` under these signals."""
     columns = dict(
         pair
-        for group in (_own, _shopper, _collaborative, _item, _likeness, _visit)
+        for group in (_own, _shopper, _collaborative, _discovery, _item, _likeness, _visit)
         for pair in group(bundle, signals, rows)
     )
     stacked: Floats = np.stack([np.broadcast_to(columns[name], rows.shape) for name in FEATURES], axis=1)
@@ -136,6 +143,14 @@ def _collaborative(bundle: Bundle, signals: Signals, rows: Rows) -> Iterator[tup
     yield "history_partners", partners
     yield "history_partners_lift", np.log(partners + 0.01) - 0.5 * bundle.items.popularity[rows]
     yield "cohort_rank", _rank_in(bundle.cohorts.lists[signals.cohort], rows)
+
+
+def _discovery(bundle: Bundle, signals: Signals, rows: Rows) -> Iterator[tuple[str, Column]]:
+    discovery = bundle.discovery
+    yield "tried", discovery.log_tried[rows]
+    yield "tried_by_taste", log_lift(discovery, signals.wishes, rows)
+    yield "first_share", discovery.log_first_share[rows]
+    yield "first_in_category", discovery.log_in_category[rows]
 
 
 def _item(bundle: Bundle, signals: Signals, rows: Rows) -> Iterator[tuple[str, Column]]:

@@ -1,6 +1,8 @@
 """The hybrid's answer for one request: candidates scored once, for all placements of a page.
 
-The ranker's score is a calibrated probability that the item is bought soon. Equal scores are ordered by row.
+The ranker's score is a calibrated probability that the item is bought soon. Before anything is known of the visitor
+the page speaks alone: its category, hour and query multiply the odds by the prior's lift, since the ranker knows of
+no page. Equal scores are ordered by row.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from recommender.domain.context import PageContext
 from recommender.domain.features import feature_rows
 from recommender.domain.session import Session
 from recommender.domain.shopper import Shopper
+from recommender.domain.signals import Signals
 
 Level = Literal["prior", "session", "user"]
 SMALLEST = 1e-6  # scores stay inside (0, 1)
@@ -37,7 +40,8 @@ def rank(bundle: Bundle, shopper: Shopper, session: Session, context: PageContex
     """The candidates of a request, best first."""
     found = candidates(bundle, shopper, session, context, limit=limit)
     features = feature_rows(bundle, shopper, session, context, found)  # (C, F)
-    scores = np.clip(bundle.ranker({"features": features})["score"].ravel(), SMALLEST, 1.0 - SMALLEST)
+    scores = bundle.ranker({"features": features})["score"].ravel()
+    scores = in_context(bundle, found.signals, found.rows, scores)
     order = np.lexsort((found.rows, -scores))
     return Ranked(
         rows=found.rows[order],
@@ -46,6 +50,17 @@ def rank(bundle: Bundle, shopper: Shopper, session: Session, context: PageContex
         level=_level(found),
         evidence=found.signals.preference.evidence + found.signals.owned.count_orders,
     )
+
+
+def in_context(bundle: Bundle, signals: Signals, rows: Rows, scores: Floats) -> Floats:
+    """(C,) scores inside (0, 1); of a stranger's first pageview, times the lift of the page's contexts as odds."""
+    inside = np.clip(scores, SMALLEST, 1.0 - SMALLEST)
+    if len(signals.owned.rows) or len(signals.seen.rows) or len(signals.seen.anchors):
+        return inside.astype(np.float32)
+    lift = signals.log_prior[rows] - bundle.prior.log_share[rows]
+    odds = np.log(inside / (1.0 - inside)) + lift
+    lifted: Floats = np.clip(1.0 / (1.0 + np.exp(-odds)), SMALLEST, 1.0 - SMALLEST).astype(np.float32)
+    return lifted
 
 
 def _level(found: Candidates) -> Level:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from recommender.domain.arrays import Doubles, Floats, Rows
 from recommender.domain.bundle import Bundle, Neighbours
 from recommender.domain.context import PageContext
+from recommender.domain.discovery import history_weights, taste
 from recommender.domain.lexical import fused_scores, lexical_scores
 from recommender.domain.posterior import RETENTION, Preference, infer, start
 from recommender.domain.prior import contexts_of, log_prior
@@ -39,6 +40,7 @@ class Signals:
     personal_vec: Floats | None  # (D,) mean of the preference: history and visit together
     preference: Preference
     history_scores: Doubles | None  # (I,) partners of what was bought
+    wishes: Floats | None  # (D,) the history as first purchases are foreseen by it
     focus: Rows  # distinct items of the page and the visit, the most telling first, at most COMPARED
     focus_weights: Floats  # (L,) of the focus
     partner_scores: Doubles | None  # (I,) partners of the focus
@@ -70,6 +72,7 @@ def gather(bundle: Bundle, owned: Owned, seen: Seen, cohort: int, context: PageC
         personal_vec=preference.mean.astype(np.float32) if has_visit else user_vec,
         preference=preference,
         history_scores=_history_scores(bundle, owned, now_days),
+        wishes=taste(bundle.discovery, owned.rows, history_weights(owned.orders, owned.last_on, now_days)),
         focus=focus,
         focus_weights=weights,
         partner_scores=partners(bundle.co_purchase, focus, weights, bundle.count_items) if len(focus) else None,
