@@ -1,0 +1,56 @@
+"""New arrivals: items that nobody has bought yet, ranked by what is known without a purchase.
+
+    log tried(j) + CATEGORY log lift(category) + DEPARTMENT log lift(department) + CONTENT cosine(text, taste)
+
+tried(j) of an arrival is what earlier arrivals of its category were (see the discovery counts). A lift is the share
+of the shopper's different items that are of the category over everybody's share; it is held at 1 by a small share
+of everybody's. Letters: A arrivals, I items.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.domain.arrays import Rows
+from recommender.domain.bundle import Bundle
+from recommender.domain.signals import Signals, content_of
+
+CATEGORY: Final = 0.7
+DEPARTMENT: Final = 0.5
+CONTENT: Final = 4.0
+CATEGORY_SHARE: Final = 0.003  # what a shopper is granted of everything
+DEPARTMENT_SHARE: Final = 0.02
+
+
+def arrivals(bundle: Bundle) -> Rows:
+    """(A,) rows of the items that nobody has bought."""
+    return np.flatnonzero(bundle.items.popularity <= 0.0).astype(np.int32)
+
+
+def arrival_scores(bundle: Bundle, signals: Signals, rows: Rows) -> NDArray[np.floating]:
+    """(A,) how likely the shopper is to try each of these arrivals, as a log up to a constant."""
+    items = bundle.items
+    scores = bundle.discovery.log_tried[rows].astype(np.float64)
+    if not len(signals.owned.rows):
+        return scores
+    for weight, codes, granted in (
+        (CATEGORY, items.category, CATEGORY_SHARE),
+        (DEPARTMENT, items.department, DEPARTMENT_SHARE),
+    ):
+        scores += weight * _log_lift(codes, np.expm1(items.popularity), signals.owned.rows, granted)[codes[rows]]
+    if signals.taste is not None:
+        scores += CONTENT * (content_of(bundle, rows) @ signals.taste)
+    return scores
+
+
+def _log_lift(codes: Rows, popularity: NDArray[np.floating], owned: Rows, granted: float) -> NDArray[np.floating]:
+    """(codes,) log of the shopper's share of each code over everybody's."""
+    count = int(codes.max(initial=0)) + 1
+    everyone = np.bincount(codes, weights=popularity, minlength=count).astype(np.float64)
+    everyone = everyone / max(float(everyone.sum()), 1e-9)
+    own = np.bincount(codes[owned], minlength=count).astype(np.float64) / max(len(owned), 1)
+    lifts: NDArray[np.floating] = np.log((own + granted) / (everyone + granted))
+    return lifts
