@@ -12,6 +12,7 @@ import pytest
 import torch
 from recommender.adapters.onnx import OnnxModel, QueryEncoder
 from recommender.domain.lexical import words
+from recommender.errors import ArtifactRefused
 
 from tests.training.small_exports import KINDS, SIZES, START, small_exports
 from tests.training.tiny_bert import WIDTH, tiny_text_model
@@ -150,6 +151,13 @@ def test_the_tiny_catalogue_is_encoded_projected_and_exported_alike(model: TextM
     served = encoder(texts.texts[3])
     assert served.shape == (8,)
     assert float(served @ made.vectors[3]) > 0.98  # int8 quantises a batch and a single text differently
+
+
+def test_a_catalogue_without_items_is_refused(model: TextModel, tmp_path: Path) -> None:
+    nothing = item_texts(pl.DataFrame({"title": []}, {"title": pl.String}))
+
+    with pytest.raises(ArtifactRefused, match="0 items"):
+        encode_catalogue(model, nothing, Settings(), tmp_path)
 
 
 def test_tuning_that_helps_is_kept_and_only_the_last_layers_move(model: TextModel) -> None:

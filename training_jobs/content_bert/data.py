@@ -94,7 +94,7 @@ def item_texts(items: pl.DataFrame) -> CatalogueTexts:
     """The texts of a frame with title, category, brand and description, and reviews where it has them."""
     fields = [name for name in TEXT_FIELDS if name in items.columns]
     items = items.select(pl.col(name).cast(pl.String).fill_null("") for name in fields)
-    texts = [item_text(*row) for row in items.iter_rows()]
+    texts = [item_text(**row) for row in items.iter_rows(named=True)]
     place: dict[str, int] = {}
     rows = np.array([place.setdefault(text, len(place)) for text in texts], np.int32)
     return CatalogueTexts(tuple(place), rows, tuple(items["title"].to_list()))

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from recommender.contracts.artifacts import CONTENT_VECTORS, ITEM_IDS, LEXICAL, QUERY_ENCODER, TOKENIZER
 from recommender.domain.arrays import Floats, to_npz
+from recommender.errors import ArtifactRefused
 
 from training_jobs.content_bert.data import CatalogueTexts, catalogue_fields, catalogue_texts, training_pairs
 from training_jobs.content_bert.encode import EncodeBatch, encode_texts, encode_with, padded, run_torch, tokenize
@@ -95,6 +96,8 @@ def main(environment: JobEnvironment) -> None:
 
 def encode_catalogue(model: TextModel, texts: CatalogueTexts, settings: Settings, folder: Path) -> ContentModel:
     """Project, export, quantise, and encode all texts; writes the encoder and the tokenizer into `folder`."""
+    if not texts.texts:
+        raise ArtifactRefused("the catalogue has 0 items, expected at least one to encode")
     rng = np.random.default_rng(settings.seed)
     chosen = rng.permutation(len(texts.texts))[: settings.sample_texts]
     sample = [texts.texts[row] for row in chosen]
