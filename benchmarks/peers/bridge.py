@@ -1,13 +1,16 @@
 """Asks other people's recommenders, in an environment of their own, the questions that our methods are asked.
 
 The benchmark writes the split into a temporary folder, the peers' interpreter runs `benchmarks.peers.fit` once a
-method, and the lists are read back, to be scored like any other. Progress is passed on to stderr.
+method, and the lists are read back, to be scored like any other. Progress is passed on to stderr. Peers do not change
+when our models do, so their lists are kept by a digest of everything they depend on: split, code, settings.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,6 +32,8 @@ SECONDS: Final = 360.0  # most CPU of one method
 TAIL_QUESTIONS: Final = 2000
 TAIL_SHARE: Final = 0.05  # newest sequences, where a tail is cut by sequence
 ROOT: Final = Path(__file__).resolve().parents[2]
+KEPT: Final = ROOT / ".local/benchmarks/peers"
+CODE: Final = ("fit.py", "implicit_models.py", "ranking.py", "rectools_models.py", "requirements.txt", "split.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +61,39 @@ def ask(
     methods: Sequence[str] = METHODS,
     seed: int = 1,
     seconds: float = SECONDS,
+    kept: Path = KEPT,
 ) -> dict[str, PeerLists]:
     """The lists of each peer. Raises DependencyDown with the peer's last line where one does not answer."""
     blind = Split(test.count_items, test.listed, test.train, test.histories, test.excluded, nothing(len(test)))
+    digest = _digest(python, (tail, blind), f"{seed} {seconds}")
     found = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        tail.save(folder / "tail.npz")
-        blind.save(folder / "test.npz")
-        for method in methods:
-            _run(python, folder, method, seed=seed, seconds=seconds)
-            found[method] = _read(folder, method, test)
+    for method in methods:
+        folder = kept / f"{method}-{digest}"
+        if (folder / f"{method}.json").is_file():
+            print(f"{method}: kept answers of an earlier run", file=sys.stderr)
+        else:
+            with tempfile.TemporaryDirectory() as name:
+                tail.save(Path(name) / "tail.npz")
+                blind.save(Path(name) / "test.npz")
+                _run(python, Path(name), method, seed=seed, seconds=seconds)
+                folder.mkdir(parents=True, exist_ok=True)
+                for suffix in ("npz", "json"):  # the JSON last: where it stands, the answers are whole
+                    shutil.copyfile(Path(name) / f"{method}.{suffix}", folder / f"{method}.{suffix}")
+        found[method] = _read(folder, method, test)
     return found
+
+
+def _digest(python: Path, splits: Sequence[Split], settings: str) -> str:
+    """Of everything that the answers depend on."""
+    digest = hashlib.sha256(f"{python} {settings}".encode())
+    for name in CODE:
+        digest.update((Path(__file__).parent / name).read_bytes())
+    for split in splits:
+        digest.update(f"{split.count_items} {split.listed}".encode())
+        for part in (split.train, split.histories, split.excluded, split.targets):
+            digest.update(part.offsets.tobytes())
+            digest.update(part.items.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _run(python: Path, folder: Path, method: str, *, seed: int, seconds: float) -> None:
