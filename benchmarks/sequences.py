@@ -1,6 +1,6 @@
 """Sequences benchmark: what comes next in a user's history? Leave-one-out, ranked over the full catalogue.
 
-    python -m benchmarks.sequences --data FILE [--items FILE] [--seeds 1,2,3] [--out DIR]
+    python -m benchmarks.sequences --data FILE [--items FILE] [--seeds 1,2,3] [--out DIR] [--peers PYTHON]
 
 The last item of each sequence is the test, the one before it the validation. Everything is chosen on the validation;
 the models are then refitted with it, as the training jobs do, and the test is read once. `two_tower_train_only` is the
@@ -27,14 +27,21 @@ from recommender.errors import RecommenderError
 from benchmarks import report, statistics
 from benchmarks import sequences_models as models
 from benchmarks.machine import describe_machine
+from benchmarks.peers import bridge
 from benchmarks.sequences_content import content_vectors
 from benchmarks.sequences_data import REPEATING, Histories, SequenceData, load
 from benchmarks.sequences_fusion import fit_fusion, fused
+from benchmarks.sequences_peers import ask_peers
 from benchmarks.sequences_scoring import Answers, Scorer, answer, marks
 from training_jobs.two_tower.training import TowerSettings, Trained
 
-FUSED_QUESTIONS = 6000  # of the validation, on which the hybrid's weights are fitted
-Asked = dict[str, dict[str, Answers]]  # method -> stratum -> answers
+FUSED_QUESTIONS = 4000  # of the validation, on which the hybrid's weights are fitted
+MEMBERS = {  # what each step adds, in order
+    "two-tower on ids": "two_tower",
+    "content in the item tower": "two_tower_content",
+    "both towers fused": "towers",
+    "counting members fused": "hybrid",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     torch.set_num_threads(1)
     try:
+        python = bridge.interpreter(str(options.peers)) if options.peers else None
         data = load(options.data, options.items)
-        result = run(data, options)
+        result = run(data, options, python)
     except RecommenderError as error:
         print(error.detail, file=sys.stderr)
         return 2
@@ -63,8 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(data: SequenceData, options: argparse.Namespace) -> dict[str, Any]:
-    """All methods on one data set; seeds concern the methods that are learnt."""
+def run(data: SequenceData, options: argparse.Namespace, python: Path | None) -> dict[str, Any]:
+    """All methods on one data set; seeds concern the methods that are learnt, `python` answers for the peers."""
     started = time.process_time()
     setting = _setting(data, options.out)
     fixed = {name: _asked(refitted, setting) for name, (_, refitted) in setting.counting.items()}
@@ -75,8 +83,9 @@ def run(data: SequenceData, options: argparse.Namespace) -> dict[str, Any]:
         asked, detail = _one_seed(setting, TowerSettings(most_steps=options.steps, seed=seed))
         runs.append(asked)
         details.append({"seed": seed, "fit_cpu_seconds": round(time.process_time() - before, 1), **detail})
+    peers, facts = ask_peers(python, data, keeps_seen=setting.keeps_seen) if python else ({}, {})
     popularity = np.bincount(data.train_and_valid.items, minlength=data.count_items)
-    asked_by = {**{name: [asked] for name, asked in fixed.items()}, **_by_method(runs)}
+    asked_by = {**{name: [asked] for name, asked in (fixed | peers).items()}, **_by_method(runs)}
     return {
         "benchmark": "sequences",
         "data": data.facts,
@@ -89,6 +98,9 @@ def run(data: SequenceData, options: argparse.Namespace) -> dict[str, Any]:
         "methods": {name: _summary(answered, popularity) for name, answered in asked_by.items()},
         "intervals": {name: _intervals(answered) for name, answered in asked_by.items()},
         "ratios": {"all": _ratios(asked_by)},
+        "ablation": {
+            name: _summary(asked_by[method], popularity) for name, method in MEMBERS.items() if method in asked_by
+        },
         "cost": {
             "fit_cpu_seconds": round(float(np.mean([detail["fit_cpu_seconds"] for detail in details])), 1),
             "shared_cpu_seconds": round(encoded - started, 1),
@@ -100,6 +112,7 @@ def run(data: SequenceData, options: argparse.Namespace) -> dict[str, Any]:
             for seed, asked in zip(options.seeds, runs, strict=True)
         },
         "chosen_on_tail": details,
+        "peers": facts,
         "machine": describe_machine(),
     }
 
@@ -134,9 +147,12 @@ def _one_seed(setting: Setting, settings: TowerSettings) -> tuple[dict[str, dict
     if setting.vectors is not None:
         asked["two_tower_content"] = _asked(scorers[3], setting)
         early, late = {**early, "two_tower_ids": scorers[0]}, {**late, "two_tower_ids": scorers[1]}
+    questions = models.sampled(setting.data.valid, FUSED_QUESTIONS)
+    if len(early) > 1:
+        both = fit_fusion(early, questions, keeps_seen=setting.keeps_seen)
+        asked["towers"] = _asked(fused(late, both, keeps_seen=setting.keeps_seen), setting)
     early |= {name: pair[0] for name, pair in setting.counting.items()}
     late |= {name: pair[1] for name, pair in setting.counting.items()}
-    questions = models.sampled(setting.data.valid, FUSED_QUESTIONS)
     fusion = fit_fusion(early, questions, keeps_seen=setting.keeps_seen)
     asked["hybrid"] = _asked(fused(late, fusion, keeps_seen=setting.keeps_seen), setting)
     names = [*early, *(f"log share of {name}" for name in early)]
@@ -216,6 +232,7 @@ def _parser() -> argparse.ArgumentParser:
         "--steps", type=int, default=8000, help="most training steps of a tower, a bound for large data"
     )
     parser.add_argument("--out", type=Path, help="folder for the report, its plots and the result")
+    parser.add_argument("--peers", type=Path, help="Python of the peers' environment (make bench-peers)")
     return parser
 
 

@@ -1,6 +1,6 @@
 """The hybrid of the sequences benchmark: one small linear model over what each member says of the candidates.
 
-    P(item) = softmax over candidates of w . f(item), fitted by Newton's method on the validation's questions
+    P(item) = softmax over candidates of w . f(item), fitted by damped Newton steps on the validation's questions
 
 Candidates are the heads of the members' lists; f holds each member's score in two forms (as it is, and as a log share
 of the best), standardised. Letters: Q questions, B of a batch, C candidates, F features, I items.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from recommender.domain.arrays import Doubles
+from recommender.domain.arrays import Doubles, Floats
 
 from benchmarks.sequences_data import Histories, Questions
 from benchmarks.sequences_scoring import AT_ONCE, Scorer, head
@@ -21,7 +21,8 @@ from benchmarks.sequences_scoring import AT_ONCE, Scorer, head
 CANDIDATES = 150  # of each member
 FLOOR = 0.01  # share of the best score below which shares are not told apart
 RIDGE = 1.0
-NEWTON_STEPS = 12
+NEWTON_STEPS = 20
+SMALLEST_STEP = 1e-4
 BEHIND = -1e6  # of what no member puts forward; the first member orders it
 
 
@@ -39,25 +40,55 @@ class Fusion:
         return scored
 
 
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """The candidates of Q questions, one after the other."""
+
+    features: Floats  # (N, F) standardised
+    starts: NDArray[np.int64]  # (Q,) where each question's candidates begin
+    wanted: NDArray[np.int64]  # (Q,) where its target stands
+
+    def log_likelihood(self, weights: Doubles) -> tuple[float, Doubles]:
+        """Of the wanted items, with the ridge, and each candidate's probability (N,)."""
+        sizes = np.diff(np.append(self.starts, len(self.features)))
+        logits = self.features @ weights
+        logits -= np.repeat(np.maximum.reduceat(logits, self.starts), sizes)
+        share = np.exp(logits)
+        total = np.add.reduceat(share, self.starts)
+        value = float((logits[self.wanted] - np.log(total)).sum()) - RIDGE * float(weights @ weights) / 2.0
+        return value, share / np.repeat(total, sizes)
+
+    def newton_step(self, weights: Doubles, share: Doubles) -> Doubles:
+        """(F,) where a quadratic through the likelihood has its top."""
+        weighted = self.features * share[:, None]
+        expected = np.add.reduceat(weighted, self.starts)  # (Q, F)
+        gradient = (self.features[self.wanted] - expected).sum(axis=0) - RIDGE * weights
+        hessian = weighted.T @ self.features - expected.T @ expected + RIDGE * np.eye(len(weights))
+        step: Doubles = np.linalg.solve(hessian, gradient)
+        return step
+
+
 def fit_fusion(members: Mapping[str, Scorer], questions: Questions, *, keeps_seen: bool) -> Fusion:
     """Weights under which the wanted items are most likely; questions whose target is no candidate say nothing."""
-    cases = list(_cases(members, questions, keeps_seen=keeps_seen))
-    stacked = np.concatenate([features for features, _ in cases])
+    found = list(_cases(members, questions, keeps_seen=keeps_seen))
+    if not found:
+        count = 2 * len(members)
+        return Fusion(np.eye(1, count)[0], np.zeros(count), np.ones(count))  # the first member alone
+    stacked = np.concatenate([features for features, _ in found])
     mean, spread = stacked.mean(axis=0), np.maximum(stacked.std(axis=0), 1e-9)
-    scaled = [((features - mean) / spread, wanted) for features, wanted in cases]
+    starts = np.concatenate([[0], np.cumsum([len(features) for features, _ in found])])[:-1].astype(np.int64)
+    cases = Cases((stacked - mean) / spread, starts, starts + np.array([place for _, place in found]))
     weights = np.zeros(len(mean))
+    value, share = cases.log_likelihood(weights)
     for _ in range(NEWTON_STEPS):
-        gradient, hessian = -RIDGE * weights, RIDGE * np.eye(len(mean))
-        for features, wanted in scaled:
-            share = np.exp(features @ weights - (features @ weights).max())
-            share /= share.sum()
-            expected = share @ features  # (F,)
-            gradient += features[wanted] - expected
-            hessian += (features * share[:, None]).T @ features - np.outer(expected, expected)
-        step = np.linalg.solve(hessian, gradient)
-        weights = weights + step
-        if np.abs(step).max() < 1e-4:
+        step = cases.newton_step(weights, share)
+        tried, tried_share = cases.log_likelihood(weights + step)
+        while tried < value and np.abs(step).max() > SMALLEST_STEP:
+            step /= 2.0
+            tried, tried_share = cases.log_likelihood(weights + step)
+        if tried <= value + SMALLEST_STEP:
             break
+        weights, value, share = weights + step, tried, tried_share
     return Fusion(weights, mean, spread)
 
 

@@ -18,7 +18,7 @@ FIRST_RUN: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 SMALL: Final[Mapping[str, Mapping[str, Any]]] = {
     "content_bert": {"max_pairs": 96, "sample_texts": 200},
-    "two_tower": {"epochs": 4, "most_steps": 300},
+    "two_tower": {"most_steps": 150},
     "session_ranker": {
         "groups_per_cut": 100,
         "candidates": 200,

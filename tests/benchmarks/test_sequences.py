@@ -160,7 +160,12 @@ def test_the_door_prints_every_method_and_writes_its_report(
     assert main(arguments) == 0
 
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    learnt = {"hybrid", "two_tower", "two_tower_train_only", *(["two_tower_content", "content"] if described else [])}
+    learnt = {
+        "hybrid",
+        "two_tower",
+        "two_tower_train_only",
+        *(["two_tower_content", "towers", "content"] if described else []),
+    }
     assert set(result["methods"]) == learnt | {"popular", "item_knn", "markov", "ials"}
     for marked in result["methods"].values():
         assert 0 <= marked["all"]["ndcg@10"] <= marked["all"]["recall@10"] <= 1

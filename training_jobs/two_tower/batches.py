@@ -20,6 +20,7 @@ from training_jobs.two_tower.history import RECENT
 
 POOL = 12_800  # windows that are sorted by length together, which saves most of the padding
 WINDOW_DAYS = 28.0  # after the moment, in which a purchase is a target
+OVERLAP = 10.0  # orders of such a window: an epoch asks for every line about once, not once for every moment before it
 ONCE = history_weights(np.ones(1, np.int64), np.zeros(1))[0]  # weight of an item bought once, today
 
 
@@ -113,7 +114,8 @@ class Moments:
         sizes = np.diff(self._lines.offsets)[self._shoppers].astype(np.float64)
         # A long history holds more moments than a short one, but is still one shopper: the root lies between.
         self._cumulative = np.cumsum(np.sqrt(sizes) / np.sqrt(sizes).sum())
-        self.steps_an_epoch = max(1, round(len(self._lines.items) / (drawing.moments * drawing.asked)))
+        orders = int((np.diff(self._lines.orders) != 0).sum()) + 1
+        self.steps_an_epoch = max(1, round(orders / (OVERLAP * drawing.moments)))
 
     def batch(self, step: int) -> Batch:
         """The batch of a step, counted from 0."""

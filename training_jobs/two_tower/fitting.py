@@ -27,7 +27,7 @@ from training_jobs.two_tower.processes import ALONE, Processes
 from training_jobs.two_tower.towers import as_function, heaviest
 from training_jobs.two_tower.training import TowerSettings, Trained, train_towers
 
-TAIL_SHOPPERS = 800
+TAIL_SHOPPERS = 400
 PRIOR_HALF_LIFE_DAYS = 30.0
 
 
