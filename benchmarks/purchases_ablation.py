@@ -35,6 +35,7 @@ MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "prior_and_trend": ("log_prior", "trend", "popularity", "category_prior"),
     "first_purchases": ("tried", "tried_by_taste", "first_share", "first_in_category"),
     "category_habits": ("category_share", "category_lift", "department_share", "brand_share"),
+    "complements": ("visit_complement", "visit_best_complement"),
     "cohorts": ("cohort_rank",),
 }
 ASKED_EACH: Final = 2  # every second question is asked again

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from recommender.domain.arrays import Floats
 from recommender.domain.bundle import Bundle, Cohorts, ItemTable, Neighbours
+from recommender.domain.complements import Complements
 from recommender.domain.discovery import Discovery
 from recommender.domain.posterior import PreferencePrior
 from recommender.domain.prior import Prior
@@ -74,6 +75,7 @@ def tiny_bundle(**changes: Any) -> Bundle:
         ),
         "session_index": _session_index(rng),
         "co_purchase": _co_purchase(),
+        "complements": _complements(),
         "discovery": _discovery(vectors),
         "cohorts": _cohorts(rng),
         "ranker_spec": {"temperature": 1.0},
@@ -157,6 +159,12 @@ def _co_purchase() -> Neighbours:
     """Partners of an item: the same place in the next five categories."""
     rows = [[(row + EACH * step) % COUNT for step in range(1, 6)] for row in range(COUNT)]
     return Neighbours(np.array(rows, dtype=np.int32), np.tile(np.linspace(1, 0.2, 5), (COUNT, 1)).astype(np.float32))
+
+
+def _complements() -> Complements:
+    """Each of the first nineteen categories goes with the next one; the last is sold too little."""
+    place = np.append(np.arange(CATEGORIES - 1), -1).astype(np.int32)
+    return Complements(place, np.eye(CATEGORIES - 1, k=1, dtype=np.float16))
 
 
 def _discovery(vectors: Floats) -> Discovery:

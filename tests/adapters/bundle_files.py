@@ -37,6 +37,7 @@ def write_bundle_files(folder: Path) -> dict[str, Path]:
         (names.PREFERENCE, bundle.preference),
         (names.SESSION_INDEX, bundle.session_index),
         (names.CO_PURCHASE, bundle.co_purchase),
+        (names.COMPLEMENTS, bundle.complements),
         (names.DISCOVERY, bundle.discovery),
         (names.COHORTS, bundle.cohorts),
         (names.LEXICAL, bundle.lexical),

@@ -54,6 +54,16 @@ def test_own_purchases_are_counted_dated_and_faded(bundle: Bundle) -> None:
     assert _feature(bundle, ann, NO_VISIT, item_id(3, 2), "own_due") == 0
 
 
+def test_categories_that_go_together_speak_for_items_never_bought_together(bundle: Bundle) -> None:
+    seen = visit(("view_item", item_id(4, 2)))  # in the tiny bundle a category goes with the next one
+
+    assert _feature(bundle, ANONYMOUS, seen, item_id(5, 9), "visit_complement") == 1
+    assert _feature(bundle, ANONYMOUS, seen, item_id(5, 9), "visit_best_complement") == 1
+    assert _feature(bundle, ANONYMOUS, seen, item_id(6, 9), "visit_complement") == 0
+    assert _feature(bundle, ANONYMOUS, seen, item_id(19, 9), "visit_complement") == 0  # sold too little to say
+    assert _feature(bundle, ANONYMOUS, NO_VISIT, item_id(5, 9), "visit_complement") == 0
+
+
 def test_first_purchases_depend_on_taste_where_an_item_has_a_slope(bundle: Bundle) -> None:
     ann = shopper((item_id(3, 0), 3, 20.0))  # the tiny bundle reads tastes by every second row
 

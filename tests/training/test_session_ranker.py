@@ -35,6 +35,7 @@ OWED = (
     artifacts.PRIOR,
     artifacts.SESSION_INDEX,
     artifacts.CO_PURCHASE,
+    artifacts.COMPLEMENTS,
     artifacts.DISCOVERY,
     artifacts.COHORTS,
     artifacts.SESSION_ENCODER,

@@ -67,6 +67,7 @@ def memory_bundle(
         preference=towers.preference,
         session_index=statistics.session_index,
         co_purchase=statistics.co_purchase,
+        complements=statistics.complements,
         discovery=statistics.discovery,
         cohorts=cohorts,
         ranker_spec={"features": list(FEATURES)},

@@ -2,7 +2,8 @@
 
 Each group is one request. `window` groups ask at a cut for everything bought in the weeks after it; `visit` groups
 ask at an order, with one to four of its items in the cart, for the rest of it; in `stranger` groups the shopper's
-history is hidden, so that the ranker has seen first-time visitors. All features are as of the cut: counts stop
+history is hidden, so that the ranker has seen first-time visitors; `arrival` groups ask at a cut for the items that
+nobody had bought yet. All features are as of the cut: counts stop
 there, and the towers were trained before the first cut. Letters: C candidates, F features, I items.
 """
 
@@ -15,8 +16,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 from recommender.domain.arrays import Flags, Floats, Rows
+from recommender.domain.arrivals import arrival_scores, arrivals
 from recommender.domain.bundle import Bundle
-from recommender.domain.candidates import candidate_rows
+from recommender.domain.candidates import candidate_rows, top_rows
 from recommender.domain.context import PageContext
 from recommender.domain.features import features_of
 from recommender.domain.posterior import STRENGTHS
@@ -148,6 +150,13 @@ def group_of(bundle: Bundle, case: Case, *, limit: int) -> Group:
     return Group(features, np.isin(rows, case.targets), case.owned.places(rows)[1])
 
 
+def arrival_group(bundle: Bundle, case: Case, arrived: Rows, *, limit: int) -> Group:
+    """The same request asked for new arrivals alone: the best of them by what is known without a purchase."""
+    signals = signals_of(bundle, case)
+    rows = np.sort(arrived[top_rows(arrival_scores(bundle, signals, arrived), limit)])
+    return Group(features_of(bundle, signals, rows), np.isin(rows, case.targets), np.zeros(len(rows), bool))
+
+
 def window_cases(histories: Histories, bought: Later, cohorts: dict[str, int], *, now_days: float) -> Iterator[Case]:
     """Every shopper of the window at its start."""
     for shopper_id in sorted(bought.by_shopper):
@@ -194,12 +203,19 @@ def draw_groups(
     limit: int,
     share_of_strangers: float = 0.1,
 ) -> list[Group]:
-    """Labelled groups at one cut: at most `most` of the window, half as many visits, a share of both as strangers."""
+    """Labelled groups at one cut: at most `most` of the window, as many visits, a share of both as strangers.
+
+    New arrivals are asked for in a quarter as many.
+    """
     windows = _sample(list(window_cases(histories, bought, cohorts, now_days=now_days)), most, rng)
-    visits = _sample(list(visit_cases(histories, bought, cohorts, rng)), most // 2, rng)
+    visits = _sample(list(visit_cases(histories, bought, cohorts, rng)), most, rng)
     cases = [as_stranger(case) if rng.random() < share_of_strangers else case for case in windows + visits]
     groups = (group_of(bundle, case, limit=limit) for case in cases)
-    return [group for group in groups if group.is_bought.any()]
+    asked = [group for group in groups if group.is_bought.any()]
+    arrived = arrivals(bundle)
+    hopeful = [case for case in windows if np.isin(case.targets, arrived).any()]
+    fresh = (arrival_group(bundle, case, arrived, limit=limit) for case in _sample(hopeful, most // 4, rng))
+    return asked + [group for group in fresh if group.is_bought.any()]
 
 
 def _sample(cases: list[Case], most: int, rng: np.random.Generator) -> list[Case]:

@@ -33,7 +33,7 @@ LABEL_DAYS = 28.0
 class RankerPlan:
     """How many requests of the past are asked, and how the ranker learns from them."""
 
-    groups_per_cut: int = 2500  # whole-window requests; half as many visits are added
+    groups_per_cut: int = 2500  # whole-window requests; as many visits are added
     candidates: int = 600
     training: RankerSettings = field(default_factory=RankerSettings)
 

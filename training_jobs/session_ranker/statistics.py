@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from recommender.contracts import artifacts
 from recommender.domain.arrays import Ids, to_npz
 from recommender.domain.bundle import ItemTable, Neighbours
+from recommender.domain.complements import Complements
 from recommender.domain.discovery import Discovery
 from recommender.domain.prior import Prior
 from recommender.domain.session_knn import SessionIndex, build_index
@@ -23,6 +24,7 @@ from recommender.domain.session_knn import SessionIndex, build_index
 from training_jobs.exports import Exports
 from training_jobs.session_ranker.catalogue import CatalogueText, catalogue_text, in_row_order, item_table
 from training_jobs.session_ranker.co_purchase import build_neighbours
+from training_jobs.session_ranker.complements import build_complements
 from training_jobs.session_ranker.contexts import build_item_prior
 from training_jobs.session_ranker.discovery import build_discovery
 from training_jobs.session_ranker.fallback import fallback_lists
@@ -42,6 +44,7 @@ class Statistics:
     prior: Prior
     session_index: SessionIndex
     co_purchase: Neighbours
+    complements: Complements
     discovery: Discovery
     histories: Histories
     fallback: dict[str, list[str]]
@@ -65,6 +68,7 @@ def build_statistics(exports: Exports, *, until: datetime, content_rows: NDArray
         prior=prior,
         session_index=build_index(visits.offsets, visits.items, visits.days, count_items=len(item_ids)),
         co_purchase=build_neighbours(lines.item, lines.order, count_items=len(item_ids)),
+        complements=build_complements(lines, table.category, count_categories=len(table.categories)),
         discovery=build_discovery(lines, table.category, table.department, now_days=days_since_epoch(until)),
         histories=build_histories(lines, item_ids),
         fallback=fallback_lists(prior, table, item_ids),
@@ -83,6 +87,7 @@ def write_statistics(statistics: Statistics, folder: Path) -> None:
         (artifacts.PRIOR, statistics.prior),
         (artifacts.SESSION_INDEX, statistics.session_index),
         (artifacts.CO_PURCHASE, statistics.co_purchase),
+        (artifacts.COMPLEMENTS, statistics.complements),
         (artifacts.DISCOVERY, statistics.discovery),
     ):
         (folder / name).write_bytes(to_npz(record))

@@ -23,6 +23,7 @@ from recommender.contracts import artifacts as names
 from recommender.contracts.artifacts import Manifest
 from recommender.domain.arrays import Counts, Floats, from_npz
 from recommender.domain.bundle import Bundle, Cohorts, ItemTable, Model, Neighbours
+from recommender.domain.complements import Complements
 from recommender.domain.discovery import Discovery
 from recommender.domain.features import FEATURES
 from recommender.domain.lexical import LexicalIndex
@@ -176,6 +177,7 @@ def _assemble(manifest: Manifest, paths: Mapping[str, Path], report: Report) -> 
         preference=record(PreferencePrior, names.PREFERENCE),
         session_index=record(SessionIndex, names.SESSION_INDEX),
         co_purchase=record(Neighbours, names.CO_PURCHASE),
+        complements=record(Complements, names.COMPLEMENTS),
         discovery=record(Discovery, names.DISCOVERY),
         cohorts=record(Cohorts, names.COHORTS),
         ranker_spec=json.loads(paths[names.RANKER_SPEC].read_text()),

@@ -31,6 +31,7 @@ PRIOR: Final = "prior.npz"  # Prior: popularity x recency, global and per contex
 PREFERENCE: Final = "preference.npz"  # PreferencePrior: mean and eigenbasis of the Gaussian
 SESSION_INDEX: Final = "session_index.npz"  # SessionIndex: session-kNN posting lists
 CO_PURCHASE: Final = "co_purchase.npz"  # Neighbours: items bought together
+COMPLEMENTS: Final = "complements.npz"  # Complements: categories that go together in an order
 DISCOVERY: Final = "discovery.npz"  # Discovery: what is bought for the first time, and by what taste
 COHORTS: Final = "cohorts.npz"  # Cohorts: the incumbent's 12 lists
 RANKER_SPEC: Final = "ranker.json"  # feature names, normalisation constants, temperature
@@ -54,6 +55,7 @@ REQUIRED_FILES: Final = (
     PREFERENCE,
     SESSION_INDEX,
     CO_PURCHASE,
+    COMPLEMENTS,
     DISCOVERY,
     COHORTS,
     RANKER_SPEC,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.domain.arrays import Flags, Floats, Ids, Rows
+from recommender.domain.complements import Complements
 from recommender.domain.discovery import Discovery
 from recommender.domain.lexical import LexicalIndex
 from recommender.domain.posterior import PreferencePrior
@@ -80,6 +81,7 @@ class Bundle:
     preference: PreferencePrior
     session_index: SessionIndex
     co_purchase: Neighbours
+    complements: Complements
     discovery: Discovery
     cohorts: Cohorts
     ranker_spec: Mapping[str, Any]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from recommender.domain.arrays import Floats, Rows
 from recommender.domain.bundle import Bundle
 from recommender.domain.candidates import Candidates, session_votes
+from recommender.domain.complements import visit_lifts
 from recommender.domain.context import PageContext
 from recommender.domain.discovery import log_lift
 from recommender.domain.posterior import score
@@ -73,6 +74,8 @@ FEATURES: Final = (
     "visit_category",
     "visit_department",
     "visit_brand",
+    "visit_complement",
+    "visit_best_complement",
     "preference_mean",
     "preference_variance",
 )
@@ -196,6 +199,9 @@ def _visit(bundle: Bundle, signals: Signals, rows: Rows) -> Iterator[tuple[str, 
     yield "visit_category", _share(items.category, focus, weights, rows)
     yield "visit_department", _share(items.department, focus, weights, rows)
     yield "visit_brand", _share(items.brand, focus, weights, rows)
+    mean, best = visit_lifts(bundle.complements, items.category[focus], weights, items.category[rows])
+    yield "visit_complement", mean
+    yield "visit_best_complement", best
     yield "preference_mean", means
     yield "preference_variance", variances
 
