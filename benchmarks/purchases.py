@@ -15,48 +15,25 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from recommender.contracts.fields import problem
 from recommender.domain.arrays import Floats
-from recommender.domain.bundle import Bundle
 from recommender.errors import RecommenderError
 
 from benchmarks.machine import describe_machine
 from benchmarks.purchases_ablation import ablation
+from benchmarks.purchases_asking import Asked, fixed_methods, learnt_answers, peers_answers, questions_of
 from benchmarks.purchases_data import PurchaseData, complete_journey, from_files
-from benchmarks.purchases_models import Fitted, History, encode_content, fit, settings_of, tune_ials
+from benchmarks.purchases_models import Fitted, History, encode_content, fit, settings_of
 from benchmarks.report import write
 from benchmarks.statistics import breadth
-from training_jobs.baselines import matrix
-from training_jobs.evaluate.measure import BLIND, Answered, ask, calibration, joined, recall_ratio, summary
-from training_jobs.evaluate.methods import (
-    Method,
-    arrival_methods,
-    baselines,
-    content,
-    hybrid,
-    no_session,
-    stranger_methods,
-    two_tower,
-)
-from training_jobs.evaluate.strata import (
-    Question,
-    arrival_questions,
-    basket_questions,
-    visit_questions,
-    window_questions,
-)
+from training_jobs.evaluate.measure import Answered, ask, calibration, joined, recall_ratio, summary
 from training_jobs.metrics import value_of
-from training_jobs.session_ranker.ranker_fitting import bought_between
 
 DEFAULT_OUT = Path(".local/benchmarks/purchases")
-BASKET_SEED = 0  # which three items of a basket are shown is the same for every seed of the models
 NO_MARGINS = "the data set records no costs"
 CALIBRATED = 300  # requests that the calibration is measured on
 
@@ -81,11 +58,12 @@ def run(data: PurchaseData, options: argparse.Namespace) -> dict[str, Any]:
     """All methods on one data set; seeds concern the methods that are learnt."""
     started = time.process_time()
     history = History(data, encode_content(data, options.out))
-    asked = _asked(history, options.visits)
-    fixed, ials_marks = _fixed_methods(history)
+    asked = questions_of(history, options.visits)
+    fixed, ials_marks = fixed_methods(history)
     strangers = {"popular_recent": fixed["popular_recent"], "popular": fixed["popular"]}
+    peers, facts = peers_answers(history, asked, options.peers)
     fixed_answers = joined(
-        ask(fixed, asked.known, label="baselines"), ask(strangers, asked.strangers, label="strangers")
+        ask(fixed, asked.known, label="baselines"), ask(strangers, asked.strangers, label="strangers"), peers
     )
     runs: list[Answered] = []
     fits: list[dict[str, Any]] = []
@@ -93,7 +71,7 @@ def run(data: PurchaseData, options: argparse.Namespace) -> dict[str, Any]:
     for seed in options.seeds:
         plan, towers = settings_of(seed, groups_per_cut=options.groups)
         fitted = fit(history, seed=seed, plan=plan, towers=towers)
-        learnt = _learnt(fitted.bundle, asked, plan.candidates, label=f"seed {seed}")
+        learnt = learnt_answers(fitted.bundle, asked, plan.candidates, label=f"seed {seed}")
         runs.append(learnt)
         fits.append(_described(seed, fitted, learnt, asked, plan.candidates))
         if options.ablation and seed == options.seeds[0]:
@@ -115,6 +93,7 @@ def run(data: PurchaseData, options: argparse.Namespace) -> dict[str, Any]:
         "ratios": ratios(fixed_answers, runs),
         "hybrid_above_all": _is_above_all(methods),
         "ablation": dropped,
+        "peers": facts,
         "seeds": options.seeds,
         "by_seed": [fit["hybrid_recall@20"] for fit in fits],
         "fits": fits,
@@ -124,48 +103,6 @@ def run(data: PurchaseData, options: argparse.Namespace) -> dict[str, Any]:
         "cpu_seconds": seconds,
         "machine": describe_machine(),
     }
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The questions: of known shoppers, of the new arrivals alone, and of strangers."""
-
-    known: list[Question]
-    arrivals: list[Question]
-    strangers: list[Question]
-
-
-def _asked(history: History, visits: int) -> Asked:
-    data, counted = history.data, history.at("valid_until")
-    bought = bought_between(data.exports, data.valid_until, data.test_until)
-    if not bought.by_shopper:
-        raise problem("--test-until", data.test_until, "a window in which something was bought")
-    cohorts = counted.segments.of_shopper
-    windows = window_questions(counted.statistics, bought, cohorts, now_days=counted.now_days)
-    baskets = basket_questions(counted.statistics, bought, cohorts, seed=BASKET_SEED)
-    rng = np.random.default_rng(BASKET_SEED)
-    strangers = visit_questions(counted.statistics.items, bought, rng, most=visits)
-    return Asked([*windows, *baskets], arrival_questions(windows), strangers)
-
-
-def _fixed_methods(history: History) -> tuple[dict[str, Method], dict[str, float]]:
-    """The baselines, tuned before the test and refitted at its start."""
-    tuned, marks = tune_ials(history)
-    counted = history.at("valid_until")
-    entries = matrix(counted.statistics.lines, count_items=len(counted.statistics.item_ids), now_days=counted.now_days)
-    return baselines(counted.statistics, entries, counted.segments, tuned), marks
-
-
-def _learnt(bundle: Bundle, asked: Asked, limit: int, *, label: str) -> Answered:
-    """What the models answer; the baselines of new arrivals and visits that read the bundle stand among them."""
-    ranked = hybrid(bundle, limit=limit)
-    methods = {"hybrid": ranked, BLIND: no_session(ranked), "two_tower": two_tower(bundle), "content": content(bundle)}
-    strangers = {"hybrid": ranked, **stranger_methods(bundle)}
-    return joined(
-        ask(methods, asked.known, label=label),
-        ask(arrival_methods(bundle, limit=limit), asked.arrivals, label=f"{label}, new arrivals"),
-        ask(strangers, asked.strangers, label=f"{label}, strangers"),
-    )
 
 
 def _described(seed: int, fitted: Fitted, learnt: Answered, asked: Asked, limit: int) -> dict[str, Any]:
@@ -281,6 +218,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--groups", type=int, default=2500, help="requests of the past asked at each cut")
     parser.add_argument("--visits", type=int, default=600, help="orders that are also asked for by strangers")
     parser.add_argument("--ablation", action="store_true", help="also fit the ranker without each member, first seed")
+    parser.add_argument("--peers", type=Path, help="Python of the peers' environment (make bench-peers)")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
     return parser
 
