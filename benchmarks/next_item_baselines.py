@@ -2,6 +2,7 @@
 
 popular: clicks in train. popular_recent: clicks faded by half every week of the files' nominal time. item_knn: the last
 item's neighbours by damped cosine over sessions. markov: what followed the last item, by count.
+session_popular: what the visit clicked most, the rest by popularity in train.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from recommender.domain.prior import build_prior, decay
 
 from benchmarks.next_item_data import NextItemData
 from training_jobs.session_ranker.co_purchase import build_neighbours
-from training_jobs.session_ranker.prefixes import LISTED, Answers, Prefixes
+from training_jobs.session_ranker.prefixes import LISTED, Answers, Prefixes, collect
 
 RECENT_HALF_LIFE_DAYS = 7.0
 
@@ -56,6 +57,19 @@ def markov(data: NextItemData, prefixes: Prefixes) -> Answers:
         rows[row, : len(order)] = counts.indices[span][order]
         scores[row, : len(order)] = counts.data[span][order]
     return _after_last(prefixes, rows, scores)
+
+
+def session_popular(data: NextItemData, prefixes: Prefixes) -> Answers:
+    """The visit's items by clicks, the newest first of equals, and popularity behind them (S-POP)."""
+    filler = popular(data, prefixes.take(np.arange(1))).rows[0]
+    lists = []
+    for number in range(len(prefixes)):
+        newest_first = prefixes.visit(number)[::-1]
+        items, since, counts = np.unique(newest_first[newest_first >= 0], return_index=True, return_counts=True)
+        own = items[np.lexsort((since, -counts))]
+        rows = np.concatenate([own, filler[~np.isin(filler, own)]])[:LISTED]
+        lists.append((rows, np.arange(len(rows), 0.0, -1.0)))
+    return collect(lists)
 
 
 def _same_list(worth: NDArray[np.number], count: int) -> Answers:

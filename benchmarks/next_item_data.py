@@ -28,6 +28,7 @@ class NextItemData:
     days: Doubles  # (S,)
     count_items: int
     test: Prefixes
+    openings: Prefixes  # the first item of each test session, with nothing before it
     facts: dict[str, int]  # counts to be printed
 
 
@@ -49,6 +50,7 @@ def load(folder: Path, *, min_prefix: int) -> NextItemData:
         days=(np.arange(1, train.height + 1) / train.height * SPAN_DAYS).astype(np.float64),
         count_items=len(catalogue),
         test=prefixes,
+        openings=_openings(test_offsets, test_items),
         facts={
             "train_sessions": train.height,
             "train_events": len(items),
@@ -59,6 +61,11 @@ def load(folder: Path, *, min_prefix: int) -> NextItemData:
             "targets_left_out_as_unknown": int(((positions >= min_prefix) & (test_items < 0)).sum()),
         },
     )
+
+
+def _openings(offsets: np.ndarray, items: np.ndarray) -> Prefixes:
+    asked = all_prefixes(offsets, items, least=0)
+    return asked.take(np.flatnonzero(asked.lengths == 0))
 
 
 def _read(path: Path) -> pl.DataFrame:

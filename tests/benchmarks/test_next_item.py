@@ -13,10 +13,24 @@ from recommender.errors import InvalidInput
 from benchmarks import next_item_baselines as baselines
 from benchmarks.next_item import main
 from benchmarks.next_item_data import load
+from benchmarks.next_item_scoring import without_visited
+from training_jobs.session_ranker.prefixes import Answers
 
 FAR = 10**12  # ids need not be small or dense
-METHODS = {"hybrid", "session_encoder", "vstan", "popular", "popular_recent", "item_knn", "markov"}
+METHODS = {
+    "hybrid",
+    "plain_fusion",
+    "session_encoder",
+    "vstan",
+    "session_popular",
+    "popular",
+    "popular_recent",
+    "item_knn",
+    "markov",
+}
 METRICS = {"hr@5", "hr@10", "hr@20", "mrr@20", "ndcg@20"}
+STRATA = {"all", "events_1", "events_2", "events_3", "events_4plus", "no_repeats", "without_repeats"}
+OPENERS = {"hybrid", "popular", "popular_recent"}
 
 
 def write(folder: Path, train: list[list[int]], test: list[list[int]]) -> Path:
@@ -43,13 +57,16 @@ def test_the_last_line_holds_every_method_stratum_and_cost(tmp_path: Path, capsy
     assert code == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(result["methods"]) == METHODS
-    for marked in result["methods"].values():
-        assert set(marked) == {"all", "events_1", "events_2", "events_3", "events_4plus", "no_repeats"}
-        assert set(marked["all"]) == METRICS
+    for name, marked in result["methods"].items():
+        assert set(marked) == STRATA | ({"events_0"} if name in OPENERS else set())
+        assert set(marked["all"]) == METRICS | {"coverage@20", "popularity@20"}
+        low, high = result["intervals"][name]["all"]["hr@20"]
+        assert low <= marked["all"]["hr@20"] <= high
+    assert set(result["ablation"]) >= {"hybrid", "without_learned_fusion"}
     assert set(result["cost"]) == {"fit_cpu_seconds", "predict_cpu_ms_p50", "predict_cpu_ms_p99"}
     assert result["seeds"] == [1, 2]
     assert result["methods"]["markov"]["all"]["mrr@20"] == pytest.approx(1.0)  # each item has one successor
-    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"methods.png", "events.png", "loss.png"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"next_item.json", "report.html"}
 
 
 def test_items_that_only_test_contains_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -73,6 +90,31 @@ def test_baselines_count_what_they_say(tmp_path: Path) -> None:
     assert markov.scores[0, :2].tolist() == [2.0, 1.0]
     assert popular.scores[0, :3].tolist() == [3.0, 2.0, 2.0]
     assert knn.scores[0, 0] == pytest.approx(2 / np.sqrt((3 + 20) * (2 + 20)))
+
+
+def test_a_visit_is_listed_by_its_counts_and_filled_up(tmp_path: Path) -> None:
+    data = load(write(tmp_path, [[4, 4, 4, 3], [3, 5]], [[3, 5, 5, 4]]), min_prefix=3)
+
+    found = baselines.session_popular(data, data.test)
+
+    assert found.rows[0, :4].tolist() == [2, 0, 1, -1]  # item 5 twice, item 3 once, then item 4 of the catalogue
+
+
+def test_lists_without_the_visit_close_up(tmp_path: Path) -> None:
+    data = load(write(tmp_path, [[1, 2, 3, 4]], [[1, 2, 4]]), min_prefix=2)
+    listed = Answers(np.array([[1, 2, 0, 3]], np.int32), np.array([[4.0, 3.0, 2.0, 1.0]], np.float32))
+
+    cut = without_visited(listed, data.test)  # the visit holds rows 0 and 1
+
+    assert cut.rows.tolist() == [[2, 3, -1, -1]]
+    assert cut.scores.tolist() == [[3.0, 1.0, 0.0, 0.0]]
+
+
+def test_the_first_item_is_asked_for_with_nothing_before_it(tmp_path: Path) -> None:
+    data = load(write(tmp_path, [[1, 2], [2, 3]], [[2, 1], [9, 3]]), min_prefix=1)
+
+    assert data.openings.targets.tolist() == [1]  # what train does not know is not asked for
+    assert data.openings.lengths.tolist() == [0]
 
 
 def test_wrong_input_is_refused_with_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

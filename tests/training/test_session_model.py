@@ -80,7 +80,7 @@ def test_the_fused_model_answers_with_its_members() -> None:
 
     found = model.answers(all_prefixes(asked.offsets, asked.items))
 
-    assert set(found) == {"session_encoder", "vstan", "hybrid"}
+    assert set(found) == {"session_encoder", "vstan", "plain_fusion", "hybrid"}
     hits = {
         name: marks(listed, all_prefixes(asked.offsets, asked.items).targets)["hr@5"].mean()
         for name, listed in found.items()

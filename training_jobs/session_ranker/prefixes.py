@@ -68,6 +68,10 @@ class Answers:
         size = int((self.rows[number] >= 0).sum())
         return self.rows[number, :size], self.scores[number, :size]
 
+    def take(self, chosen: NDArray[np.integer]) -> Answers:
+        """The answers of some prefixes."""
+        return Answers(self.rows[chosen], self.scores[chosen])
+
 
 def all_prefixes(offsets: NDArray[np.integer], items: Rows, *, least: int = 1) -> Prefixes:
     """Every prefix of at least `least` events whose target is known, over sessions with offsets (S + 1,)."""

@@ -55,9 +55,9 @@ from training_jobs.session_ranker.ranker_fitting import (
     fit_ranker,
     label_cuts,
 )
+from training_jobs.session_ranker.session_answers import Knn
 from training_jobs.session_ranker.session_model import (
     ORDERLESS,
-    Knn,
     SessionModel,
     SessionModelSettings,
     fit_session_model,
@@ -162,7 +162,8 @@ def fit_encoder(visits: Visits, count_items: int, settings: Settings) -> Session
             EncoderSettings(width=settings.encoder_width),
             TrainingSettings(epochs=settings.encoder_epochs, seconds=settings.encoder_seconds, seed=settings.seed),
             tail_prefixes=settings.encoder_tail_prefixes,
-            knn_choices=(Knn(), Knn(settings=ORDERLESS)),  # what serving can afford
+            knn_choices=(Knn(), Knn(ORDERLESS)),
+            refit=False,
         ),
         report=lambda line: tqdm.write(line, file=sys.stderr),
     )

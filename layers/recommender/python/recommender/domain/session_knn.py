@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from recommender.domain.arrays import Counts, Doubles, Floats, Rows
 
 MAX_QUERY: Final = 30  # older clicks weigh exp(-15): nothing
-POSTINGS_PER_ITEM: Final = 5000
+POSTINGS_PER_ITEM: Final = 2000
+NEIGHBOURS: Final = 500  # k
+SAMPLED: Final = 2000  # newest sessions of each item, and of the visit's items together
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,8 @@ def session_scores(
     rows: NDArray[np.integer],
     *,
     now_days: float,
-    k: int = 500,
-    sample: int = 5000,
+    k: int = NEIGHBOURS,
+    sample: int = SAMPLED,
     limit: int = 500,
     settings: KnnSettings | None = None,
 ) -> tuple[Rows, Floats]:
