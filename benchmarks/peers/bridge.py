@@ -64,6 +64,7 @@ def ask(
     kept: Path = KEPT,
 ) -> dict[str, PeerLists]:
     """The lists of each peer. Raises DependencyDown with the peer's last line where one does not answer."""
+    python = interpreter(str(python))
     blind = Split(test.count_items, test.listed, test.train, test.histories, test.excluded, nothing(len(test)))
     digest = _digest(python, (tail, blind), f"{seed} {seconds}")
     found = {}
