@@ -55,15 +55,15 @@ class Result:
         """The hybrid over another method, `1.08 [1.07, 1.09]`."""
         return _text(number((self["ratios"] or {}).get(stratum, {}).get(other)), 2, with_interval=True)
 
-    def best(self, stratum: str, metric: str, *, prefixes: Sequence[str] = PEERS) -> str:
-        """`name value` of the best method whose name starts so."""
+    def best(self, stratum: str, metric: str, *, digits: int = 3, prefixes: Sequence[str] = PEERS) -> str:
+        """`value (name)` of the best method whose name starts so; a dash without one."""
         found = {
             name: figure.value
             for name in self["methods"] or {}
             if name.startswith(tuple(prefixes)) and (figure := self.number(name, stratum, metric))
         }
         best = max(found, key=found.__getitem__, default="")
-        return f"{best} {found[best]:.3f}" if best else "–"
+        return f"{found[best]:.{digits}f} ({best})" if best else "–"
 
     def table(
         self,

@@ -43,7 +43,7 @@ def test_single_figures_are_read_by_name() -> None:
     assert result.value("hybrid", "all", "mrr@20") == "0.200"
     assert result.value("hybrid", "events_1", "mrr@20") == "–"
     assert result.ratio("all", "markov") == "2.00 [1.90, 2.10]"
-    assert result.best("all", "hr@20") == "implicit_ials 0.300"
+    assert result.best("all", "hr@20") == "0.300 (implicit_ials)"
     assert result["ablation"] is None
 
 
