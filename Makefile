@@ -44,7 +44,7 @@ layers: .venv/run.stamp  ## third-party Lambda layer, in .build/runtime-layer
 
 # DIGINETICA= TMALL= (folders) BEAUTY= BEAUTY_ITEMS= TOYS= PRODUCTS= JUDGMENTS= (files) COLUMNS= (of PRODUCTS) add theirs.
 bench: .venv/run.stamp  ## the purchases benchmark, which needs only PyPI (others where their data is given), and docs/benchmarks.md
-	@$(call door,purchases,purchases,--complete-journey $(seeds) $(peers))
+	@$(call door,purchases,purchases,--complete-journey --ablation $(seeds) $(peers))
 	@$(if $(DIGINETICA),$(call door,next_item,diginetica,--data $(DIGINETICA) $(seeds) $(peers)))
 	@$(if $(TMALL),$(call door,next_item,tmall,--data $(TMALL) $(seeds) $(peers)))
 	@$(if $(BEAUTY),$(call door,sequences,beauty,--data $(BEAUTY) $(if $(BEAUTY_ITEMS),--items $(BEAUTY_ITEMS)) $(seeds) $(peers)))
