@@ -55,6 +55,7 @@ class Questions:
     users: NDArray[np.int64]  # (Q,)
     targets: NDArray[np.int64]  # (Q,)
     histories: Histories  # of all users, as known when asked
+    count_items: int  # I
 
     def __len__(self) -> int:
         return len(self.users)
@@ -88,14 +89,14 @@ def load(data: Path, items: Path | None) -> SequenceData:
         raise problem(str(data), "no items", "at least one sequence of two items")
     whole = _rows(frame, catalogue)
     sizes = np.diff(whole.offsets)
-    test = _questions(whole.without_last(1), whole)
+    test = _questions(whole.without_last(1), whole, len(catalogue))
     if not len(test):
         raise problem(str(data), f"{len(sizes)} sequences of at most one item", "at least one sequence of two items")
     train = whole.without_last(2)
     return SequenceData(
         train=train,
         train_and_valid=whole.without_last(1),
-        valid=_questions(train, whole.without_last(1)),
+        valid=_questions(train, whole.without_last(1), len(catalogue)),
         test=test,
         item_ids=catalogue,
         items=None if described is None else _aligned(described, catalogue),
@@ -146,11 +147,11 @@ def _rows(frame: pl.DataFrame, catalogue: pl.Series) -> Histories:
     return Histories(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), rows.astype(np.int32))
 
 
-def _questions(known: Histories, whole: Histories) -> Questions:
+def _questions(known: Histories, whole: Histories, count_items: int) -> Questions:
     """Who has a history in `known` and one more item in `whole`."""
     sizes = np.diff(known.offsets)
     users = np.flatnonzero((sizes > 0) & (np.diff(whole.offsets) > sizes))
-    return Questions(users, whole.items[whole.offsets[users] + sizes[users]].astype(np.int64), known)
+    return Questions(users, whole.items[whole.offsets[users] + sizes[users]].astype(np.int64), known, count_items)
 
 
 def _aligned(described: pl.DataFrame, catalogue: pl.Series) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from recommender.domain.arrays import Doubles, Floats
 
 from benchmarks.sequences_data import Histories, Questions
-from benchmarks.sequences_scoring import AT_ONCE, Scorer, head
+from benchmarks.sequences_scoring import Scorer, batches, head
 
 CANDIDATES = 150  # of each member
 FLOOR = 0.01  # share of the best score below which shares are not told apart
@@ -108,11 +108,11 @@ def fused(members: Mapping[str, Scorer], fusion: Fusion, *, keeps_seen: bool) ->
 
 def _cases(members: Mapping[str, Scorer], questions: Questions, *, keeps_seen: bool) -> Iterator[tuple[Doubles, int]]:
     """(features of the candidates (C, F), place of the target) of every question whose target is among them."""
-    for at in range(0, len(questions), AT_ONCE):
-        users = questions.users[at : at + AT_ONCE]
+    for part in batches(questions):
+        users, targets = questions.users[part], questions.targets[part]
         scores = _all_scores(members, questions.histories, users, keeps_seen)
         for n, rows in enumerate(_candidates(scores)):
-            found = np.flatnonzero(rows == questions.targets[at + n])
+            found = np.flatnonzero(rows == targets[n])
             if len(found):
                 yield _features(scores[:, n], rows), int(found[0])
 

@@ -6,6 +6,8 @@ L items of a history, D width.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -132,7 +134,7 @@ def sampled(questions: Questions, count: int) -> Questions:
     if len(questions) <= count:
         return questions
     chosen = np.sort(np.random.default_rng(0).choice(len(questions), count, replace=False))
-    return Questions(questions.users[chosen], questions.targets[chosen], questions.histories)
+    return replace(questions, users=questions.users[chosen], targets=questions.targets[chosen])
 
 
 def recent(histories: Histories, users: NDArray[np.int64], count_items: int) -> sp.csr_matrix:

@@ -17,7 +17,8 @@ from benchmarks.sequences_data import Histories, Questions
 
 CUTOFF = 10
 LISTED = 20
-AT_ONCE = 256
+AT_ONCE = 256  # questions at most, and as many scores
+SCORES_AT_ONCE = 4_000_000
 Scorer = Callable[[Histories, NDArray[np.int64]], NDArray[np.floating]]  # histories, users (B,) -> (B, I)
 
 
@@ -28,6 +29,12 @@ class Answers:
     above: NDArray[np.int64]  # (Q,) items with a better score
     equal: NDArray[np.int64]  # (Q,) items with the same score, itself included
     lists: NDArray[np.int64]  # (Q, K) rows, best first, ties by row
+
+
+def batches(questions: Questions) -> Iterator[slice]:
+    """The questions in parts that fit in memory with a score for every item."""
+    size = min(max(SCORES_AT_ONCE // questions.count_items, 1), AT_ONCE)
+    yield from (slice(at, min(at + size, len(questions))) for at in range(0, len(questions), size))
 
 
 def answer(scorer: Scorer, questions: Questions, *, keeps_seen: bool) -> Answers:
@@ -41,13 +48,13 @@ def scored_batches(
     scorer: Scorer, questions: Questions, keeps_seen: bool
 ) -> Iterator[tuple[NDArray[np.int64], Doubles, NDArray[np.int64]]]:
     """(users, scores (B, I), targets) of one batch after the other; what may not be listed has -inf."""
-    for at in range(0, len(questions), AT_ONCE):
-        users = questions.users[at : at + AT_ONCE]
+    for part in batches(questions):
+        users = questions.users[part]
         scores = np.array(scorer(questions.histories, users), np.float64)
         if not keeps_seen:
             for n, user in enumerate(users):
                 scores[n, questions.histories.of(int(user))] = -np.inf
-        yield users, scores, questions.targets[at : at + AT_ONCE]
+        yield users, scores, questions.targets[part]
 
 
 def _answered(scores: Doubles, targets: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:

@@ -49,7 +49,6 @@ class Drawing:
     moments: int = 128  # histories of a step by moments
     shown: int = 256  # items of such a history at most
     asked: int = 24  # wanted items of such a moment at most
-    halves: float = 0.0  # share of moments replaced by random halves of what a shopper owns
     seed: int = 1
     rank: int = 0
     ranks: int = 1
@@ -60,6 +59,7 @@ class Prefixes:
 
     def __init__(self, data: Purchases, drawing: Drawing) -> None:
         self._lines, self._drawing = data.timeline, drawing
+        self.targets = max(drawing.targets // drawing.ranks, 1)  # of a batch, about
         self._windows = _windows(self._lines)
         wanted = int((self._windows[:, 1] - 1).sum())
         self.steps_an_epoch = max(1, round(wanted / drawing.targets))
@@ -109,11 +109,12 @@ class Moments:
     """Shoppers at random moments of the past."""
 
     def __init__(self, data: Purchases, drawing: Drawing) -> None:
-        self._data, self._lines, self._drawing = data, data.timeline, drawing
+        self._lines, self._drawing = data.timeline, drawing
         self._shoppers = learnable(data)
         sizes = np.diff(self._lines.offsets)[self._shoppers].astype(np.float64)
         # A long history holds more moments than a short one, but is still one shopper: the root lies between.
         self._cumulative = np.cumsum(np.sqrt(sizes) / np.sqrt(sizes).sum())
+        self.targets = max(drawing.moments // drawing.ranks, 1) * drawing.asked
         orders = int((np.diff(self._lines.orders) != 0).sum()) + 1
         self.steps_an_epoch = max(1, round(orders / (OVERLAP * drawing.moments)))
 
@@ -135,10 +136,6 @@ class Moments:
     def _example(self, rng: np.random.Generator) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
         drawn = int(np.searchsorted(self._cumulative, rng.random()))
         shopper = int(self._shoppers[min(drawn, len(self._shoppers) - 1)])
-        if rng.random() < self._drawing.halves:
-            found = self._halves(shopper, rng)
-            if found is not None:
-                return found
         span = self._lines.of(shopper)
         items, days, orders = self._lines.items[span], self._lines.days[span], self._lines.orders[span]
         moment = _moment(orders, rng)
@@ -148,18 +145,6 @@ class Moments:
             wanted = rng.choice(wanted, self._drawing.asked, replace=False)
         rows, weights = history_at(items[:moment], days[:moment], float(days[moment]), self._drawing.shown)
         return rows, weights, wanted
-
-    def _halves(
-        self, shopper: int, rng: np.random.Generator
-    ) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]] | None:
-        span = self._data.of(shopper)
-        items, weights = self._data.items[span].astype(np.int64), self._data.weights[span]
-        if len(items) < 2:
-            return None
-        order = rng.permutation(len(items))
-        split = min(max(rng.binomial(len(items), 0.5), 1), len(items) - 1)
-        seen = np.sort(order[:split][: self._drawing.shown])
-        return items[seen], weights[seen], items[order[split:][: self._drawing.asked]]
 
 
 def draw(data: Purchases, drawing: Drawing) -> Prefixes | Moments:

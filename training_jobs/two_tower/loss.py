@@ -1,4 +1,4 @@
-"""Softmax over the target and shared negatives, half of them from the batch, half from the whole catalogue.
+"""Softmax over the target and shared negatives, some of them from the batch, the rest from the whole catalogue.
 
     loss = mean over p of log(exp(s_pp) + sum_k exp(s_pk - log expected_k)) - s_pp,   s = u . e / temperature
 
@@ -41,9 +41,8 @@ class Negatives:
         )
 
 
-def negatives_for(wanted: NDArray[np.floating], *, count: int, share_from_batch: float) -> Negatives:
+def negatives_for(wanted: NDArray[np.floating], *, count: int, from_batch: int) -> Negatives:
     """`wanted` (I,): how often each item is a target of a pass over the data."""
-    from_batch = round(count * share_from_batch)
     uniform = count - from_batch
     expected = from_batch * wanted / max(float(wanted.sum()), 1.0) + uniform / max(len(wanted), 1)
     return Negatives(np.log(np.maximum(expected, 1e-12)).astype(np.float32), from_batch, uniform)

@@ -40,7 +40,7 @@ class TowerSettings:
     most_steps: int = 20_000
     drawing: Drawing = field(default_factory=Drawing)
     negatives: int = 2048
-    share_from_batch: float = 0.25
+    most_from_batch: float = 0.75  # share of the negatives; fewer where a batch has fewer targets
     temperature: float = 0.07
     learning_rate: float = 4e-3
     checks: int = 4  # measurements, evenly spaced
@@ -128,7 +128,8 @@ class _Run:
         self._batches = draw(data, processes.share_of(settings.drawing, settings.seed))
         self.planned = settings.steps(self._batches.steps_an_epoch)
         wanted = np.bincount(data.timeline.items, minlength=data.count_items).astype(np.float64)
-        self._negatives = negatives_for(wanted, count=settings.negatives, share_from_batch=settings.share_from_batch)
+        from_batch = min(int(settings.most_from_batch * settings.negatives), self._batches.targets)
+        self._negatives = negatives_for(wanted, count=settings.negatives, from_batch=from_batch)
         self._optimizer = torch.optim.Adam(towers.parameters(), lr=settings.learning_rate, fused=True)
         self._every = max(self.planned // settings.checks, 1)
         self._curve: list[dict[str, float]] = []
