@@ -13,7 +13,8 @@ STRATA: Final[Mapping[str, tuple[str, str]]] = {
     "all": ("All purchases", "every item a shopper bought in the test weeks"),
     "new": ("New to the shopper", "only items the shopper had never bought before"),
     "in_basket": ("Rest of the basket", "three items of a basket are shown, the rest is asked for"),
-    "cold_items": ("Cold items", "items without purchases before the test weeks"),
+    "cold_items": ("New arrivals", "items nobody had bought before the test weeks, asked for among all such items"),
+    "cold_items_full": ("New arrivals in the full catalogue", "the same items, asked for among all items"),
     "cold_shoppers": ("Cold shoppers", "shoppers without purchases before the test weeks"),
 }
 METHODS: Final[Mapping[str, str]] = {
@@ -22,6 +23,9 @@ METHODS: Final[Mapping[str, str]] = {
     "hybrid_no_session": "Hybrid without the visit",
     "two_tower": "Two-tower",
     "content": "Content (BERT)",
+    "session_knn": "Session-kNN",
+    "prior": "Prior in context",
+    "popularity_in_category": "Popularity of the category",
     "session": "Session models",
     "cohorts": "12 cohorts (incumbent)",
     "own_frequency": "Own purchase frequency",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from recommender.contracts.artifacts import (
     SESSION_ITEM_VECTORS,
 )
 from recommender.domain.arrays import from_npz
+from recommender.domain.bundle import Bundle
 from recommender.domain.session_knn import SessionIndex
 
 from training_jobs.baselines import matrix
@@ -84,30 +86,24 @@ def main(environment: JobEnvironment) -> None:
     bundle = models.bundle(counted, ranker)
     bought = bought_between(exports, evaluate_from, exports.data_until + AFTER_ALL)
     window, baskets = _questions(counted, bought, settings)
-    ranked = hybrid(bundle, limit=settings.candidates)
     known = _baselines(exports, counted)
-    methods: dict[str, Method] = {
-        "hybrid": ranked,
-        BLIND: no_session(ranked),
-        "two_tower": two_tower(bundle),
-        "content": content(bundle),
-        **known,
-    }
-    answered = ask(methods, [*window, *baskets], label="evaluate")
+    answered = _answers(bundle, known, [*window, *baskets], settings)
     arrived = ask(arrival_methods(bundle, limit=settings.candidates), arrival_questions(window), label="new arrivals")
+    rng = np.random.default_rng(settings.seed)
     visits = ask(
-        {"hybrid": ranked, **stranger_methods(bundle), "popular_recent": known["popular_recent"]},
-        visit_questions(counted.statistics.items, bought, np.random.default_rng(settings.seed), most=settings.visits),
+        {**_stranger_methods(bundle, settings), "popular_recent": known["popular_recent"]},
+        visit_questions(counted.statistics.items, bought, rng, most=settings.visits),
         label="first pageviews",
     )
     margins = None if exports.items["margin_derived"].all() else counted.statistics.items.margin_share
     marks = summary([joined(answered, arrived)], count_items=bundle.count_items, margin_share=margins)
-    by_events = _by_events(visits, bundle.count_items)
+    calibrated = calibration(bundle, window, limit=settings.candidates)
+    strangers = summary([visits], count_items=bundle.count_items, margin_share=None)
     metrics = {
         "methods": marks,
-        "by_events": by_events,
-        "first_pageview": {method: counts["0"] for method, counts in by_events.items() if "0" in counts},
-        "calibration": calibration(bundle, window, limit=settings.candidates),
+        "by_events": _by_events(strangers),
+        "first_pageview": _first_pageview(strangers),
+        "calibration": calibrated,
         "heads": _heads(environment),
         "coverage": {method: strata["all"]["coverage"] for method, strata in marks.items() if "all" in strata},
         "window": {
@@ -117,14 +113,36 @@ def main(environment: JobEnvironment) -> None:
             "holdout_days": settings.holdout_days,
         },
         "derived": _derived(exports, has_margins=margins is not None),
-        "notes": [f"{len(window)} shoppers were asked, {len(baskets)} of them for the rest of a basket."],
+        "notes": [
+            f"{len(window)} shoppers were asked, {len(baskets)} of them for the rest of a basket.",
+            *_said_of_heads(_heads(environment), calibrated),
+        ],
         "onnx_parity": _parities(environment),
         "seconds": round(time.monotonic() - started, 1),
     }
-    curves = _curves(environment)
+    curves = {**_curves(environment), **_reliability_curves(calibrated)}
     environment.write_metrics(metrics)
     (environment.model_dir / CURVES).write_text(json.dumps(curves) + "\n")
     write_report(metrics, curves, environment.model_dir)
+
+
+def _answers(
+    bundle: Bundle, known: Mapping[str, Method], questions: Sequence[Question], settings: Settings
+) -> Answered:
+    """What the models and the baselines answer to shoppers they know."""
+    ranked = hybrid(bundle, limit=settings.candidates)
+    methods: dict[str, Method] = {
+        "hybrid": ranked,
+        BLIND: no_session(ranked),
+        "two_tower": two_tower(bundle),
+        "content": content(bundle),
+        **known,
+    }
+    return ask(methods, questions, label="evaluate")
+
+
+def _stranger_methods(bundle: Bundle, settings: Settings) -> dict[str, Method]:
+    return {"hybrid": hybrid(bundle, limit=settings.candidates), **stranger_methods(bundle)}
 
 
 def _read_models(environment: JobEnvironment) -> tuple[Models, Any, NDArray[np.int32]]:
@@ -158,11 +176,19 @@ def _baselines(exports: Exports, counted: Counted) -> dict[str, Method]:
     return baselines(counted.statistics, entries, counted.segments, None)
 
 
-def _by_events(visits: Answered, count_items: int) -> dict[str, dict[str, Any]]:
+def _by_events(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """method -> number of events seen -> metrics, for shoppers nobody knows."""
-    found = summary([visits], count_items=count_items, margin_share=None)
     return {
-        method: {name.removeprefix("events_"): strata[name] for name in (*EVENTS, ON_CATEGORY_PAGE) if name in strata}
+        method: {name.removeprefix("events_"): strata[name] for name in EVENTS if name in strata}
+        for method, strata in found.items()
+    }
+
+
+def _first_pageview(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """method -> kind of page -> metrics before the first event."""
+    pages = {"any page": EVENTS[0], "category page": ON_CATEGORY_PAGE}
+    return {
+        method: {page: strata[name] for page, name in pages.items() if name in strata}
         for method, strata in found.items()
     }
 
@@ -192,6 +218,24 @@ def _heads(environment: JobEnvironment) -> dict[str, Any]:
     metrics = read_metrics(path) if (path / METRICS).is_file() else {}
     heads: dict[str, Any] = metrics.get("ranker", {}).get("heads", {})
     return heads
+
+
+def _said_of_heads(heads: Mapping[str, Any], calibrated: Mapping[str, Any]) -> list[str]:
+    """What each head rests on, and how far the purchase head is from what was bought in the held-out weeks."""
+    said = [f"The ranker's {name} head was fitted on {found['fitted_on']}." for name, found in heads.items()]
+    if "purchase" in calibrated:
+        error, base = calibrated["purchase"]["ece"], calibrated["purchase"]["base_rate"]
+        said.append(
+            f"In the held-out weeks its purchase probabilities were off by {error:.4f} (share bought {base:.4f})."
+        )
+    return said
+
+
+def _reliability_curves(calibrated: Mapping[str, Any]) -> dict[str, dict[str, list[float]]]:
+    """Predicted and observed shares by tenth of the candidates, the least likely first."""
+    bins = calibrated.get("purchase", {}).get("reliability", [])
+    series = {name: [entry[place] for entry in bins] for place, name in enumerate(("predicted share", "bought share"))}
+    return {"calibration by tenth of the candidates": series} if bins else {}
 
 
 def _curves(environment: JobEnvironment) -> dict[str, dict[str, list[float]]]:
