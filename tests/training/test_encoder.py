@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from training_jobs.finite import TrainingFailed
 from training_jobs.session_ranker.encoder import LONGEST, EncoderSettings, SessionEncoder, encode, to_onnx
 from training_jobs.session_ranker.encoder_training import (
     Sequences,
@@ -127,6 +128,14 @@ def test_sessions_without_a_next_item_train_nothing() -> None:
     run = train_encoder(new_encoder(COUNT, SMALL, seed=1), sequences_of([[1], [2], []]), TrainingSettings())
 
     assert run.steps == 0
+
+
+def test_a_loss_that_is_not_a_number_ends_the_training_and_names_the_step() -> None:
+    encoder = new_encoder(COUNT, SMALL, seed=1)
+    with torch.no_grad():
+        encoder.query.weight.fill_(torch.nan)
+    with pytest.raises(TrainingFailed, match="batch 1 of the session encoder: the loss is nan"):
+        train_encoder(encoder, cycles(20), TrainingSettings(epochs=1, targets=16, negatives=8))
 
 
 def test_the_rate_rises_and_falls_once() -> None:

@@ -20,6 +20,7 @@ from recommender.domain.arrays import Counts, Rows
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
+from training_jobs.finite import require_finite
 from training_jobs.session_ranker.encoder import LONGEST, EncoderSettings, SessionEncoder
 from training_jobs.session_ranker.sampled_softmax import sampled_softmax_loss
 
@@ -99,10 +100,10 @@ def train_encoder(
         for group in optimiser.param_groups:
             group["lr"] = settings.peak_rate * one_cycle(clock.progress(step))
         loss = _loss(encoder, batch, negatives)
+        losses.append(require_finite(float(loss.detach()), batch=f"{step} of the session encoder"))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        losses.append(float(loss.detach()))
         is_last = step >= clock.steps
         if step % REPORT_EVERY == 0 or is_last:
             curve.append((step, float(np.mean(losses[-REPORT_EVERY:]))))
