@@ -31,7 +31,7 @@ REPEATS = (
     "visit_since_repeat",
     "repeat_log_odds",
 )
-FACTS = ("log_share", "trend", "surge", "follows_last", "follows_visit")
+FACTS = ("log_share", "trend")
 
 
 @dataclass(frozen=True, slots=True)

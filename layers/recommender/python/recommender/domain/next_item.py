@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.domain.arrays import Counts, Floats, Rows
+from recommender.domain.arrays import Floats
 from recommender.domain.fusion import RankedList
 from recommender.domain.next_item_features import ItemFacts, Question, candidate_rows, describe
 
@@ -30,11 +30,7 @@ class NextItem:
 
     log_share: Floats  # (I,) of the events
     trend: Floats  # (I,) log of this week's rate over the long-run one
-    surge: Floats  # (I,) the same of the newest two days
     repeat_log_odds: Floats  # (I,) of a click on the item to be a repeat
-    follower_offsets: Counts  # (I + 1,) into follower_items
-    follower_items: Rows  # what follows the item in a visit, by row
-    follower_weights: Floats  # how often, at a distance d counted 1 / d
     low: Floats  # (F,) features are kept within what training saw
     high: Floats  # (F,)
     hidden_1: Floats  # (H, F) W1
@@ -50,15 +46,7 @@ class NextItem:
     @property
     def facts(self) -> ItemFacts:
         """What is known of the items."""
-        return ItemFacts(
-            self.log_share,
-            self.trend,
-            self.surge,
-            self.repeat_log_odds,
-            self.follower_offsets,
-            self.follower_items,
-            self.follower_weights,
-        )
+        return ItemFacts(self.log_share, self.trend, self.repeat_log_odds)
 
 
 def next_items(

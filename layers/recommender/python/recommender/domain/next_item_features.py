@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.domain.arrays import Counts, Floats, Rows
+from recommender.domain.arrays import Floats, Rows
 from recommender.domain.fusion import CONSTANT, RankedList
 
 FEATURES: Final = (
@@ -51,15 +51,9 @@ FEATURES: Final = (
     # the item
     "log_share",
     "trend",
-    "surge",
     "repeat_log_odds",
-    "follows_last",
-    "follows_visit",
 )
 LONGEST: Final = 60  # newest events of a visit that are read
-FOLLOWED: Final = 4  # newest distinct items whose followers are asked
-FOLLOWED_DECAY: Final = 2.0
-EVIDENCE: Final = 500.0  # mu: pseudo-counts that hold a follower at its popularity
 NEVER: Final = 60.0  # clicks ago, or a rank, of what the visit lacks
 TINY: Final = 1e-6
 FARTHEST: Final = 25.0  # logits below the best
@@ -74,11 +68,7 @@ class ItemFacts:
 
     log_share: Floats
     trend: Floats
-    surge: Floats
     repeat_log_odds: Floats
-    follower_offsets: Counts
-    follower_items: Rows
-    follower_weights: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +96,7 @@ class _Visit:
     since_first: NDArray[np.intp]
     counts: NDArray[np.intp]
     between: Floats  # clicks between its last two, NEVER where there was one
-
-    @property
-    def newest_first(self) -> NDArray[np.intp]:
-        """Their order by last click."""
-        return np.argsort(self.since_last)
+    newest_first: NDArray[np.intp]  # their order by last click
 
 
 def candidate_rows(
@@ -131,7 +117,7 @@ def describe(facts: ItemFacts, question: Question) -> Floats:
         **encoder,
         **sessions,
         **_in_visit(question, seen),
-        **_item(facts, question, seen),
+        **_item(facts, question.rows),
     }
     table = np.empty((len(FEATURES), len(question.rows)), np.float32)
     for place, name in enumerate(FEATURES):
@@ -143,20 +129,22 @@ def _distinct(question: Question) -> _Visit:
     visit = question.visit
     order = np.argsort(visit, kind="stable")  # by item, then by time
     items = visit[order]
-    is_start = np.concatenate([[True], items[1:] != items[:-1]])
-    starts = np.flatnonzero(is_start)
-    ends = np.concatenate([starts[1:], [len(items)]]) - 1
+    is_start = np.ones(len(items) + 1, bool)
+    is_start[1:-1] = items[1:] != items[:-1]
+    bounds = np.flatnonzero(is_start)
+    starts, ends = bounds[:-1], bounds[1:] - 1
     newest = len(visit) - 1
     counts = ends - starts + 1
     before = order[np.maximum(ends - 1, 0)]
-    rows = items[starts]
+    rows, since_last = items[starts], newest - order[ends]
     return _Visit(
         rows=rows,
         places=np.searchsorted(question.rows, rows),
-        since_last=newest - order[ends],
+        since_last=since_last,
         since_first=newest - order[starts],
         counts=counts,
         between=np.where(counts > 1, order[ends] - before, NEVER).astype(np.float32),
+        newest_first=np.argsort(since_last),
     )
 
 
@@ -250,32 +238,9 @@ def _in_visit(question: Question, seen: _Visit) -> Columns:
     }
 
 
-def _item(facts: ItemFacts, question: Question, seen: _Visit) -> Columns:
-    rows = question.rows
-    log_share = facts.log_share[rows]
-    follows, totals = _follows(facts, rows, seen.rows[seen.newest_first[:FOLLOWED]])
-    fade = np.exp(-np.arange(len(follows)) / FOLLOWED_DECAY)
-    lift = np.log1p(follows / (EVIDENCE * np.exp(log_share)))  # (U, C)
+def _item(facts: ItemFacts, rows: Rows) -> Columns:
     return {
-        "log_share": log_share,
+        "log_share": facts.log_share[rows],
         "trend": facts.trend[rows],
-        "surge": facts.surge[rows],
         "repeat_log_odds": facts.repeat_log_odds[rows],
-        "follows_last": np.log((follows[0] + 0.02) / (totals[0] + 1.0)),
-        "follows_visit": fade @ lift,
     }
-
-
-def _follows(facts: ItemFacts, rows: Rows, after: Rows) -> tuple[Floats, Floats]:
-    """(U, C) how often each candidate followed each of these items, and (U,) how often anything listed did."""
-    follows = np.zeros((len(after), len(rows)), np.float32)
-    totals = np.zeros(len(after), np.float32)
-    for number, item in enumerate(after):
-        span = slice(int(facts.follower_offsets[item]), int(facts.follower_offsets[item + 1]))
-        found, weights = facts.follower_items[span], facts.follower_weights[span]
-        if len(found):
-            places = np.searchsorted(rows, found)
-            is_candidate = rows[np.minimum(places, len(rows) - 1)] == found
-            follows[number, places[is_candidate]] = weights[is_candidate]
-            totals[number] = weights.sum()
-    return follows, totals

@@ -132,8 +132,11 @@ def _query(rows: NDArray[np.integer]) -> tuple[NDArray[np.int64], Doubles, int]:
     """Distinct items sorted by row, the last position of each (1..L), and L."""
     visit = np.asarray(rows, np.int64)
     visit = visit[visit >= 0][-MAX_QUERY:]
-    query, from_end = np.unique(visit[::-1], return_index=True)
-    return query, (len(visit) - from_end).astype(np.float64), len(visit)
+    order = np.argsort(visit, kind="stable")  # by item, then by time
+    items = visit[order]
+    is_last = np.ones(len(items), bool)
+    is_last[:-1] = items[1:] != items[:-1]
+    return items[is_last], (order[is_last] + 1).astype(np.float64), len(visit)
 
 
 def _neighbours(
@@ -149,8 +152,7 @@ def _neighbours(
     starts = index.item_offsets[query]
     sizes = np.minimum(index.item_offsets[query + 1] - starts, sample)
     postings = index.item_sessions[_ranges(starts, sizes)]
-    found, place = np.unique(postings, return_inverse=True)
-    overlap = np.bincount(place, weights=np.repeat(weights, sizes), minlength=len(found))
+    found, overlap = _sums(postings, np.repeat(weights, sizes))
     sessions, overlap = found[-sample:].astype(np.int64), overlap[-sample:]  # numbers rise with time
     lengths = index.session_offsets[sessions + 1] - index.session_offsets[sessions]
     ages = np.maximum(now_days - index.session_days[sessions], 0.0)
@@ -183,9 +185,20 @@ def _votes(
     gap = np.abs(place - np.repeat(last_shared, sizes))
     idf = 1.0 + settings.idf_weight * index.idf[items]
     votes = np.repeat(vote, sizes) * np.exp(-gap / settings.distance) * idf
-    found, item_place = np.unique(items, return_inverse=True)
-    scores: Doubles = np.bincount(item_place, weights=votes, minlength=len(found)).astype(np.float64)
-    return found, scores
+    return _sums(items, votes)
+
+
+def _sums(keys: NDArray[np.integer], values: Doubles) -> tuple[NDArray[np.int64], Doubles]:
+    """The distinct keys, sorted, and the sum of the values of each: np.unique and np.bincount in half the time."""
+    if not len(keys):
+        return np.empty(0, np.int64), np.empty(0)
+    order = np.argsort(keys)
+    ordered = keys[order]
+    is_first = np.ones(len(keys), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
+    starts = np.flatnonzero(is_first)
+    sums: Doubles = np.add.reduceat(values[order], starts)
+    return ordered[starts].astype(np.int64), sums
 
 
 def _last_click_only(
