@@ -153,6 +153,13 @@ def _bounded() -> Ranker:
     return train_ranker(_groups(60), RankerSettings(epochs=2)).module
 
 
+@pytest.mark.parametrize("count", [1, 2, 10, 20])
+def test_few_requests_are_enough_to_train_on(count: int) -> None:
+    trained = train_ranker(_groups(count), RankerSettings(epochs=1, groups_per_batch=1))
+
+    assert np.isfinite(as_function(trained.module)({"features": _groups(1)[0].features})["score"]).all()
+
+
 def test_nothing_to_learn_from_is_one_clear_error() -> None:
     with pytest.raises(ArtifactRefused, match="0 labelled requests"):
         train_ranker([], RankerSettings())

@@ -32,6 +32,7 @@ from training_jobs.session_ranker.ranker_data import Group
 
 CLIP = 5.0  # standard deviations
 MASKED = -1e9
+FEWEST_STEPS = 20  # of the schedule, whose rise must take more than one step
 HELD_OUT_EACH = 10  # one group in ten is for calibration
 HEADS: Final = ("purchase", "click", "cart")  # the first is what is ranked by
 OUTPUTS: Final = ("score", "click", "cart", "purchase")  # the score is the purchase head
@@ -106,7 +107,9 @@ def train_ranker(groups: Sequence[Group], settings: RankerSettings) -> TrainedRa
     batches = -(-len(kept) // settings.groups_per_batch)
     optimizer = torch.optim.AdamW(ranker.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     total = settings.epochs * batches
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=total, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.learning_rate, total_steps=max(total, FEWEST_STEPS), pct_start=0.1
+    )
     curve = []
     with tqdm(total=total, desc="ranker", unit="step", file=sys.stderr, mininterval=2.0) as progress:
         for epoch in range(settings.epochs):
