@@ -30,6 +30,7 @@ ITEM_TABLE: Final = "item_table.npz"  # ItemTable: static facts per item
 PRIOR: Final = "prior.npz"  # Prior: popularity x recency, global and per context
 PREFERENCE: Final = "preference.npz"  # PreferencePrior: mean and eigenbasis of the Gaussian
 SESSION_INDEX: Final = "session_index.npz"  # SessionIndex: session-kNN posting lists
+NEXT_ITEM: Final = "next_item.npz"  # NextItem: the network that ranks what a visit looks at next
 CO_PURCHASE: Final = "co_purchase.npz"  # Neighbours: items bought together
 COMPLEMENTS: Final = "complements.npz"  # Complements: categories that go together in an order
 DISCOVERY: Final = "discovery.npz"  # Discovery: what is bought for the first time, and by what taste
@@ -42,7 +43,8 @@ LEXICAL: Final = "lexical.npz"  # LexicalIndex: the words of the catalogue, for 
 USER_TOWER: Final = "user_tower.onnx"  # history (1, L) rows, weights (1, L) -> user_vec (1, D)
 SESSION_ENCODER: Final = "session_encoder.onnx"  # items (1, L) rows -> session_vec (1, E)
 SESSION_ITEM_VECTORS: Final = "session_item_vectors.npy"  # (I, E) float32, normalised: space of the session encoder
-RANKER: Final = "ranker.onnx"  # features (C, F) -> score (C,)
+RANKER: Final = "ranker.onnx"  # features (C, F) -> score, click, cart, purchase: (C,) each
+SESSION_RETRIEVAL: Final = "session_retrieval.onnx"  # q (1, E) -> v (1, K), i (1, K): nearest to a visit
 RETRIEVAL: Final = "retrieval.onnx"  # q (1, D) -> v (1, K), i (1, K)
 REQUIRED_FILES: Final = (
     ITEM_IDS,
@@ -54,6 +56,7 @@ REQUIRED_FILES: Final = (
     PRIOR,
     PREFERENCE,
     SESSION_INDEX,
+    NEXT_ITEM,
     CO_PURCHASE,
     COMPLEMENTS,
     DISCOVERY,
@@ -66,6 +69,7 @@ REQUIRED_FILES: Final = (
     USER_TOWER,
     SESSION_ENCODER,
     SESSION_ITEM_VECTORS,
+    SESSION_RETRIEVAL,
     RANKER,
     RETRIEVAL,
 )
