@@ -112,7 +112,7 @@ def fit(history: History, *, seed: int, plan: RankerPlan, towers: TowerSettings)
     encoder = SessionModel(session.item_vectors, encoder_function(session.encoder))
     models = Models(content.vectors, finished(trained.towers, early.purchases), encoder, session.knn.settings)
     groups = [
-        *labelled(first, bought_between(data.exports, data.first_cut, data.train_until), models, plan),
+        *labelled(first, bought_between(data.exports, data.first_cut, data.train_until), models, plan, is_newest=False),
         *labelled(
             history.at("train_until"), bought_between(data.exports, data.train_until, data.valid_until), models, plan
         ),

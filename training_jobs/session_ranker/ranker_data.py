@@ -201,13 +201,15 @@ def draw_groups(
     now_days: float,
     most: int,
     limit: int,
+    share_of_windows: float = 1.0,
     share_of_strangers: float = 0.1,
 ) -> list[Group]:
-    """Labelled groups at one cut: at most `most` of the window, as many visits, a share of both as strangers.
+    """Labelled groups at one cut: a share of `most` of the window, `most` visits, a share of both as strangers.
 
     New arrivals are asked for in a quarter as many.
     """
-    windows = _sample(list(window_cases(histories, bought, cohorts, now_days=now_days)), most, rng)
+    windows = list(window_cases(histories, bought, cohorts, now_days=now_days))
+    windows = _sample(windows, int(share_of_windows * min(most, len(windows))), rng)
     visits = _sample(list(visit_cases(histories, bought, cohorts, rng)), most, rng)
     cases = [as_stranger(case) if rng.random() < share_of_strangers else case for case in windows + visits]
     groups = (group_of(bundle, case, limit=limit) for case in cases)

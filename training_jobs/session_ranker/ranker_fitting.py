@@ -27,6 +27,7 @@ from training_jobs.two_tower.towers import Towers
 
 CUTS = 2
 LABEL_DAYS = 28.0
+OLDER_WINDOWS = 0.5  # share of the windows that are asked at cuts before the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,13 @@ def bought_between(exports: Exports, start: datetime, end: datetime) -> Later:
     return later(lines, after_days=days_since_epoch(start), until_days=days_since_epoch(end))
 
 
-def labelled(counted: Counted, bought: Later, models: Models, plan: RankerPlan) -> list[Group]:
-    """The labelled requests of one cut; the models must have been trained before the first cut."""
+def labelled(
+    counted: Counted, bought: Later, models: Models, plan: RankerPlan, *, is_newest: bool = True
+) -> list[Group]:
+    """The labelled requests of one cut; the models must have been trained before the first cut.
+
+    What is tried changes with the season, so an older cut gives fewer windows; the rest of a basket does not.
+    """
     return draw_groups(
         models.bundle(counted),
         counted.statistics.histories,
@@ -108,6 +114,7 @@ def labelled(counted: Counted, bought: Later, models: Models, plan: RankerPlan) 
         now_days=counted.now_days,
         most=plan.groups_per_cut,
         limit=plan.candidates,
+        share_of_windows=1.0 if is_newest else OLDER_WINDOWS,
     )
 
 
@@ -124,7 +131,7 @@ def fit_ranker(
     groups: list[Group] = []
     for cut, end in zip(cuts, (*cuts[1:], evaluate_from), strict=True):
         counted = count_until(exports, cut, content_rows)
-        groups += labelled(counted, bought_between(exports, cut, end), models, plan)
+        groups += labelled(counted, bought_between(exports, cut, end), models, plan, is_newest=cut == cuts[-1])
         groups += browsed_groups(
             models.bundle(counted),
             exports,
