@@ -30,11 +30,12 @@ from benchmarks.purchases_data import PurchaseData, complete_journey, from_files
 from benchmarks.purchases_models import Fitted, History, encode_content, fit, settings_of
 from benchmarks.report import write
 from benchmarks.statistics import breadth
-from training_jobs.evaluate.measure import Answered, ask, calibration, joined, recall_ratio, summary
+from training_jobs.evaluate.measure import BLIND, Answered, ask, calibration, joined, recall_ratio, summary
 from training_jobs.metrics import value_of
 
 DEFAULT_OUT = Path(".local/benchmarks/purchases")
 NO_MARGINS = "the data set records no costs"
+UNVISITED = ("all", "new", "cold_items_full", "cold_shoppers")  # strata in which there is no visit to be blind to
 CALIBRATED = 300  # requests that the calibration is measured on
 
 Marks = dict[str, dict[str, dict[str, Any]]]  # method -> stratum -> metric -> value
@@ -84,6 +85,8 @@ def run(data: PurchaseData, options: argparse.Namespace) -> dict[str, Any]:
         **summary(runs, count_items=len(popularity), margin_share=margins),
     }
     _add_breadth(methods, fixed_answers, runs, popularity)
+    without_a_visit = {name: methods["hybrid"][name] for name in UNVISITED if name in methods["hybrid"]}
+    methods[BLIND] = {**without_a_visit, **methods.get(BLIND, {})}
     seconds = round(time.process_time() - started, 1)
     return {
         "benchmark": "purchases",
