@@ -9,9 +9,7 @@ from typing import Any
 from benchmarks.next_item_data import NextItemData
 from benchmarks.peers import bridge
 from benchmarks.peers.split import Ragged, Split, nothing, ragged
-from training_jobs.session_ranker.prefixes import CUTOFFS, Answers, Prefixes
-
-LISTED = max(CUTOFFS)
+from training_jobs.session_ranker.prefixes import LISTED, Answers, Prefixes
 
 
 def ask_peers(
