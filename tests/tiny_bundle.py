@@ -15,11 +15,15 @@ from recommender.domain.arrays import Floats
 from recommender.domain.bundle import Bundle, Cohorts, ItemTable, Neighbours
 from recommender.domain.complements import Complements
 from recommender.domain.discovery import Discovery
+from recommender.domain.fusion import Fusion
+from recommender.domain.next_item import NextItem
+from recommender.domain.next_item_features import ItemFacts
 from recommender.domain.posterior import PreferencePrior
 from recommender.domain.prior import Prior
 from recommender.domain.session_knn import SessionIndex
 
 from training_jobs.content_bert.lexical import build_index
+from training_jobs.session_ranker.next_item_fitting import plain
 
 DEPARTMENTS, CATEGORIES, EACH = 4, 20, 12
 COUNT = CATEGORIES * EACH  # I
@@ -86,6 +90,8 @@ def tiny_bundle(**changes: Any) -> Bundle:
         },
         "ranker": lambda feed: {"score": _probability(feed["features"].mean(axis=1))},
         "retrieval": lambda feed: _nearest(vectors, feed["q"]),
+        "next_item": _next_item(),
+        "session_retrieval": lambda feed: _nearest(session_vectors, feed["q"]),
         "encode_query": lambda text: _encode(content, text),
         "lexical": build_index({"title": [TinyCatalogue().describe(row)["title"] for row in range(COUNT)]}),
     }
@@ -165,6 +171,12 @@ def _complements() -> Complements:
     """Each of the first nineteen categories goes with the next one; the last is sold too little."""
     place = np.append(np.arange(CATEGORIES - 1), -1).astype(np.int32)
     return Complements(place, np.eye(CATEGORIES - 1, k=1, dtype=np.float16))
+
+
+def _next_item() -> NextItem:
+    """The plain mix of both sources."""
+    flat = np.zeros(COUNT, np.float32)
+    return plain(ItemFacts(flat, flat, flat), Fusion("share", (0.5, 0.5)), 0.07)
 
 
 def _discovery(vectors: Floats) -> Discovery:

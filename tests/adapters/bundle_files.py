@@ -40,6 +40,7 @@ def write_bundle_files(folder: Path) -> dict[str, Path]:
         (names.COMPLEMENTS, bundle.complements),
         (names.DISCOVERY, bundle.discovery),
         (names.COHORTS, bundle.cohorts),
+        (names.NEXT_ITEM, bundle.next_item),
         (names.LEXICAL, bundle.lexical),
     ):
         (folder / name).write_bytes(to_npz(record))
@@ -148,6 +149,7 @@ def _write_models(
         {"words": content[: len(WORDS)], "last": np.array([2], np.int64), "second": np.array([1], np.int64)},
     )
     write_retrieval(folder / names.RETRIEVAL, items)
+    write_retrieval(folder / names.SESSION_RETRIEVAL, sessions)
 
 
 def write_retrieval(path: Path, items: NDArray[np.float32]) -> None:

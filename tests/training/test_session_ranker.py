@@ -40,6 +40,8 @@ OWED = (
     artifacts.COHORTS,
     artifacts.SESSION_ENCODER,
     artifacts.SESSION_ITEM_VECTORS,
+    artifacts.SESSION_RETRIEVAL,
+    artifacts.NEXT_ITEM,
     artifacts.RANKER,
     artifacts.RANKER_SPEC,
     artifacts.FALLBACK,

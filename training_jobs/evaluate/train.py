@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from recommender.contracts.artifacts import (
     CONTENT_VECTORS,
+    NEXT_ITEM,
     RANKER,
     SESSION_ENCODER,
     SESSION_INDEX,
@@ -26,6 +27,7 @@ from recommender.contracts.artifacts import (
 )
 from recommender.domain.arrays import from_npz
 from recommender.domain.bundle import Bundle
+from recommender.domain.next_item import NextItem
 from recommender.domain.session_knn import SessionIndex
 
 from training_jobs.baselines import matrix
@@ -148,12 +150,13 @@ def _stranger_methods(bundle: Bundle, settings: Settings) -> dict[str, Method]:
 def _read_models(environment: JobEnvironment) -> tuple[Models, Any, NDArray[np.int32]]:
     """The jobs' files as the parts of a bundle."""
     texts, towers, session = (environment.channel(name) for name in CHANNELS)
+    next_item = from_npz(NextItem, (session / NEXT_ITEM).read_bytes())
     index = from_npz(SessionIndex, (session / SESSION_INDEX).read_bytes())
     encoder = onnx_function((session / SESSION_ENCODER).read_bytes())
     models = Models(
         content_vectors=np.load(texts / CONTENT_VECTORS),
         towers=load_towers(towers),
-        session=SessionModel(np.load(session / SESSION_ITEM_VECTORS), encoder),
+        session=SessionModel(np.load(session / SESSION_ITEM_VECTORS), encoder, next_item),
         knn=index.settings,
     )
     return models, onnx_function((session / RANKER).read_bytes()), np.load(texts / CONTENT_ROWS)

@@ -17,8 +17,14 @@ from recommender.domain.arrays import Floats
 from recommender.domain.bundle import Bundle, Cohorts, Model
 from recommender.domain.candidates import top_rows
 from recommender.domain.features import FEATURES
+from recommender.domain.next_item import LISTED, NextItem
+from recommender.domain.next_item_features import ItemFacts
 
 from training_jobs.session_ranker.catalogue import CatalogueText
+from training_jobs.session_ranker.encoder_training import Sequences
+from training_jobs.session_ranker.lines import days_since_epoch
+from training_jobs.session_ranker.next_item_facts import count_facts
+from training_jobs.session_ranker.next_item_fitting import with_facts
 from training_jobs.session_ranker.statistics import Statistics
 from training_jobs.two_tower.towers import Towers
 
@@ -31,6 +37,7 @@ class SessionModel:
 
     item_vectors: Floats  # (I, E)
     encoder: Model  # items (1, L) -> session_vec (1, E)
+    next_item: NextItem | None = None  # over facts of any time: a bundle counts its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,20 @@ def memory_bundle(
         session_encoder=session.encoder,
         ranker=ranker or _undecided,
         retrieval=nearest_items(towers.item_vectors),
+        next_item=with_facts(session.next_item, visit_facts(statistics)) if session.next_item else None,
+        session_retrieval=nearest_items(session.item_vectors, LISTED),
         encode_query=_no_queries,
+    )
+
+
+def visit_facts(statistics: Statistics) -> ItemFacts:
+    """What the visits up to then say of the items, for the next-item network."""
+    visits = statistics.visits
+    return count_facts(
+        Sequences(visits.offsets, visits.items),
+        visits.days,
+        count_items=len(statistics.item_ids),
+        now_days=days_since_epoch(statistics.until),
     )
 
 

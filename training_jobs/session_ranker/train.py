@@ -27,6 +27,7 @@ from recommender.adapters.onnx import OnnxModel
 from recommender.contracts import artifacts
 from recommender.domain.arrays import Floats, to_npz
 from recommender.domain.features import FEATURES
+from recommender.domain.next_item import LISTED
 from recommender.errors import ArtifactRefused
 from tqdm import tqdm
 
@@ -44,9 +45,11 @@ from training_jobs.session_ranker.encoder import (
 from training_jobs.session_ranker.encoder_training import Sequences, TrainingSettings
 from training_jobs.session_ranker.histories import shopper_line
 from training_jobs.session_ranker.lines import read_lines
+from training_jobs.session_ranker.next_item_fitting import with_facts
 from training_jobs.session_ranker.ranker import Ranker, RankerSettings, TrainedRanker, ranker_onnx
 from training_jobs.session_ranker.ranker import as_function as ranker_function
 from training_jobs.session_ranker.ranker_bundle import SessionModel as SessionPart
+from training_jobs.session_ranker.ranker_bundle import visit_facts
 from training_jobs.session_ranker.ranker_fitting import (
     Counted,
     Models,
@@ -64,6 +67,7 @@ from training_jobs.session_ranker.session_model import (
 )
 from training_jobs.session_ranker.statistics import write_statistics
 from training_jobs.session_ranker.visits import Visits, read_visits
+from training_jobs.two_tower.export import retrieval_onnx
 from training_jobs.two_tower.towers import EARLY, Towers, load_towers
 
 SHOPPERS = "shoppers.jsonl"
@@ -183,6 +187,8 @@ def write(folder: Path, counted: Counted, model: SessionModel, ranker: TrainedRa
             lines.write(shopper_line(shopper) + "\n")
     np.save(folder / artifacts.SESSION_ITEM_VECTORS, model.item_vectors)
     (folder / artifacts.SESSION_ENCODER).write_bytes(to_onnx(model.encoder))
+    (folder / artifacts.SESSION_RETRIEVAL).write_bytes(retrieval_onnx(model.item_vectors, returned=LISTED))
+    (folder / artifacts.NEXT_ITEM).write_bytes(to_npz(with_facts(model.next_item, visit_facts(statistics))))
     (folder / artifacts.RANKER).write_bytes(ranker_onnx(ranker.module))
     (folder / artifacts.RANKER_SPEC).write_text(json.dumps(_ranker_spec(model, ranker), indent=1) + "\n")
     curves = {
@@ -202,7 +208,7 @@ def _visits(exports: Exports, until: datetime) -> Visits:
 
 
 def _models(inputs: Inputs, model: SessionModel) -> Models:
-    session = SessionPart(model.item_vectors, as_function(model.encoder))
+    session = SessionPart(model.item_vectors, as_function(model.encoder), model.next_item)
     return Models(inputs.content_vectors, inputs.early_towers, session, model.knn.settings)
 
 

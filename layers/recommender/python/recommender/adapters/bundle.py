@@ -27,6 +27,8 @@ from recommender.domain.complements import Complements
 from recommender.domain.discovery import Discovery
 from recommender.domain.features import FEATURES
 from recommender.domain.lexical import LexicalIndex
+from recommender.domain.next_item import NextItem
+from recommender.domain.next_item_features import FEATURES as NEXT_ITEM_FEATURES
 from recommender.domain.posterior import PreferencePrior
 from recommender.domain.prior import Prior
 from recommender.domain.session_knn import SessionIndex
@@ -162,6 +164,7 @@ def _assemble(manifest: Manifest, paths: Mapping[str, Path], report: Report) -> 
         return from_npz(kind, paths[name].read_bytes())
 
     item_vectors = mapped(paths[names.ITEM_VECTORS])
+    session_item_vectors = mapped(paths[names.SESSION_ITEM_VECTORS])
     fallback = json.loads(paths[names.FALLBACK].read_text())
     return Bundle(
         bundle_id=manifest.bundle_id,
@@ -172,7 +175,7 @@ def _assemble(manifest: Manifest, paths: Mapping[str, Path], report: Report) -> 
         items=record(ItemTable, names.ITEM_TABLE),
         item_vectors=item_vectors,
         content_vectors=mapped(paths[names.CONTENT_VECTORS]),
-        session_item_vectors=mapped(paths[names.SESSION_ITEM_VECTORS]),
+        session_item_vectors=session_item_vectors,
         prior=record(Prior, names.PRIOR),
         preference=record(PreferencePrior, names.PREFERENCE),
         session_index=record(SessionIndex, names.SESSION_INDEX),
@@ -187,6 +190,8 @@ def _assemble(manifest: Manifest, paths: Mapping[str, Path], report: Report) -> 
         ranker=model(names.RANKER),
         retrieval=checked_retrieval(model(names.RETRIEVAL), item_vectors, report),
         encode_query=QueryEncoder.load(model(names.QUERY_ENCODER), paths[names.TOKENIZER]),
+        next_item=record(NextItem, names.NEXT_ITEM),
+        session_retrieval=checked_retrieval(model(names.SESSION_RETRIEVAL), session_item_vectors, report),
         lexical=record(LexicalIndex, names.LEXICAL),
     )
 
@@ -247,7 +252,16 @@ def _check_shapes(bundle: Bundle) -> None:
             raise ArtifactRefused(f"{name} has {len(array)} rows, expected one for each of {count} items")
     if isinstance(bundle.catalogue, LineCatalogue) and bundle.catalogue.count_items != count:
         raise ArtifactRefused(f"{names.CATALOGUE} has {bundle.catalogue.count_items} lines, expected {count}")
+    if bundle.next_item is not None:
+        _check_next_item(bundle.next_item, count)
     if bundle.lexical is not None and bundle.lexical.count_items != count:
         raise ArtifactRefused(f"{names.LEXICAL} is of {bundle.lexical.count_items} items, expected {count}")
     if count and int(bundle.items.content_row.max()) >= len(bundle.content_vectors):
         raise ArtifactRefused(f"{names.ITEM_TABLE}/content_row points behind {names.CONTENT_VECTORS}")
+
+
+def _check_next_item(model: NextItem, count: int) -> None:
+    if len(model.log_share) != count:
+        raise ArtifactRefused(f"{names.NEXT_ITEM} has {len(model.log_share)} items, expected {count}")
+    if len(model.skip) != len(NEXT_ITEM_FEATURES):
+        raise ArtifactRefused(f"{names.NEXT_ITEM} reads {len(model.skip)} features, expected {len(NEXT_ITEM_FEATURES)}")

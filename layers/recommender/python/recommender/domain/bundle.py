@@ -17,6 +17,7 @@ from recommender.domain.arrays import Flags, Floats, Ids, Rows
 from recommender.domain.complements import Complements
 from recommender.domain.discovery import Discovery
 from recommender.domain.lexical import LexicalIndex
+from recommender.domain.next_item import NextItem
 from recommender.domain.posterior import PreferencePrior
 from recommender.domain.prior import Prior
 from recommender.domain.session_knn import SessionIndex
@@ -91,6 +92,8 @@ class Bundle:
     ranker: Model
     retrieval: Model
     encode_query: Callable[[str], Floats]  # text -> (C,)
+    next_item: NextItem | None = None  # None, or no retrieval: session-kNN alone says what comes next
+    session_retrieval: Model | None = None
     lexical: LexicalIndex | None = None  # None where no query is answered, as in training
 
     @property

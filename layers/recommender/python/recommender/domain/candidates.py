@@ -105,7 +105,7 @@ def _proposals(bundle: Bundle, signals: Signals, category: str | None, limit: in
         fresh[owned.rows] = 0.0
         yield "history", _top_positive(fresh, "history", limit)
     yield "discovery", _tried(bundle, signals, limit)
-    yield "session", signals.session_rows
+    yield "session", signals.next_rows
     yield "visit", np.concatenate([signals.seen.anchors, signals.seen.viewed[::-1]])
     if signals.partner_scores is not None:
         yield "partners", _top_positive(signals.partner_scores, "partners", limit)

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.domain.arrays import Floats
+from recommender.domain.arrays import Floats, Rows
 from recommender.domain.fusion import RankedList
 from recommender.domain.next_item_features import ItemFacts, Question, candidate_rows, describe
 
@@ -58,7 +58,7 @@ def next_items(
     nearest: NDArray[np.integer],
     sessions: RankedList,
     limit: int = LISTED,
-) -> RankedList:
+) -> tuple[Rows, Floats]:
     """Up to `limit` rows and scores (softmax shares of all candidates), best first, ties by row.
 
     `session_vec` (E,), `item_vectors` (I, E); `nearest` and `sessions` are what the encoder and the kNN list; negative

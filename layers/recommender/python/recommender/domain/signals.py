@@ -17,6 +17,7 @@ from recommender.domain.bundle import Bundle, Neighbours
 from recommender.domain.context import PageContext
 from recommender.domain.discovery import history_weights, taste
 from recommender.domain.lexical import fused_scores, lexical_scores
+from recommender.domain.next_item import LISTED, next_items
 from recommender.domain.posterior import RETENTION, Preference, infer, start
 from recommender.domain.prior import contexts_of, log_prior
 from recommender.domain.session_knn import session_scores
@@ -24,6 +25,7 @@ from recommender.domain.visitor import Owned, Seen, tower_input, visit_weights
 
 VOTERS: Final = 300  # items of a history whose partners are counted
 VOTER_HALF_LIFE_DAYS: Final = 120.0
+NEXT_ITEMS: Final = 200  # that are put forward
 COMPARED: Final = 10  # items of the visit that others are compared with
 
 
@@ -47,6 +49,8 @@ class Signals:
     session_rows: Rows  # sessions like this one, best first
     session_scores: Floats
     session_vec: Floats | None  # (E,)
+    next_rows: Rows  # what the visit is likely to look at next, best first; its own items among them
+    next_scores: Floats  # their shares of all that was considered
     taste: Floats | None  # (C,) mean content of what was bought lately
     subject: Floats | None  # (C,) content of the query, else of the focus
     search_scores: Doubles | None  # (I,) fit to the query, by its words and by its content
@@ -62,6 +66,8 @@ def gather(bundle: Bundle, owned: Owned, seen: Seen, cohort: int, context: PageC
     visit = seen.viewed if len(seen.viewed) else seen.anchors
     subject = _subject(bundle, focus, weights, context.search_term)
     session_rows, votes = session_scores(bundle.session_index, visit, now_days=now_days)
+    session_vec = _session_vec(bundle, visit)
+    next_rows, next_scores = _next_items(bundle, visit, session_vec, (session_rows, votes))
     return Signals(
         owned=owned,
         seen=seen,
@@ -78,7 +84,9 @@ def gather(bundle: Bundle, owned: Owned, seen: Seen, cohort: int, context: PageC
         partner_scores=partners(bundle.co_purchase, focus, weights, bundle.count_items) if len(focus) else None,
         session_rows=session_rows,
         session_scores=votes,
-        session_vec=_session_vec(bundle, visit),
+        session_vec=session_vec,
+        next_rows=next_rows,
+        next_scores=next_scores,
         taste=taste_of(bundle, owned, now_days),
         subject=subject,
         search_scores=_search_scores(bundle, subject, context.search_term),
@@ -142,6 +150,24 @@ def _session_vec(bundle: Bundle, visit: Rows) -> Floats | None:
         return None
     vector: Floats = bundle.session_encoder({"items": visit[None].astype(np.int64)})["session_vec"][0]
     return vector
+
+
+def _next_items(
+    bundle: Bundle, visit: Rows, session_vec: Floats | None, sessions: tuple[Rows, Floats]
+) -> tuple[Rows, Floats]:
+    """The list of the next-item network; what sessions like this one say where the bundle has none."""
+    if bundle.next_item is None or bundle.session_retrieval is None or session_vec is None:
+        return sessions
+    rows, votes = sessions
+    return next_items(
+        bundle.next_item,
+        visit,
+        session_vec=session_vec,
+        item_vectors=bundle.session_item_vectors,
+        nearest=bundle.session_retrieval({"q": session_vec[None]})["i"][0].astype(np.int32),
+        sessions=(rows[:LISTED], votes[:LISTED]),
+        limit=NEXT_ITEMS,
+    )
 
 
 def taste_of(bundle: Bundle, owned: Owned, now_days: float) -> Floats | None:
