@@ -85,8 +85,6 @@ def run(data: PurchaseData, options: argparse.Namespace) -> dict[str, Any]:
         **summary(runs, count_items=len(popularity), margin_share=margins),
     }
     _add_breadth(methods, fixed_answers, runs, popularity)
-    without_a_visit = {name: methods["hybrid"][name] for name in UNVISITED if name in methods["hybrid"]}
-    methods[BLIND] = {**without_a_visit, **methods.get(BLIND, {})}
     seconds = round(time.process_time() - started, 1)
     return {
         "benchmark": "purchases",
@@ -124,11 +122,13 @@ def _described(seed: int, fitted: Fitted, learnt: Answered, asked: Asked, limit:
 
 
 def _add_breadth(methods: Marks, fixed: Answered, runs: Sequence[Answered], popularity: Floats) -> None:
-    """Coverage and popularity bias of the lists that are asked for everything."""
+    """Coverage and popularity bias of the lists that are asked for everything; the blind hybrid's other strata."""
     for name, strata in methods.items():
         if "all" in strata:
             answers = runs[0][name] if name in runs[0] else fixed[name]
             strata["all"] |= breadth(answers["all"].lists, popularity)
+    without_a_visit = {name: methods["hybrid"][name] for name in UNVISITED if name in methods["hybrid"]}
+    methods[BLIND] = {**without_a_visit, **methods.get(BLIND, {})}
 
 
 def _intervals(methods: Marks) -> dict[str, dict[str, dict[str, list[float]]]]:

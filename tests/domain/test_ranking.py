@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from recommender.domain.bundle import Model
 from recommender.domain.features import FEATURES
+from recommender.domain.prior import log_prior
 from recommender.domain.ranking import rank
 from recommender.domain.shopper import ANONYMOUS
 
 from tests.domain.visits import page, shopper, visit
-from tests.tiny_bundle import item_id, tiny_bundle
+from tests.tiny_bundle import EACH, category_name, item_id, tiny_bundle
 
 NO_VISIT = visit()
 
@@ -33,6 +35,20 @@ def test_equal_scores_are_ordered_by_row() -> None:
     found = rank(bundle, ANONYMOUS, NO_VISIT, page())
 
     assert (np.diff(found.rows) > 0).all()
+
+
+def test_before_anything_is_known_the_category_page_lifts_its_items() -> None:
+    bundle = tiny_bundle(ranker=lambda feed: {"score": np.full(len(feed["features"]), 0.2, np.float32)})
+    aisle = page(category=category_name(5))
+
+    stranger = rank(bundle, ANONYMOUS, NO_VISIT, aisle)
+    after_one = rank(bundle, ANONYMOUS, visit(("view_item", item_id(4, 2))), aisle)
+
+    assert np.isin(stranger.rows[:12] // EACH, 5).all()  # the twelve items of the category
+    lift = np.log(0.2 / 0.8) + (log_prior(bundle.prior, [f"category:{category_name(5)}"]) - bundle.prior.log_share)
+    odds = np.log(stranger.scores / (1 - stranger.scores))
+    assert odds == pytest.approx(lift[stranger.rows], abs=2e-3)
+    assert set(after_one.scores.tolist()) == {np.float32(0.2)}  # from the first event on the placements say it
 
 
 def test_the_level_says_what_the_answer_rests_on() -> None:
