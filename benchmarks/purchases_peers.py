@@ -30,6 +30,7 @@ def ask_peers(
     tail: tuple[Statistics, Sequence[Question]],
     test: tuple[Statistics, Sequence[Question]],
     methods: Sequence[str] = bridge.METHODS,
+    kept: Path = bridge.KEPT,
 ) -> tuple[Answered, dict[str, Any]]:
     """Answers of every peer, and what each chose and cost.
 
@@ -39,7 +40,11 @@ def ask_peers(
     chosen = np.random.default_rng(0).permutation(len(tuning))[: bridge.TAIL_QUESTIONS]
     pairs = _pairs(test[1])
     found = bridge.ask(
-        python, tail=_split(tail[0], [tuning[n] for n in chosen]), test=_split(test[0], pairs), methods=methods
+        python,
+        tail=split_of(tail[0], [tuning[n] for n in chosen]),
+        test=split_of(test[0], pairs),
+        methods=methods,
+        kept=kept,
     )
     answered: Answered = {method: {} for method in methods}
     for method, lists in found.items():
@@ -54,7 +59,8 @@ def _pairs(questions: Sequence[Question]) -> list[tuple[Question, str]]:
     return [(question, stratum) for question in questions for stratum in question.targets]
 
 
-def _split(statistics: Statistics, pairs: Sequence[tuple[Question, str]]) -> Split:
+def split_of(statistics: Statistics, pairs: Sequence[tuple[Question, str]]) -> Split:
+    """What was counted at a moment as train, and the questions asked then."""
     lines = statistics.lines
     order = np.argsort(lines.shopper, kind="stable")
     offsets = np.searchsorted(lines.shopper[order], np.arange(len(lines.shopper_ids) + 1)).astype(np.int64)

@@ -17,7 +17,12 @@ Asked = dict[str, dict[str, Answers]]  # method -> stratum -> answers
 
 
 def ask_peers(
-    python: Path, data: SequenceData, *, keeps_seen: bool, methods: Sequence[str] = bridge.METHODS
+    python: Path,
+    data: SequenceData,
+    *,
+    keeps_seen: bool,
+    methods: Sequence[str] = bridge.METHODS,
+    kept: Path = bridge.KEPT,
 ) -> tuple[Asked, dict[str, Any]]:
     """Answers of every peer on every stratum, and what each chose and cost; they train on what ours are refitted on."""
     train = Ragged(data.train_and_valid.offsets, data.train_and_valid.items)
@@ -29,7 +34,7 @@ def ask_peers(
     facts: dict[str, Any] = {}
     count = len(histories)
     test = Split(data.count_items, LISTED, train, _joined([histories] * len(strata)), _joined(list(strata.values())))
-    for method, found in bridge.ask(python, tail=tail, test=test, methods=methods).items():
+    for method, found in bridge.ask(python, tail=tail, test=test, methods=methods, kept=kept).items():
         facts[method] = found.facts
         for place, stratum in enumerate(strata):
             part = slice(place * count, (place + 1) * count)
