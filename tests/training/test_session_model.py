@@ -69,7 +69,8 @@ def fitted(count: int, seed: int = 1) -> SessionModel:
     train, days = sessions(count)
     settings = SessionModelSettings(
         EncoderSettings(width=16, hidden=32),
-        TrainingSettings(epochs=20, targets=192, negatives=64, peak_rate=0.02, seed=seed),
+        TrainingSettings(epochs=14, targets=192, negatives=64, peak_rate=0.02, seed=seed),
+        refit=False,
     )
     return fit_session_model(train, days, count_items=COUNT, settings=settings)
 
@@ -103,3 +104,35 @@ def test_a_visit_without_known_items_gets_an_empty_list() -> None:
     found = model.answers(nothing)
 
     assert all((listed.rows == -1).all() for listed in found.values())
+
+
+STRANGE: dict[str, list[list[int]]] = {
+    "no session": [],
+    "one empty session": [[]],
+    "sessions of one item": [[n % 5] for n in range(300)],
+    "a catalogue of one": [[0, 0, 0] for _ in range(300)],
+    "one item a thousand times": [[1, 2], [3] * 1000, [1, 2]],
+    "a tail that asks nothing": [[n % 5, (n + 1) % 5] for n in range(300)] + [[3]] * 30,
+    "a tail of items the head lacks": [[0, 1]] * 300 + [[2, 3, 4]] * 19,
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_strange_sessions_give_a_model_that_answers(name: str) -> None:
+    torch.set_num_threads(1)
+    lists = STRANGE[name]
+    offsets = np.cumsum([0, *map(len, lists)]).astype(np.int64)
+    items = np.array([row for session in lists for row in session], np.int32)
+    count_items = max(int(items.max(initial=0)) + 1, 1)
+    settings = SessionModelSettings(
+        EncoderSettings(width=8, hidden=8), TrainingSettings(epochs=1, targets=64, negatives=16)
+    )
+
+    model = fit_session_model(
+        Sequences(offsets, items), np.arange(len(lists), dtype=float), count_items=count_items, settings=settings
+    )
+
+    asked = all_prefixes(np.array([0, 2, 1003]), np.array([0, 0, *[0] * 1001], np.int32))
+    for listed in model.answers(asked.take(np.array([0, 1, 1000]))).values():
+        assert np.isfinite(listed.scores).all()
+        assert (listed.rows < count_items).all()
