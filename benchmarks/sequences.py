@@ -150,11 +150,11 @@ def _one_seed(setting: Setting, settings: TowerSettings) -> tuple[dict[str, dict
     questions = models.sampled(setting.data.valid, FUSED_QUESTIONS)
     if len(early) > 1:
         both = fit_fusion(early, questions, keeps_seen=setting.keeps_seen)
-        asked["towers"] = _asked(fused(late, both, keeps_seen=setting.keeps_seen), setting)
+        asked["towers"] = _fused_asked(fused(late, both, keeps_seen=setting.keeps_seen), setting)
     early |= {name: pair[0] for name, pair in setting.counting.items()}
     late |= {name: pair[1] for name, pair in setting.counting.items()}
     fusion = fit_fusion(early, questions, keeps_seen=setting.keeps_seen)
-    asked["hybrid"] = _asked(fused(late, fusion, keeps_seen=setting.keeps_seen), setting)
+    asked["hybrid"] = _fused_asked(fused(late, fusion, keeps_seen=setting.keeps_seen), setting)
     names = [*early, *(f"log share of {name}" for name in early)]
     return asked, {
         "best_step": bare[0].best_step,
@@ -170,7 +170,7 @@ def _towers(setting: Setting, settings: TowerSettings, vectors: Floats | None) -
     label = "ids" if vectors is None else "ids and content"
     measure = models.tail_measure(data.valid, keeps_seen=setting.keeps_seen) if len(data.valid) else None
     early = models.towers_of(data.train, vectors, count, settings, measure=measure, label=label)
-    steps = max(early.best_step, 1)
+    steps = max(early.best_step, 1) if early.curve else None  # no curve: nothing to learn from before the validation
     late = models.towers_of(data.train_and_valid, vectors, count, settings, steps=steps, label=f"{label}, refit")
     return early, late
 
@@ -181,6 +181,11 @@ def _asked(scorer: Scorer, setting: Setting) -> dict[str, Answers]:
     if setting.keeps_seen:
         return {"all": answer(scorer, test, keeps_seen=True)}
     return {"all": answer(scorer, test, keeps_seen=False), "seen_listed": answer(scorer, test, keeps_seen=True)}
+
+
+def _fused_asked(scorer: Scorer, setting: Setting) -> dict[str, Answers]:
+    """As `_asked`; weights fitted on lists without seen items say nothing of lists with them."""
+    return {"all": answer(scorer, setting.data.test, keeps_seen=setting.keeps_seen)}
 
 
 def _by_method(runs: list[dict[str, dict[str, Answers]]]) -> dict[str, list[dict[str, Answers]]]:

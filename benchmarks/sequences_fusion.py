@@ -70,14 +70,14 @@ class Cases:
 
 def fit_fusion(members: Mapping[str, Scorer], questions: Questions, *, keeps_seen: bool) -> Fusion:
     """Weights under which the wanted items are most likely; questions whose target is no candidate say nothing."""
-    found = list(_cases(members, questions, keeps_seen=keeps_seen))
+    found = [case for case in _cases(members, questions, keeps_seen=keeps_seen) if len(case[0])]
     if not found:
         count = 2 * len(members)
         return Fusion(np.eye(1, count)[0], np.zeros(count), np.ones(count))  # the first member alone
-    stacked = np.concatenate([features for features, _ in found])
-    mean, spread = stacked.mean(axis=0), np.maximum(stacked.std(axis=0), 1e-9)
-    starts = np.concatenate([[0], np.cumsum([len(features) for features, _ in found])])[:-1].astype(np.int64)
-    cases = Cases((stacked - mean) / spread, starts, starts + np.array([place for _, place in found]))
+    features, question, is_wanted = (np.concatenate(column) for column in zip(*found, strict=True))
+    mean, spread = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-9)
+    starts = np.unique(question, return_index=True)[1]
+    cases = Cases((features - mean) / spread, starts, np.flatnonzero(is_wanted))
     weights = np.zeros(len(mean))
     value, share = cases.log_likelihood(weights)
     for _ in range(NEWTON_STEPS):
@@ -99,22 +99,23 @@ def fused(members: Mapping[str, Scorer], fusion: Fusion, *, keeps_seen: bool) ->
         scores = _all_scores(members, histories, users, keeps_seen)
         first = scores[0]
         total = np.where(np.isneginf(first), -np.inf, BEHIND + np.where(np.isneginf(first), 0.0, first))
-        for n, rows in enumerate(_candidates(scores)):
-            total[n, rows] = fusion.score(_features(scores[:, n], rows))
+        row, item = _candidates(scores)
+        total[row, item] = fusion.score(_features(scores, row, item))
         return total
 
     return score
 
 
-def _cases(members: Mapping[str, Scorer], questions: Questions, *, keeps_seen: bool) -> Iterator[tuple[Doubles, int]]:
-    """(features of the candidates (C, F), place of the target) of every question whose target is among them."""
+def _cases(
+    members: Mapping[str, Scorer], questions: Questions, *, keeps_seen: bool
+) -> Iterator[tuple[Doubles, NDArray[np.int64], NDArray[np.bool_]]]:
+    """(features (N, F), question (N,), is it wanted (N,)) of the candidates of questions whose target is among them."""
     for part in batches(questions):
-        users, targets = questions.users[part], questions.targets[part]
-        scores = _all_scores(members, questions.histories, users, keeps_seen)
-        for n, rows in enumerate(_candidates(scores)):
-            found = np.flatnonzero(rows == targets[n])
-            if len(found):
-                yield _features(scores[:, n], rows), int(found[0])
+        scores = _all_scores(members, questions.histories, questions.users[part], keeps_seen)
+        row, item = _candidates(scores)
+        is_wanted = item == questions.targets[part][row]
+        kept = np.isin(row, row[is_wanted])
+        yield _features(scores, row[kept], item[kept]), row[kept] + part.start, is_wanted[kept]
 
 
 def _all_scores(
@@ -128,17 +129,22 @@ def _all_scores(
     return scores
 
 
-def _candidates(scores: Doubles) -> list[NDArray[np.int64]]:
-    """The rows that any member lists among its first, for each of the batch."""
-    heads = np.concatenate([head(member, CANDIDATES) for member in scores], axis=1)
-    found = [np.unique(row) for row in heads]
-    return [rows[np.isfinite(scores[0, n, rows])] for n, rows in enumerate(found)]
+def _candidates(scores: Doubles) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(row of the batch, item) of everything that any member lists among its first, by row."""
+    is_listed = np.zeros(scores.shape[1:], bool)
+    for member in scores:
+        np.put_along_axis(is_listed, head(member, CANDIDATES), True, axis=1)
+    row, item = np.nonzero(is_listed & np.isfinite(scores[0]))
+    return row, item
 
 
-def _features(scores: Doubles, rows: NDArray[np.int64]) -> Doubles:
-    """(C, F) from (members, I)."""
-    chosen = scores[:, rows]  # (members, C)
-    best = np.maximum(chosen.max(axis=1, keepdims=True), 1e-12)
-    share = np.log(np.maximum(chosen / best, 0.0) + FLOOR)
+def _features(scores: Doubles, row: NDArray[np.int64], item: NDArray[np.int64]) -> Doubles:
+    """(N, F) from (members, B, I): each member's scores, and the log of their shares of the row's best."""
+    chosen = scores[:, row, item]  # (members, N)
+    if not len(row):
+        return np.zeros((0, 2 * len(scores)))
+    _, starts, sizes = np.unique(row, return_index=True, return_counts=True)
+    best = np.repeat(np.maximum.reduceat(chosen, starts, axis=1), sizes, axis=1)
+    share = np.log(np.maximum(chosen / np.maximum(best, 1e-12), 0.0) + FLOOR)
     stacked: Doubles = np.concatenate([chosen, share]).T
     return stacked

@@ -189,3 +189,12 @@ def test_one_item_a_thousand_times_gives_a_result(tmp_path: Path, capsys: pytest
 
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result["methods"]["popular"]["all"]["recall@10"] == 1.0  # two items are all there are
+
+
+def test_sequences_too_short_for_a_validation_give_a_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = _write(tmp_path, [[n % 3, n % 3 + 3] for n in range(12)])  # nobody has a third item
+
+    assert main(["--data", str(path), "--seeds", "1", "--steps", "2"]) == 0
+
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["methods"]["two_tower"]["all"]["recall@10"] == 1.0  # six items are all there are
