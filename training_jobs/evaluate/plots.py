@@ -113,7 +113,7 @@ def lines(
         axes.set_xticks(range(len(labels)), labels)
         axes.set_xlabel(xlabel)
         axes.set_ylim(bottom=0)
-        axes.legend(frameon=False, loc="best")
+        figure.legend(frameon=False, loc="outside right upper")
         _plain(axes, grid="y")
     return figure
 
