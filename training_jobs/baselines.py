@@ -95,13 +95,11 @@ def item_knn(data: Matrix, *, neighbours: int = NEIGHBOURS) -> Scorer:
     kept = np.flatnonzero(data.popularity >= FEWEST_SHOPPERS)
     owned = (data.orders[:, kept] > 0).astype(np.float32)  # (M, kept)
     size = np.asarray(owned.sum(axis=1)).ravel()
-    by_shopper = sp.diags(np.log(len(kept) / np.maximum(size, 1.0)).clip(min=0.0)) @ owned
+    by_shopper = sp.diags(np.log(max(len(kept), 1) / np.maximum(size, 1.0)).clip(min=0.0)) @ owned
     length = np.sqrt(np.asarray(by_shopper.multiply(by_shopper).sum(axis=0)).ravel())
     unit = (by_shopper @ sp.diags(1.0 / np.maximum(length, 1e-9))).astype(np.float32).tocsc()
-    likeness = sp.vstack(
-        [_best_of_rows(unit[:, at : at + 2048].T @ unit, at, neighbours) for at in range(0, len(kept), 2048)]
-    )
-    votes = sp.csr_matrix(likeness.T) if len(kept) else sp.csr_matrix((0, 0))
+    parts = [_best_of_rows(unit[:, at : at + 2048].T @ unit, at, neighbours) for at in range(0, len(kept), 2048)]
+    votes = sp.csr_matrix(sp.vstack(parts).T) if parts else sp.csr_matrix((0, 0))
 
     def score(shopper: int) -> NDArray[np.floating]:
         scores = np.zeros(data.orders.shape[1])

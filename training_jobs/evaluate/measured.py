@@ -1,0 +1,154 @@
+"""The figures of an evaluation: models as of a moment, asked for what was bought afterwards.
+
+The moment is `holdout_days` before the end of the data; nothing learnt has seen anything later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from recommender.domain.bundle import Bundle, Model
+
+from training_jobs.baselines import matrix
+from training_jobs.evaluate.measure import BLIND, Answered, ask, calibration, joined, summary
+from training_jobs.evaluate.methods import (
+    Method,
+    arrival_methods,
+    baselines,
+    content,
+    hybrid,
+    no_session,
+    stranger_methods,
+    two_tower,
+)
+from training_jobs.evaluate.strata import (
+    EVENTS,
+    ON_CATEGORY_PAGE,
+    Question,
+    arrival_questions,
+    basket_questions,
+    visit_questions,
+    window_questions,
+)
+from training_jobs.exports import Exports
+from training_jobs.session_ranker.ranker_data import Later
+from training_jobs.session_ranker.ranker_fitting import Counted, Models, bought_between, count_until
+
+AFTER_ALL = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Hyperparameters. `shoppers` and `visits` bound who is asked; they are drawn by `seed`."""
+
+    holdout_days: int = 28
+    shoppers: int = 300
+    visits: int = 150  # baskets that are asked for as visits of a stranger, after 0, 1, 2, 3 and more events
+    candidates: int = 600
+    seed: int = 1
+
+
+def measured(
+    exports: Exports, models: Models, ranker: Model, content_rows: NDArray[np.integer], settings: Settings
+) -> dict[str, Any]:
+    """Every method on every stratum, first pageviews and calibration, as the metrics hold them."""
+    evaluate_from = exports.data_until - timedelta(days=settings.holdout_days)
+    counted = count_until(exports, evaluate_from, content_rows)
+    bundle = models.bundle(counted, ranker)
+    bought = bought_between(exports, evaluate_from, exports.data_until + AFTER_ALL)
+    window, baskets = _questions(counted, bought, settings)
+    known = _baselines(exports, counted)
+    answered = _answers(bundle, known, [*window, *baskets], settings)
+    arrived = ask(arrival_methods(bundle, limit=settings.candidates), arrival_questions(window), label="new arrivals")
+    rng = np.random.default_rng(settings.seed)
+    visits = ask(
+        {**_stranger_methods(bundle, settings), "popular_recent": known["popular_recent"]},
+        visit_questions(counted.statistics.items, bought, rng, most=settings.visits),
+        label="first pageviews",
+    )
+    margins = None if exports.items["margin_derived"].all() else counted.statistics.items.margin_share
+    marks = summary([joined(answered, arrived)], count_items=bundle.count_items, margin_share=margins)
+    strangers = summary([visits], count_items=bundle.count_items, margin_share=None)
+    return {
+        "methods": marks,
+        "by_events": _by_events(strangers),
+        "first_pageview": _first_pageview(strangers),
+        "calibration": calibration(bundle, window, limit=settings.candidates),
+        "coverage": {method: strata["all"]["coverage"] for method, strata in marks.items() if "all" in strata},
+        "window": {
+            "data_from": exports.data_from.isoformat(),
+            "train_until": evaluate_from.isoformat(),
+            "data_until": exports.data_until.isoformat(),
+            "holdout_days": settings.holdout_days,
+        },
+        "derived": _derived(exports, has_margins=margins is not None),
+        "notes": [f"{len(window)} shoppers were asked, {len(baskets)} of them for the rest of a basket."],
+    }
+
+
+def _answers(
+    bundle: Bundle, known: Mapping[str, Method], questions: Sequence[Question], settings: Settings
+) -> Answered:
+    """What the models and the baselines answer to shoppers they know."""
+    ranked = hybrid(bundle, limit=settings.candidates)
+    methods: dict[str, Method] = {
+        "hybrid": ranked,
+        BLIND: no_session(ranked),
+        "two_tower": two_tower(bundle),
+        "content": content(bundle),
+        **known,
+    }
+    return ask(methods, questions, label="evaluate")
+
+
+def _stranger_methods(bundle: Bundle, settings: Settings) -> dict[str, Method]:
+    return {"hybrid": hybrid(bundle, limit=settings.candidates), **stranger_methods(bundle)}
+
+
+def _questions(counted: Counted, bought: Later, settings: Settings) -> tuple[list[Question], list[Question]]:
+    """Windows and baskets of a sample of the shoppers."""
+    cohorts = counted.segments.of_shopper
+    window = window_questions(counted.statistics, bought, cohorts, now_days=counted.now_days)
+    if len(window) > settings.shoppers:
+        chosen = np.random.default_rng(settings.seed).choice(len(window), settings.shoppers, replace=False)
+        window = [window[n] for n in np.sort(chosen)]
+    asked = {question.case.shopper_id for question in window}
+    baskets = basket_questions(counted.statistics, bought, cohorts, seed=settings.seed)
+    return window, [question for question in baskets if question.case.shopper_id in asked]
+
+
+def _baselines(exports: Exports, counted: Counted) -> dict[str, Method]:
+    entries = matrix(counted.statistics.lines, count_items=len(exports.item_ids), now_days=counted.now_days)
+    return baselines(counted.statistics, entries, counted.segments, None)
+
+
+def _by_events(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """method -> number of events seen -> metrics, for shoppers nobody knows."""
+    return {
+        method: {name.removeprefix("events_"): strata[name] for name in EVENTS if name in strata}
+        for method, strata in found.items()
+    }
+
+
+def _first_pageview(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """method -> kind of page -> metrics before the first event."""
+    pages = {"any page": EVENTS[0], "category page": ON_CATEGORY_PAGE}
+    return {
+        method: {page: strata[name] for page, name in pages.items() if name in strata}
+        for method, strata in found.items()
+    }
+
+
+def _derived(exports: Exports, *, has_margins: bool) -> list[str]:
+    """What the figures do not rest on, or rest on only by a rule."""
+    said = []
+    if exports.derived:
+        said.append("Views, searches and carts are derived from real orders; no figure here is measured on them.")
+    if not has_margins:
+        said.append("The data record no costs, so there is no margin@10.")
+    return said
