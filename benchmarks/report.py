@@ -8,7 +8,7 @@ evaluation report.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -117,13 +117,14 @@ def _joined(methods: Marks, intervals: Mapping[str, Any]) -> dict[str, dict[str,
         for stratum, metrics in strata.items():
             ends = intervals.get(method, {}).get(stratum, {})
             order = sorted(metrics, key=lambda name: MAIN.index(name) if name in MAIN else len(MAIN))
-            joined.setdefault(method, {})[stratum] = {
-                name: {"value": metrics[name], "low": ends[name][0], "high": ends[name][1]}
-                if ends.get(name)
-                else metrics[name]
-                for name in order
-            }
+            joined.setdefault(method, {})[stratum] = {name: _with_ends(metrics[name], ends.get(name)) for name in order}
     return joined
+
+
+def _with_ends(figure: Any, ends: Sequence[float] | None) -> Any:
+    """A figure with its interval; one that carries its own keeps it."""
+    is_bare = ends is not None and not isinstance(figure, Mapping)
+    return {"value": figure, "low": ends[0], "high": ends[1]} if is_bare and ends else figure
 
 
 def _ablation(result: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:

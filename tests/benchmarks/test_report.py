@@ -34,6 +34,7 @@ PURCHASES: dict[str, Any] = {
         name: {"all": {"recall@20": {"value": value, "low": value - 0.01, "high": value + 0.01}, "margin@10": None}}
         for name, value in (("hybrid", 0.35), ("cohorts", 0.15))
     },
+    "intervals": {"hybrid": {"all": {"recall@20": [0.34, 0.36]}}},  # the same once more, as some doors print it
     "ratios": {"all": {"cohorts": {"value": 2.345, "low": 2.2, "high": 2.5}, "popular": None}},
 }
 SEARCH: dict[str, Any] = {"benchmark": "search", "methods": {"bm25": {"all": {"ndcg@10": 0.5}}}, "cost": {"ms": 1.2}}
@@ -66,6 +67,7 @@ def test_the_page_shows_figures_intervals_ablation_and_curves(tmp_path: Path) ->
 def test_ratios_stand_with_their_interval_and_unknown_ones_are_left_out() -> None:
     page = report.render(PURCHASES)
 
+    assert "0.340 to 0.360" in page
     assert "2.345" in page and "2.200 to 2.500" in page
     assert page.count("<td>12 cohorts (incumbent)</td>") == 2  # the table and the ratios
 
