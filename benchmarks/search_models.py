@@ -32,7 +32,7 @@ from training_jobs.content_bert.tune import TuneSettings, fine_tune
 
 LoadModel = Callable[[], TextModel]
 TIMED, WARM = 300, 20
-EIGHT_TOKENS = "wireless noise cancelling over ear headphones black large"  # and the two tokens that frame a text
+EIGHT_TOKENS = "black wireless headphones with long battery life"  # eight, and the two that frame a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,7 @@ def tuned(data: SearchData, load_model: LoadModel, seed: int, *, seconds: float,
     model = load_model()
     rng = np.random.default_rng(seed)
     pairs = catalogue_pairs(data.texts, max_pairs=settings.max_pairs, rng=rng)
-    limits = TuneSettings(
-        max_pairs=settings.max_pairs, max_seconds=settings.max_seconds, max_tokens=settings.max_tokens
-    )
+    limits = TuneSettings(max_pairs=settings.max_pairs, max_seconds=settings.max_seconds)
     started = time.process_time()
     verdict = fine_tune(model, pairs, limits, clock=time.process_time)
     facts = {**verdict, "seed": seed, "cpu_seconds": round(time.process_time() - started, 1)}

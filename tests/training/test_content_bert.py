@@ -20,7 +20,7 @@ from training_jobs.content_bert.data import Pair, catalogue_texts, item_text, it
 from training_jobs.content_bert.encode import encode_texts, encode_with, run_torch, tokenize
 from training_jobs.content_bert.model import TextModel, load_pretrained
 from training_jobs.content_bert.train import Settings, encode_catalogue
-from training_jobs.content_bert.tune import TuneSettings, _no_negatives, _train, fine_tune, is_better, retrieval
+from training_jobs.content_bert.tune import TuneSettings, _belongs, _train, fine_tune, is_better, retrieval
 from training_jobs.finite import TrainingFailed
 
 TEXTS = ["apple juice small", "rye bread", "green tea large food acme", "cheddar cheese", "rye bread"]
@@ -192,14 +192,14 @@ def test_tuning_stops_when_its_time_is_up(model: TextModel) -> None:
     assert len(metrics["loss"]) == 3  # looks at 1, 2 and 3 seconds; the look at 4 ends it
 
 
-def test_an_item_that_has_the_words_of_a_query_is_no_negative() -> None:
+def test_an_item_that_has_the_words_of_a_query_belongs_to_it() -> None:
     batch = [
         Pair("query", "green tea", "in a tin", "Green tea in a tin"),
         Pair("query", "rye", "Rye bread"),
         Pair("title", "Teas, green", "a cup of green tea"),
     ]
 
-    assert _no_negatives(batch).tolist() == [[False, False, True], [False, False, False], [False, False, False]]
+    assert _belongs(batch).tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 1]]
 
 
 def test_a_loss_that_is_no_number_stops_the_tuning_and_names_its_batch(model: TextModel) -> None:
@@ -230,6 +230,18 @@ def test_equal_scores_count_at_their_expected_rank(model: TextModel) -> None:
     pairs = [Pair("title", f"apple {n}", text) for n, text in enumerate(("tea", "rye", "bread"))]
 
     assert retrieval(model, pairs, 32) == {"title": 0.5}  # three equal scores: rank (1 + 3) / 2
+
+
+def test_texts_with_the_words_of_a_query_are_no_rivals_to_its_answer(model: TextModel) -> None:
+    with torch.no_grad():
+        for parameter in model.encoder.parameters():
+            parameter.zero_()
+    pairs = [Pair("query", "tea", "green tea"), Pair("title", "x", "tea pot"), Pair("title", "y", "rye bread")]
+
+    found = retrieval(model, pairs, 32)
+
+    assert found["query"] == round(1 / 1.5, 4)  # equal to the bread alone
+    assert found["title"] == 0.5  # rank 2 of three equal ones
 
 
 @pytest.mark.slow

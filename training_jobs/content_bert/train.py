@@ -75,9 +75,7 @@ def main(environment: JobEnvironment) -> None:
     until = exports.data_until - timedelta(days=settings.holdout_days)
     rng = np.random.default_rng(settings.seed)
     pairs = training_pairs(exports, texts, until=until, max_pairs=settings.max_pairs, rng=rng)
-    limits = TuneSettings(
-        max_pairs=settings.max_pairs, max_seconds=settings.max_seconds, max_tokens=settings.max_tokens
-    )
+    limits = TuneSettings(max_pairs=settings.max_pairs, max_seconds=settings.max_seconds)
     tuning = fine_tune(model, pairs, limits)
     made = encode_catalogue(model, texts, settings, environment.model_dir)
     np.save(environment.model_dir / CONTENT_VECTORS, made.vectors)
