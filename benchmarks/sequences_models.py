@@ -25,6 +25,7 @@ from training_jobs.two_tower.training import Measure, TowerSettings, Trained, tr
 
 RETENTION = 0.8  # weight of an item of a history against the one after it
 NEIGHBOURS = 200
+NEWEST = 200  # items of a history that are each other's company
 DISTANCE = 5  # steps within which one item counts as following another
 DAMPING = 3.0  # users added to an item's count, so that rare items are not each other's nearest for nothing
 TAIL_USERS = 3000
@@ -39,8 +40,12 @@ def popular(train: Histories, count_items: int) -> Scorer:
 
 def item_knn(train: Histories, count_items: int) -> Scorer:
     """Cosine of two items' users, damped, summed over the history, newest first."""
-    owned = _matrix(train, np.arange(len(train)), np.ones(len(train.items)), count_items)
-    owned.data[:] = 1.0
+    is_newest = (_age(train) < NEWEST).astype(
+        np.float64
+    )  # company in a history of thousands says little and costs much
+    owned = _matrix(train, np.arange(len(train)), is_newest, count_items)
+    owned.data = np.minimum(owned.data, 1.0)
+    owned.eliminate_zeros()
     together = (owned.T @ owned).tocsr()
     length = np.sqrt(together.diagonal() + DAMPING)
     together.setdiag(0.0)
@@ -139,9 +144,12 @@ def sampled(questions: Questions, count: int) -> Questions:
 
 def recent(histories: Histories, users: NDArray[np.int64], count_items: int) -> sp.csr_matrix:
     """(B, I) the histories of these users, the newest item at 1, the one before it at RETENTION."""
-    sizes = np.diff(histories.offsets)
-    age = np.repeat(histories.offsets[1:], sizes) - 1 - np.arange(len(histories.items))
-    return _matrix(histories, users, RETENTION**age, count_items)
+    return _matrix(histories, users, RETENTION ** _age(histories), count_items)
+
+
+def _age(histories: Histories) -> NDArray[np.int64]:
+    """How many items of its history come after each item."""
+    return np.repeat(histories.offsets[1:], np.diff(histories.offsets)) - 1 - np.arange(len(histories.items))
 
 
 def _matrix(
