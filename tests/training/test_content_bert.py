@@ -189,6 +189,7 @@ def test_tuning_stops_when_its_time_is_up(model: TextModel) -> None:
         model, learnable_pairs(), TuneSettings(batch_size=16, max_seconds=3.5), clock=lambda: float(next(ticks))
     )
 
+    assert not fine_tune(model, learnable_pairs(), TuneSettings(max_seconds=0.0))["kept"]
     assert len(metrics["loss"]) == 3  # looks at 1, 2 and 3 seconds; the look at 4 ends it
 
 

@@ -158,7 +158,7 @@ def _train(model: TextModel, pairs: Sequence[Pair], settings: TuneSettings, cloc
     optimizer = torch.optim.AdamW(model.encoder.trainable_layers(settings.layers), lr=settings.learning_rate)
     losses: list[float] = []
     for step in tqdm(range(steps), desc="fine-tune", unit="batch", leave=False, mininterval=1.0):
-        spent = (clock() - started) / settings.max_seconds
+        spent = (clock() - started) / max(settings.max_seconds, 1e-9)
         if spent > 1.0:
             break
         warm = min(1.0, (step + 1) / WARM_UP_STEPS)
