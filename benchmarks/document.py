@@ -3,13 +3,15 @@
     python -m benchmarks.document [--reports reports]
 
 Results found under --reports (`<data>/<benchmark>.json`, as the benchmarks write them) replace those kept in
-benchmarks/results; the page is rendered from what is kept. Prose and published figures stand in benchmarks.md.j2.
+benchmarks/results; the page is rendered from what is kept. Prose and published figures stand in benchmarks.md.j2 and
+notes/.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -129,7 +131,8 @@ def render(results: Path, template: Path = HERE / "benchmarks.md.j2") -> str:
     environment = Environment(  # noqa: S701 - Markdown, not HTML
         loader=FileSystemLoader(template.parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.get_template(template.name).render(results=kept).rstrip() + "\n"
+    page = environment.get_template(template.name).render(results=kept)
+    return re.sub(r"\n{3,}", "\n\n", page).rstrip() + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
