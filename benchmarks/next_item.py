@@ -68,6 +68,8 @@ def run(data: NextItemData, options: argparse.Namespace) -> dict[str, Any]:
     if len(data.openings):
         for name in OPENERS:
             methods[name] = joined(methods[name], score_openings(BASELINES[name](data, data.openings), data.openings))
+    answered, peers = ask_peers(options.peers, data, data.test) if options.peers else ({}, {})
+    methods |= {name: scorer(name, answers) for name, answers in answered.items()}
     settings = _settings(options)
     by_seed: dict[int, dict[str, Scored]] = {}
     models: list[SessionModel] = []
@@ -82,8 +84,6 @@ def run(data: NextItemData, options: argparse.Namespace) -> dict[str, Any]:
             scored = {name: scorer(name, answers) for name, answers in variants.items()}
             ablation = _shown({"hybrid": by_seed[seed]["hybrid"], **scored})
         models.append(replace(model, questions=None))
-    answered, peers = ask_peers(options.peers, data, data.test) if options.peers else ({}, {})
-    methods |= {name: scorer(name, answers) for name, answers in answered.items()}
     for name in next(iter(by_seed.values())):
         methods[name] = mean_of([scored[name] for scored in by_seed.values()])
     if len(data.openings):  # without a visit the prior answers, in the product too
