@@ -13,7 +13,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks import next_item_baselines, next_item_data, next_item_peers, purchases_peers, sequences_peers
+from benchmarks import (
+    next_item,
+    next_item_baselines,
+    next_item_data,
+    next_item_peers,
+    purchases_peers,
+    sequences,
+    sequences_peers,
+)
 from benchmarks.purchases_data import from_files
 from benchmarks.sequences_data import load
 from benchmarks.sequences_models import popular
@@ -121,3 +129,17 @@ def test_the_history_of_a_basket_is_the_past_then_what_is_shown(shop: Path) -> N
     shown = question.excluded["in_basket"]
     assert split.histories.of(0).tolist() == [*own.tolist(), *shown.tolist()]
     assert split.train.sizes.sum() == len(lines)
+
+
+def test_a_door_without_its_peers_says_so_before_it_trains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("train", "test"):
+        pl.DataFrame({"session": [1, 2], "items": [[1, 2, 3], [2, 3]]}).write_parquet(
+            tmp_path / f"{name}_sessions.parquet"
+        )
+    pl.DataFrame({"user": [1, 2], "items": [[1, 2, 3], [2, 3, 1]]}).write_parquet(tmp_path / "s.parquet")
+    nowhere = ["--peers", str(tmp_path / "no-python")]
+
+    assert next_item.main(["--data", str(tmp_path), *nowhere]) == 2
+    assert "no-python" in capsys.readouterr().err
+    assert sequences.main(["--data", str(tmp_path / "s.parquet"), *nowhere]) == 2
+    assert "make bench-peers" in capsys.readouterr().err
