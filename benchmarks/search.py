@@ -207,7 +207,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--judgments", type=Path, required=True, help="Parquet, CSV or JSON lines")
     parser.add_argument("--columns", type=_columns, default={}, help="ours=theirs,... where names differ")
     parser.add_argument("--seeds", type=_seeds, default=[1, 2, 3], help="comma separated")
-    parser.add_argument("--tune-seconds", type=float, default=150.0, help="most CPU seconds of one tuning")
+    parser.add_argument("--tune-seconds", type=float, default=90.0, help="most CPU seconds of one tuning")
     parser.add_argument("--out", type=Path, help="folder for plots and the result")
     return parser
 

@@ -49,7 +49,7 @@ class Settings:
     holdout_days: int = 28
     seed: int = 7
     max_pairs: int = 6000
-    max_seconds: float = 150.0
+    max_seconds: float = 90.0
     max_tokens: int = 64  # of an item; texts are padded to their batch, so short ones cost nothing
     content_width: int = 128
     sample_texts: int = 1200  # for the projection and for the agreement figures

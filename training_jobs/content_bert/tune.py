@@ -38,7 +38,7 @@ class TuneSettings:
     """How long and how strongly to tune; `max_pairs` or `max_seconds` ends it, whichever comes first."""
 
     max_pairs: int = 6000
-    max_seconds: float = 150.0
+    max_seconds: float = 90.0
     held_out_pairs: int = 150  # of each kind
     layers: int = 2
     batch_size: int = 48
