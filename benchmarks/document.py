@@ -22,7 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from recommender.contracts.fields import problem
 from recommender.errors import RecommenderError
 
-from benchmarks.report import marks_of
+from benchmarks.report import BREADTH, marks_of
 from training_jobs.evaluate.figures import Number, number
 
 HERE: Final = Path(__file__).parent
@@ -90,11 +90,15 @@ class Result:
             max((cell.value for cell in column if cell), default=None) for column in zip(*rows.values(), strict=True)
         ]
         order = sorted(rows, key=lambda name: -(rows[name][0].value if rows[name][0] else -1.0))  # type: ignore[union-attr]
+        # More coverage or popularity is not better, and variants of one method do not compete.
+        marked_columns = [
+            place for place, (_, _, metric) in enumerate(columns) if key == "methods" and metric not in BREADTH
+        ]
         lines = [_line([first, *(heading for heading, _, _ in columns)]), _line(["---"] * (len(columns) + 1))]
         for name in order:
             cells = [_text(cell, digits, with_interval=place in intervals) for place, cell in enumerate(rows[name])]
             marked = [
-                f"**{text}**" if cell and cell.value == best[place] else text
+                f"**{text}**" if place in marked_columns and cell and cell.value == best[place] else text
                 for place, (cell, text) in enumerate(zip(rows[name], cells, strict=True))
             ]
             lines.append(_line([name, *marked]))

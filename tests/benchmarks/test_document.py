@@ -71,3 +71,13 @@ def test_without_any_result_there_is_one_clear_error(tmp_path: Path, capsys: pyt
 
     assert code == 2
     assert "no results" in capsys.readouterr().err
+
+
+def test_the_page_in_docs_is_the_page_of_the_kept_results() -> None:
+    assert document.PAGE.read_text(encoding="utf-8") == document.render(document.RESULTS)
+
+
+def test_the_kept_results_name_no_folder_of_the_machine_they_ran_on() -> None:
+    for path in document.RESULTS.glob("*.json"):
+        text = path.read_text(encoding="utf-8")
+        assert "/work" not in text and "/home" not in text and "/tmp" not in text, path.name
