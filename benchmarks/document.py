@@ -57,6 +57,14 @@ class Result:
         """The hybrid over another method, `1.08 [1.07, 1.09]`."""
         return _text(number((self["ratios"] or {}).get(stratum, {}).get(other)), 2, with_interval=True)
 
+    def difference(self, *path: str) -> str:
+        """A difference somewhere in the JSON, `+0.073 [+0.028, +0.123]`."""
+        found: Any = self.content
+        for name in path:
+            found = found.get(name, {})
+        figure = number(found)
+        return f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]" if figure else "–"
+
     def best(self, stratum: str, metric: str, *, digits: int = 3, prefixes: Sequence[str] = PEERS) -> str:
         """`value (name)` of the best method whose name starts so; a dash without one."""
         found = {
