@@ -84,8 +84,9 @@ class Result:
         intervals: Sequence[int] = (),
         published: Sequence[Published] = (),
         first: str = "method",
+        by: int = 0,
     ) -> str:
-        """Methods, best of the first column on top, and published rows below; `intervals` are places of columns."""
+        """Methods, best of column `by` on top, and published rows below; `intervals` are places of columns."""
         marks = marks_of(
             {"methods": self[key] or {}, "intervals": (self["intervals"] or {}) if key == "methods" else {}}
         )
@@ -97,7 +98,7 @@ class Result:
         best = [
             max((cell.value for cell in column if cell), default=None) for column in zip(*rows.values(), strict=True)
         ]
-        order = sorted(rows, key=lambda name: -(rows[name][0].value if rows[name][0] else -1.0))  # type: ignore[union-attr]
+        order = sorted(rows, key=lambda name: -(rows[name][by].value if rows[name][by] else -1.0))  # type: ignore[union-attr]
         # More coverage or popularity is not better, and variants of one method do not compete.
         marked_columns = [
             place for place, (_, _, metric) in enumerate(columns) if key == "methods" and metric not in BREADTH
