@@ -1,6 +1,6 @@
 """How long to train: the real purchases within a coffee break, the small generated shop in seconds.
 
-A first run must end within ten minutes on two cores, so tuning and encoder get less time than the jobs' defaults, which
+A first run must end within ten minutes on two cores, so tuning, towers and encoder get less time than the jobs' defaults, which
 serve a nightly run. The small profile exists for the end-to-end test. It proves that the parts fit, not that the
 models are good.
 """
@@ -14,6 +14,7 @@ from local.settings import GENERATED_SOURCE
 
 FIRST_RUN: Final[Mapping[str, Mapping[str, Any]]] = {
     "content_bert": {"max_seconds": 40, "sample_texts": 600},
+    "two_tower": {"most_steps": 250},
     "session_ranker": {"groups_per_cut": 600, "encoder_seconds": 30},
 }
 SMALL: Final[Mapping[str, Mapping[str, Any]]] = {
