@@ -1,8 +1,8 @@
 """How long to train: the real purchases within a coffee break, the small generated shop in seconds.
 
-A first run must end within ten minutes on two cores, so tuning, towers and encoder get less time than the jobs' defaults, which
-serve a nightly run. The small profile exists for the end-to-end test. It proves that the parts fit, not that the
-models are good.
+A first run must end within ten minutes on two cores, so tuning, towers and encoder get less time than the jobs'
+defaults, which serve a nightly run. The small profile exists for the end-to-end test. It proves that the parts fit,
+not that the models are good.
 """
 
 from __future__ import annotations
