@@ -3,7 +3,7 @@
     python -m benchmarks.search --products FILE --judgments FILE [--columns ours=theirs,...] [--seeds 1,2,3] [--out DIR]
 
 Progress goes to stderr; the last line of stdout is one JSON object (documented in docs/benchmarks.md). Judgments are
-read to be scored and for nothing else: every setting is a published default or was chosen on the catalogue's own texts.
+read to be scored and for nothing else. What development saw of one judged set is told in docs/decisions, 105 to 109.
 """
 
 from __future__ import annotations
