@@ -14,7 +14,7 @@ from local.settings import GENERATED_SOURCE
 
 FIRST_RUN: Final[Mapping[str, Mapping[str, Any]]] = {
     "content_bert": {"max_seconds": 40, "sample_texts": 600},
-    "two_tower": {"most_steps": 250},
+    "two_tower": {"most_steps": 150},
     "session_ranker": {"groups_per_cut": 600, "encoder_seconds": 30},
 }
 SMALL: Final[Mapping[str, Mapping[str, Any]]] = {
