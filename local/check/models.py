@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from recommender.contracts.artifacts import QUERY_ENCODER, REQUIRED_FILES, RETRIEVAL
+from recommender.contracts.artifacts import QUERY_ENCODER, REQUIRED_FILES, RETRIEVAL, SESSION_RETRIEVAL
 
 from local.check.shopping import expect
 from local.settings import StateFolder
@@ -13,7 +13,7 @@ from training_jobs.environment import read_metrics
 from training_jobs.graph import JOBS
 
 TOLERANCE: Final = 1e-4
-QUANTISED: Final = (QUERY_ENCODER, RETRIEVAL)
+QUANTISED: Final = (QUERY_ENCODER, RETRIEVAL, SESSION_RETRIEVAL)
 ONNX_FILES: Final = tuple(name for name in REQUIRED_FILES if name.endswith(".onnx"))
 
 

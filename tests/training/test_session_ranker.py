@@ -140,7 +140,8 @@ def test_it_writes_every_file_it_owes_and_says_how_it_went(finished: Path) -> No
     metrics = read_metrics(finished)
     assert metrics["items"] == ITEMS
     assert metrics["visits"] == {"all": 13 * SHOPPERS, "baskets": 13 * SHOPPERS}
-    assert set(metrics["onnx_parity"]) == {artifacts.SESSION_ENCODER, artifacts.RANKER}
+    assert set(metrics["onnx_parity"]) == {artifacts.SESSION_ENCODER, artifacts.SESSION_RETRIEVAL, artifacts.RANKER}
+    assert metrics["onnx_parity"][artifacts.SESSION_RETRIEVAL]["rank_agreement"] >= 0.9
     assert all(parity["max_abs_difference"] <= 1e-4 for parity in metrics["onnx_parity"].values())
     assert metrics["moments"]["evaluate_from"] == str(START + timedelta(days=DAYS - 28))
     # 62 days before the holdout are a third each: before the first cut, and two windows of labels

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from recommender.domain.arrays import Floats
 from recommender.domain.bundle import Model
 
+from training_jobs.onnx_parity import assert_parity
 from training_jobs.two_tower.model import UserTower
 
 EXACT_ITEMS = 20_000
@@ -105,6 +106,24 @@ def onnx_function(content: bytes) -> Model:
     run = session(content)
     names = [output.name for output in run.get_outputs()]
     return lambda feed: dict(zip(names, run.run(None, dict(feed)), strict=True))
+
+
+def retrieval_parity(
+    item_vectors: Floats, queries: Floats, *, name: str, returned: int = RETURNED
+) -> tuple[bytes, dict[str, float]]:
+    """The graph, and what it keeps: its fp32 form agrees with numpy, its served form lists the best for (N, D) queries.
+
+    Raises Conflict where the fp32 form is off.
+    """
+    content = retrieval_onnx(item_vectors, returned=returned)
+    exact = session(retrieval_onnx(item_vectors, returned=returned, exact_items=len(item_vectors)))
+    values = exact.run(["v"], {"q": queries[:1]})[0]  # (1, K)
+    expected = np.sort(item_vectors @ queries[0])[::-1][: values.shape[1]][None]
+    worst = assert_parity({"v": expected}, {"v": values}, name=name)
+    return content, {
+        "max_abs_difference": worst,
+        "rank_agreement": retrieval_overlap(content, item_vectors, queries),
+    }
 
 
 def retrieval_overlap(content: bytes, item_vectors: Floats, queries: Floats) -> float:
