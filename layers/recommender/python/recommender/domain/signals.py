@@ -50,7 +50,6 @@ class Signals:
     session_scores: Floats
     session_vec: Floats | None  # (E,)
     next_rows: Rows  # what the visit is likely to look at next, best first; its own items among them
-    next_scores: Floats  # their shares of all that was considered
     taste: Floats | None  # (C,) mean content of what was bought lately
     subject: Floats | None  # (C,) content of the query, else of the focus
     search_scores: Doubles | None  # (I,) fit to the query, by its words and by its content
@@ -67,7 +66,6 @@ def gather(bundle: Bundle, owned: Owned, seen: Seen, cohort: int, context: PageC
     subject = _subject(bundle, focus, weights, context.search_term)
     session_rows, votes = session_scores(bundle.session_index, visit, now_days=now_days)
     session_vec = _session_vec(bundle, visit)
-    next_rows, next_scores = _next_items(bundle, visit, session_vec, (session_rows, votes))
     return Signals(
         owned=owned,
         seen=seen,
@@ -85,8 +83,7 @@ def gather(bundle: Bundle, owned: Owned, seen: Seen, cohort: int, context: PageC
         session_rows=session_rows,
         session_scores=votes,
         session_vec=session_vec,
-        next_rows=next_rows,
-        next_scores=next_scores,
+        next_rows=_next_items(bundle, visit, session_vec, (session_rows, votes)),
         taste=taste_of(bundle, owned, now_days),
         subject=subject,
         search_scores=_search_scores(bundle, subject, context.search_term),
@@ -152,14 +149,12 @@ def _session_vec(bundle: Bundle, visit: Rows) -> Floats | None:
     return vector
 
 
-def _next_items(
-    bundle: Bundle, visit: Rows, session_vec: Floats | None, sessions: tuple[Rows, Floats]
-) -> tuple[Rows, Floats]:
+def _next_items(bundle: Bundle, visit: Rows, session_vec: Floats | None, sessions: tuple[Rows, Floats]) -> Rows:
     """The list of the next-item network; what sessions like this one say where the bundle has none."""
     if bundle.next_item is None or bundle.session_retrieval is None or session_vec is None:
-        return sessions
+        return sessions[0]
     rows, votes = sessions
-    return next_items(
+    listed, _ = next_items(
         bundle.next_item,
         visit,
         session_vec=session_vec,
@@ -168,6 +163,7 @@ def _next_items(
         sessions=(rows[:LISTED], votes[:LISTED]),
         limit=NEXT_ITEMS,
     )
+    return listed
 
 
 def taste_of(bundle: Bundle, owned: Owned, now_days: float) -> Floats | None:
