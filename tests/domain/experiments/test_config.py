@@ -40,7 +40,7 @@ def test_the_default_experiment_compares_three_policies_in_all_placements_with_t
         ({"placements": ()}, "/placements"),
         ({"placements": ("home_hero", "home_hero")}, "/placements"),
         ({"status": "on"}, "/status"),
-        ({"rule": "win"}, "/rule"),
+        ({"mode": "win"}, "/mode"),
         ({"floor_share": 1 / 3}, "/floor_share"),
         ({"holdout_share": 1.0}, "/holdout_share"),
     ],

@@ -31,7 +31,7 @@ def look(config: ExperimentConfig, cells: Iterable[CellCount], *, epoch: int) ->
     clumping = design_effect(counts)
     posterior = pool(evidence(counts.exposures.sum(axis=3), counts.clicks.sum(axis=3), design_effect=clumping))
     view = outlook(posterior, seed=seed_of(config.experiment_id, epoch))
-    weights = next_weights(view, rule=config.rule, floor_share=config.floor_share)
+    weights = next_weights(view, rule=config.design.rule, floor_share=config.floor_share)
     return Look(counts, clumping, posterior, view, weights)
 
 
@@ -41,7 +41,7 @@ def conclusion(config: ExperimentConfig, found: Look, *, epoch: int) -> dict[str
         "experiment_id": config.experiment_id,
         "config_version": config.version,
         "epoch": epoch,
-        "rule": config.rule,
+        "rule": config.design.rule,
         "variants": list(config.variants),
         "exposures": int(found.counts.exposures.sum()),
         "clicks": int(found.counts.clicks.sum()),

@@ -19,6 +19,7 @@ from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 
 DEFAULT_VARIANT: Final = "hybrid"  # where no experiment runs on a placement
 HOLDOUT_SALT: Final = "holdout:1"
+PAGE: Final = "page"  # in place of the placement where a whole page is assigned at once
 _TWO_TO_64: Final = 2.0**64
 
 
@@ -44,11 +45,12 @@ def assign(snapshot: Snapshot | None, unit_id: str, placement: str) -> Assignmen
         return Assignment("", 0, 0, INCUMBENT, 1.0)
     config = _running(snapshot.configs, placement)
     if config is None:
-        return Assignment("", 0, snapshot.epoch, DEFAULT_VARIANT, 1.0)
+        return Assignment("", 0, snapshot.epoch, snapshot.defaults.get(placement, DEFAULT_VARIANT), 1.0)
     weights = live_weights(snapshot, config, placement)
     if weights[0] > 0 and is_held_out(config, unit_id):
         return Assignment(config.experiment_id, config.version, snapshot.epoch, config.control, 1.0, True)
-    chosen = choose(f"{config.experiment_id}:{config.salt}:{placement}", unit_id, weights)
+    scope = PAGE if config.mode == "canary" else placement  # one page of a canary comes from one bundle
+    chosen = choose(f"{config.experiment_id}:{config.salt}:{scope}", unit_id, weights)
     propensity = weights[chosen] / sum(weights)
     return Assignment(config.experiment_id, config.version, snapshot.epoch, config.variants[chosen], propensity)
 

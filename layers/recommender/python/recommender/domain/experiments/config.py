@@ -14,9 +14,10 @@ from typing import Any, Final
 
 from recommender.contracts.fields import problem
 from recommender.contracts.placements import DEFAULT, POLICIES
+from recommender.domain.experiments.design import Design, design_from_json
 
 STATUSES: Final = ("draft", "running", "paused", "decided", "killed")
-RULES: Final = ("claim", "optimise")
+MODES: Final = ("test", "canary")
 MAX_VARIANTS: Final = 8  # one 8-byte slice of a 64-byte digest each
 DEFAULT_EXPERIMENT: Final = "exp_default"
 
@@ -33,9 +34,10 @@ class ExperimentConfig:
     status: str = "running"  # of STATUSES
     floor_share: float = 0.02
     holdout_share: float = 0.05
-    rule: str = "claim"  # of RULES
     started_at: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    design: Design = field(default_factory=Design)
+    mode: str = "test"  # of MODES; a canary is assigned by page, so that one page comes from one bundle
+    loss_limit: float = 0.1  # a challenger that probably loses more of the clicks than this is taken off by itself
 
     def __post_init__(self) -> None:
         """Refuse a configuration that could not be assigned or counted."""
@@ -48,8 +50,10 @@ class ExperimentConfig:
             raise problem("/placements", self.placements, "at least one placement, each once")
         if self.status not in STATUSES:
             raise problem("/status", self.status, "one of " + ", ".join(STATUSES))
-        if self.rule not in RULES:
-            raise problem("/rule", self.rule, "one of " + ", ".join(RULES))
+        if self.mode not in MODES:
+            raise problem("/mode", self.mode, "one of " + ", ".join(MODES))
+        if not 0 < self.loss_limit < 1:
+            raise problem("/loss_limit", self.loss_limit, "above 0 and below 1")
         if not 0 <= self.floor_share * len(self.variants) < 1:
             raise problem("/floor_share", self.floor_share, f"from 0 to below 1/{len(self.variants)}")
         if not 0 <= self.holdout_share < 1:
@@ -82,6 +86,10 @@ class Snapshot:
     configs: tuple[ExperimentConfig, ...]
     weights: Mapping[str, Mapping[str, tuple[float, ...]]]  # experiment -> placement -> weights, in order of variants
     killed: frozenset[str] = frozenset()  # "experiment", "experiment/variant" or "experiment/placement"
+    decided: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict
+    )  # experiment -> placement -> variant for good
+    defaults: Mapping[str, str] = field(default_factory=dict)  # placement -> promoted policy where no experiment runs
 
     def config(self, experiment_id: str) -> ExperimentConfig | None:
         """The version of this experiment that is in force."""
@@ -149,8 +157,11 @@ def snapshot_from_json(text: str) -> Snapshot:
             for experiment, placements in body["weights"].items()
         },
         killed=frozenset(body["killed"]),
+        decided=body.get("decided", {}),
+        defaults=body.get("defaults", {}),
     )
 
 
 def _config(body: Mapping[str, Any]) -> ExperimentConfig:
-    return ExperimentConfig(**{**body, "placements": tuple(body["placements"]), "variants": tuple(body["variants"])})
+    read = {"placements": tuple(body["placements"]), "variants": tuple(body["variants"])}
+    return ExperimentConfig(**{**body, **read, "design": design_from_json(body["design"])})

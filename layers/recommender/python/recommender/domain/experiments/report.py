@@ -70,7 +70,7 @@ def _head(config: ExperimentConfig, current: Snapshot, findings: Findings) -> di
         "experiment_id": config.experiment_id,
         "version": config.version,
         "status": config.status,
-        "decision": {"status": "undecided", "rule": config.rule, "boundary": None},
+        "decision": {"status": "undecided", "rule": config.design.rule, "boundary": None},
         "started_at": config.started_at,
         "epoch": current.epoch,
         "control": config.control,

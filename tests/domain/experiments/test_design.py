@@ -1,0 +1,41 @@
+"""A design says when a decision may fall; one that never could is refused."""
+
+from __future__ import annotations
+
+import pytest
+from recommender.domain.experiments.design import Design, design_from_json, design_to_json
+from recommender.errors import InvalidInput
+
+
+def test_whole_weeks_of_data_are_looked_at_two_days_after_they_end() -> None:
+    assert Design().look_days == (7 + 2, 14 + 2, 21 + 2, 28)  # the last day is always a look
+
+
+def test_daily_looks_begin_when_the_first_seven_days_have_matured() -> None:
+    assert Design(looks="day", max_days=12).look_days == (9, 10, 11, 12)
+
+
+def test_days_left_out_for_novelty_come_on_top() -> None:
+    assert Design(drop_days=4).look_days[0] == 7 + 2 + 4
+
+
+def test_a_time_box_is_a_single_look() -> None:
+    assert Design(time_box_days=10).look_days == (10,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"rule": "hope"}, "/design/rule"),
+        ({"looks": "hour"}, "/design/looks"),
+        ({"first_look_day": 0}, "/design/first_look_day"),
+        ({"max_days": 8}, "/design/max_days"),
+        ({"drop_days": -1}, "/design/drop_days"),
+        ({"error_share": 0.5}, "/design/error_share"),
+        ({"alpha": 0.05}, "/design/alpha"),
+    ],
+)
+def test_a_design_that_could_never_decide_is_refused_by_its_field(changes: dict[str, object], pointer: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        design_from_json({**design_to_json(Design()), **changes})
+    assert refused.value.problems[0].pointer == pointer
