@@ -28,7 +28,7 @@ from training_jobs.evaluate.figures import Number, number
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results"
 PAGE: Final = HERE.parent / "docs/benchmarks.md"
-BENCHMARKS: Final = ("next_item", "sequences", "purchases", "search")
+BENCHMARKS: Final = ("next_item", "sequences", "purchases", "search", "experiments", "off_policy", "uplift")
 NOT_KEPT: Final = ("curves", "fits")  # in the report of the run; too long for the repository
 PEERS: Final = ("implicit_", "rectools_")
 Column = tuple[str, str, str]  # heading, stratum, metric
@@ -64,6 +64,13 @@ class Result:
             found = found.get(name, {})
         figure = number(found)
         return f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]" if figure else "–"
+
+    def figure(self, *path: str, digits: int = 3) -> str:
+        """A figure somewhere in the JSON, with its interval where it has one: `0.0046 [0.0015, 0.0100]`."""
+        found: Any = self.content
+        for name in path:
+            found = found.get(name, {})
+        return _text(number(found), digits, with_interval=True)
 
     def best(self, stratum: str, metric: str, *, digits: int = 3, prefixes: Sequence[str] = PEERS) -> str:
         """`value (name)` of the best method whose name starts so; a dash without one."""

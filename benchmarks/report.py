@@ -2,14 +2,14 @@
 
 One writer for every door: it shows the sections that the result has. A number is a float or {"value", "low", "high"};
 intervals may also stand apart in `intervals`, in the shape of `methods`. Tables, plots and layout are those of the
-evaluation report.
+evaluation report. A door that ranks nothing hands in sections of its own instead of `methods`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,9 @@ HEADINGS: Final[Mapping[str, str]] = {
     "sequences": "What comes next in a shopper's history?",
     "purchases": "What will each shopper buy in the coming weeks?",
     "search": "Which products answer the query?",
+    "off_policy": "What would another policy have been worth on this log?",
+    "experiments": "How soon and how surely does an experiment decide?",
+    "uplift": "What would each policy bring in a simulated shop?",
 }
 LABELS: Final[Mapping[str, str]] = {
     **METHODS,
@@ -67,17 +70,34 @@ CURVED: Final = 6  # methods in one plot of lines
 FACTS: Final = ("data", "cost", "seeds", "chosen_on_tail", "peers", "machine")
 
 
-def write(result: Mapping[str, Any], out: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page that a door lays out itself: what it means, a table, and plots by file name."""
+
+    title: str
+    meaning: str = ""
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    plots: Mapping[str, Figure] = field(default_factory=dict)
+
+    @property
+    def drawn(self) -> list[Markup]:
+        """The plots as the page holds them."""
+        return [_inline(figure) for figure in self.plots.values()]
+
+
+def write(result: Mapping[str, Any], out: Path, sections: Sequence[Section] = ()) -> None:
     """Write `<benchmark>.json`, `report.html` and the plots into the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result, indent=2, default=str)
     (out / f"{result['benchmark']}.json").write_text(text + "\n", encoding="utf-8")
-    (out / "report.html").write_text(render(result), encoding="utf-8")
-    for name, figure in pictures(result):
+    (out / "report.html").write_text(render(result, sections), encoding="utf-8")
+    own = [drawing for section in sections for drawing in section.plots.items()]
+    for name, figure in [*pictures(result), *own]:
         plots.png(figure, out / f"{name}.png")
 
 
-def render(result: Mapping[str, Any]) -> str:
+def render(result: Mapping[str, Any], sections: Sequence[Section] = ()) -> str:
     """The page as text."""
     methods, ablation = marks_of(result), _ablation(result)
     environment = templates(Path(__file__).parent)
@@ -85,6 +105,8 @@ def render(result: Mapping[str, Any]) -> str:
         heading=HEADINGS.get(result["benchmark"], title({}, result["benchmark"])),
         benchmark=result["benchmark"],
         data=result.get("data", {}).get("name") or result.get("data", {}).get("path", ""),
+        label=result.get("label", ""),
+        sections=sections,
         strata=[_section(methods, stratum) for stratum in strata_of(methods)],
         events=[_inline(figure) for _, figure in _by_events(methods)],
         ablation=[_section(ablation, stratum) for stratum in strata_of(ablation)],

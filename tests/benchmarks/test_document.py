@@ -81,3 +81,11 @@ def test_the_kept_results_name_no_folder_of_the_machine_they_ran_on() -> None:
     for path in document.RESULTS.glob("*.json"):
         text = path.read_text(encoding="utf-8")
         assert "/work" not in text and "/home" not in text and "/tmp" not in text, path.name
+
+
+def test_a_result_without_methods_has_its_figures_read_by_path() -> None:
+    result = Result({"campaigns": {"all": {"ips": {"value": 0.004553, "low": 0.0015, "high": 0.01}}}, "ratio": 1.198})
+
+    assert result.figure("campaigns", "all", "ips", digits=4) == "0.0046 [0.0015, 0.0100]"
+    assert result.figure("ratio") == "1.198"
+    assert result.figure("campaigns", "none", "ips") == "–"

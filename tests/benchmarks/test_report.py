@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from benchmarks import report
+from training_jobs.evaluate import plots
+from training_jobs.evaluate.figures import Number
 
 NEXT_ITEM: dict[str, Any] = {
     "benchmark": "next_item",
@@ -77,3 +79,16 @@ def test_the_main_metric_leads_whatever_the_order_of_the_json() -> None:
 
     assert list(marks["hybrid"]["all"])[:2] == ["hr@20", "mrr@20"]
     assert marks["hybrid"]["all"]["hr@20"] == {"value": 0.5, "low": 0.45678, "high": 0.54321}
+
+
+def test_a_door_that_ranks_nothing_lays_out_its_own_sections(tmp_path: Path) -> None:
+    result = {"benchmark": "off_policy", "label": "simulated", "machine": {"cores": 2}}
+    drawn = plots.bars({"ips": Number(0.5, 0.4, 0.6)})
+    section = report.Section("Value", "of a policy", ("method", "value"), [("ips", "0.5")], {"values": drawn})
+
+    report.write(result, tmp_path, [section])
+
+    page = (tmp_path / "report.html").read_text()
+    assert "<h2>Value</h2>" in page and "<td>ips</td><td>0.5</td>" in page and page.count("<svg") == 1
+    assert "Every figure is <strong>simulated</strong>" in page and "ranks the full catalogue" not in page
+    assert (tmp_path / "values.png").exists()
