@@ -41,6 +41,10 @@ def test_the_default_experiment_compares_three_policies_in_all_placements_with_t
         ({"placements": ("home_hero", "home_hero")}, "/placements"),
         ({"status": "on"}, "/status"),
         ({"mode": "win"}, "/mode"),
+        ({"variants": ("cohorts", "canary")}, "/variants"),
+        ({"mode": "canary", "bundle_id": "b-2"}, "/variants"),
+        ({"mode": "canary", "bundle_id": "b-2", "variants": ("canary", "hybrid")}, "/variants"),
+        ({"mode": "canary", "variants": ("hybrid", "canary")}, "/bundle_id"),
         ({"floor_share": 1 / 3}, "/floor_share"),
         ({"holdout_share": 1.0}, "/holdout_share"),
     ],
@@ -52,6 +56,14 @@ def test_a_configuration_that_cannot_run_is_refused_by_the_field_that_is_wrong(
         replace(CONFIG, **changes)  # type: ignore[arg-type]
 
     assert refusal.value.problems[0].pointer == pointer
+
+
+def test_a_canary_starts_with_five_percent_of_the_traffic_and_a_test_with_equal_weights() -> None:
+    canary = replace(CONFIG, mode="canary", variants=("hybrid", "canary"), bundle_id="b-2")
+
+    assert first_snapshot(canary, NOW).weights["exp_default"]["home_hero"] == (0.95, 0.05)
+    assert first_snapshot(CONFIG, NOW).weights["exp_default"] == CONFIG.uniform_weights()
+    assert config_from_json(config_to_json(canary)) == canary
 
 
 def test_configurations_and_snapshots_survive_json() -> None:

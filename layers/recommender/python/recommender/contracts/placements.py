@@ -25,6 +25,7 @@ SOURCES: Final = (
 )
 POLICIES: Final = ("cohorts", "hybrid", "hybrid_margin")
 INCUMBENT: Final = "cohorts"
+CANARY: Final = "canary"  # in an experiment of mode canary only: the hybrid policy on the bundle that is tried out
 
 
 @dataclass(frozen=True, slots=True)

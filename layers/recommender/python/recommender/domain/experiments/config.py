@@ -13,11 +13,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from recommender.contracts.fields import problem
-from recommender.contracts.placements import DEFAULT, POLICIES
+from recommender.contracts.placements import CANARY, DEFAULT, POLICIES
 from recommender.domain.experiments.design import Design, design_from_json
 
 STATUSES: Final = ("draft", "running", "paused", "decided", "killed")
 MODES: Final = ("test", "canary")
+CANARY_SHARE: Final = 0.05  # of the traffic of a canary's first epoch
 MAX_VARIANTS: Final = 8  # one 8-byte slice of a 64-byte digest each
 DEFAULT_EXPERIMENT: Final = "exp_default"
 
@@ -38,6 +39,7 @@ class ExperimentConfig:
     design: Design = field(default_factory=Design)
     mode: str = "test"  # of MODES; a canary is assigned by page, so that one page comes from one bundle
     loss_limit: float = 0.1  # a challenger that probably loses more of the clicks than this is taken off by itself
+    bundle_id: str = ""  # of a canary: the published bundle that it tries out; a newer one never slips in
 
     def __post_init__(self) -> None:
         """Refuse a configuration that could not be assigned or counted."""
@@ -54,10 +56,20 @@ class ExperimentConfig:
             raise problem("/mode", self.mode, "one of " + ", ".join(MODES))
         if not 0 < self.loss_limit < 1:
             raise problem("/loss_limit", self.loss_limit, "above 0 and below 1")
+        if self.mode == "canary":
+            self._check_canary()
+        elif CANARY in self.variants:
+            raise problem("/variants", self.variants, f"no {CANARY!r}, which only an experiment of mode canary has")
         if not 0 <= self.floor_share * len(self.variants) < 1:
             raise problem("/floor_share", self.floor_share, f"from 0 to below 1/{len(self.variants)}")
         if not 0 <= self.holdout_share < 1:
             raise problem("/holdout_share", self.holdout_share, "from 0 to below 1")
+
+    def _check_canary(self) -> None:
+        if len(self.variants) != 2 or self.variants[1] != CANARY:
+            raise problem("/variants", self.variants, f"a policy, then {CANARY!r}: the variants of a canary")
+        if not self.bundle_id:
+            raise problem("/bundle_id", self.bundle_id, "the id of the published bundle that the canary tries out")
 
     def _names(self) -> list[tuple[str, str]]:
         return [
@@ -72,9 +84,15 @@ class ExperimentConfig:
         return self.variants[0]
 
     def uniform_weights(self) -> Mapping[str, tuple[float, ...]]:
-        """Equal weights in every placement: the first epoch."""
+        """Equal weights in every placement."""
         share = 1 / len(self.variants)
         return {placement: (share,) * len(self.variants) for placement in self.placements}
+
+    def first_weights(self) -> Mapping[str, tuple[float, ...]]:
+        """The weights of the first epoch: equal ones in a test, a small share of the traffic for a canary."""
+        if self.mode == "test":
+            return self.uniform_weights()
+        return dict.fromkeys(self.placements, (1 - CANARY_SHARE, CANARY_SHARE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +130,7 @@ def default_config(now: datetime, *, version: int = 1) -> ExperimentConfig:
 
 
 def with_experiment(current: Snapshot | None, config: ExperimentConfig, now: datetime) -> Snapshot:
-    """The next epoch, in which this experiment runs with equal weights beside those already in force."""
+    """The next epoch, in which this experiment runs with its first weights beside those already in force."""
     before = current or NO_EXPERIMENTS
     others = tuple(other for other in before.configs if other.experiment_id != config.experiment_id)
     return replace(
@@ -120,7 +138,7 @@ def with_experiment(current: Snapshot | None, config: ExperimentConfig, now: dat
         epoch=before.epoch + 1,
         created_at=now.isoformat(),
         configs=(*others, config),
-        weights={**before.weights, config.experiment_id: config.uniform_weights()},
+        weights={**before.weights, config.experiment_id: config.first_weights()},
     )
 
 
