@@ -39,6 +39,39 @@ class ExperimentStoreSuite:
 
         assert store.load_config(CONFIG.experiment_id) == replace(CONFIG, version=2, floor_share=0.05)
 
+    def test_every_experiment_is_listed_in_its_current_version(self, store: ExperimentStore) -> None:
+        other = replace(CONFIG, experiment_id="exp_a")
+        for config in (CONFIG, other, replace(CONFIG, version=2)):
+            store.save_config(config)
+
+        assert store.experiments() == [other, replace(CONFIG, version=2)]
+
+    def test_a_transition_stores_version_snapshot_and_audit_entry_or_nothing(self, store: ExperimentStore) -> None:
+        store.transition(
+            config=CONFIG, snapshot=SNAPSHOT, experiment_id="exp_default", moment="1|1", entry={"action": "start"}
+        )
+
+        for config, snapshot in (
+            (replace(CONFIG, version=2), SNAPSHOT),  # this epoch is taken
+            (CONFIG, replace(SNAPSHOT, epoch=2)),  # this version is taken
+        ):
+            with pytest.raises(Conflict):
+                store.transition(
+                    config=config, snapshot=snapshot, experiment_id="exp_default", moment="2|2", entry={"action": "no"}
+                )
+
+        assert store.load_config("exp_default") == CONFIG
+        assert store.load_snapshot() == SNAPSHOT
+        assert store.audit_trail("exp_default") == [{"at": "1", "action": "start"}]
+
+    def test_the_audit_trail_is_in_order_of_time_and_of_one_experiment(self, store: ExperimentStore) -> None:
+        for moment, action in (("2026-11-24", "pause"), ("2026-11-23", "start")):
+            store.append_audit("exp_default", moment, {"action": action})
+        store.append_audit("exp_default_2", "2026-11-23", {"action": "start"})
+
+        assert [entry["action"] for entry in store.audit_trail("exp_default")] == ["start", "pause"]
+        assert store.audit_trail("exp_default")[0]["at"] == "2026-11-23"
+
     def test_a_snapshot_follows_only_the_epoch_before_it(self, store: ExperimentStore) -> None:
         assert store.load_snapshot() is None
         store.swap_snapshot(SNAPSHOT)

@@ -46,6 +46,10 @@ def test_the_default_experiment_compares_three_policies_in_all_placements_with_t
         ({"mode": "canary", "bundle_id": "b-2", "variants": ("canary", "hybrid")}, "/variants"),
         ({"mode": "canary", "variants": ("hybrid", "canary")}, "/bundle_id"),
         ({"floor_share": 1 / 3}, "/floor_share"),
+        ({"weights": ((0.5, 0.3, 0.2),)}, "/weights"),
+        ({"weights": ((0.5, 0.5),) * 12}, "/weights/home_hero"),
+        ({"weights": ((0.5, 0.3, 0.1),) * 12}, "/weights/home_hero"),
+        ({"weights": ((0.99, 0.0, 0.01),) * 12}, "/weights/home_hero"),
         ({"holdout_share": 1.0}, "/holdout_share"),
     ],
 )
@@ -72,6 +76,14 @@ def test_configurations_and_snapshots_survive_json() -> None:
     assert config_from_json(config_to_json(CONFIG)) == CONFIG
     assert snapshot_from_json(snapshot_to_json(snapshot)) == snapshot
     assert snapshot_to_json(snapshot_from_json(snapshot_to_json(snapshot))) == snapshot_to_json(snapshot)
+
+
+def test_the_first_weights_are_those_of_the_configuration_and_equal_without() -> None:
+    given = replace(CONFIG, weights=((0.5, 0.3, 0.2),) * 12)
+
+    assert config_from_json(config_to_json(given)) == given
+    assert first_snapshot(given, NOW).weights["exp_default"]["home_hero"] == (0.5, 0.3, 0.2)
+    assert first_snapshot(CONFIG, NOW).weights["exp_default"]["home_hero"] == (1 / 3, 1 / 3, 1 / 3)
 
 
 def test_a_new_version_replaces_the_old_one_in_a_new_epoch_and_leaves_other_experiments_alone() -> None:

@@ -103,6 +103,9 @@ class ExperimentStore(Protocol):
     def load_config(self, experiment_id: str) -> ExperimentConfig | None:
         """The current version."""
 
+    def experiments(self) -> list[ExperimentConfig]:
+        """The current version of every experiment, in order of their ids."""
+
     def save_config(self, config: ExperimentConfig) -> None:
         """Store a new version and point to it. Raises Conflict where that version exists."""
 
@@ -111,6 +114,17 @@ class ExperimentStore(Protocol):
 
     def swap_snapshot(self, snapshot: Snapshot) -> None:
         """Put `snapshot` in force if the current epoch is `snapshot.epoch - 1` (or none). Raises Conflict."""
+
+    def transition(
+        self,
+        *,
+        config: ExperimentConfig | None,
+        snapshot: Snapshot | None,
+        experiment_id: str,
+        moment: str,
+        entry: Mapping[str, Any],
+    ) -> None:
+        """Store a version, put a snapshot in force and add the audit entry: all of it or, raising Conflict, nothing."""
 
     def snapshots(self, *, first_epoch: int) -> list[Snapshot]:
         """Every snapshot since `first_epoch`, in order of epoch."""
@@ -136,7 +150,10 @@ class ExperimentStore(Protocol):
         """All posteriors in order of epoch."""
 
     def append_audit(self, experiment_id: str, moment: str, entry: Mapping[str, Any]) -> None:
-        """Add to the audit trail."""
+        """Add to the audit trail; the same moment again replaces the entry."""
+
+    def audit_trail(self, experiment_id: str) -> list[Mapping[str, Any]]:
+        """All entries in order of their moments, each with its moment as `at`."""
 
 
 class EventSink(Protocol):

@@ -38,13 +38,16 @@ LEDGER: Final = Table("ledger", "key", expires=True)
 CATALOG_OVERRIDES: Final = Table("catalog_overrides", "item_id", recoverable=True)
 TABLES: Final = (SESSIONS, SHOPPERS, EXPERIMENTS, LEDGER, CATALOG_OVERRIDES)
 
+CONFIGS_PK: Final = "CFG"
 SNAPSHOT_PK: Final = "SNAP"
 CURRENT: Final = "CURRENT"
 
 
 def config_key(experiment_id: str, version: int | None = None) -> dict[str, str]:
-    """An immutable configuration version, or the pointer to the current one."""
-    return {"pk": f"CFG#{experiment_id}", "sk": CURRENT if version is None else f"V#{version:06d}"}
+    """An immutable configuration version, or the current one, which stands beside those of other experiments."""
+    if version is None:
+        return {"pk": CONFIGS_PK, "sk": experiment_id}
+    return {"pk": f"CFG#{experiment_id}", "sk": f"V#{version:06d}"}
 
 
 def snapshot_key(epoch: int | None = None) -> dict[str, str]:

@@ -46,8 +46,15 @@ class DynamoExperimentStore:
         item = self._get(tables.config_key(experiment_id))
         return config_from_json(item["body"]["S"]) if item else None
 
+    def experiments(self) -> list[ExperimentConfig]:
+        """The current version of every experiment, in order of their ids."""
+        return [config_from_json(item["body"]["S"]) for item in self._query(tables.CONFIGS_PK)]
+
     def save_config(self, config: ExperimentConfig) -> None:
         """Store a new version and point to it. Raises Conflict where that version exists."""
+        self._database.call("transact_write_items", TransactItems=self._new_version(config))
+
+    def _new_version(self, config: ExperimentConfig) -> list[dict[str, Any]]:
         body = {"body": {"S": config_to_json(config)}, "version": {"N": str(config.version)}}
         version = self._put(tables.config_key(config.experiment_id, config.version), body, if_absent=True)
         pointer = self._put(tables.config_key(config.experiment_id), body)
@@ -55,7 +62,7 @@ class DynamoExperimentStore:
             ConditionExpression="attribute_not_exists(pk) OR version < :version",
             ExpressionAttributeValues={":version": body["version"]},
         )
-        self._database.call("transact_write_items", TransactItems=[version, pointer])
+        return [version, pointer]
 
     def load_snapshot(self) -> Snapshot | None:
         """The snapshot in force. Raises DependencyDown where it cannot be read or understood."""
@@ -64,6 +71,26 @@ class DynamoExperimentStore:
 
     def swap_snapshot(self, snapshot: Snapshot) -> None:
         """Put `snapshot` in force if the current epoch is `snapshot.epoch - 1` (or none). Raises Conflict."""
+        self._database.call("transact_write_items", TransactItems=self._swap(snapshot))
+
+    def transition(
+        self,
+        *,
+        config: ExperimentConfig | None,
+        snapshot: Snapshot | None,
+        experiment_id: str,
+        moment: str,
+        entry: Mapping[str, Any],
+    ) -> None:
+        """Store a version, put a snapshot in force and add the audit entry: all of it or, raising Conflict, nothing."""
+        writes = [
+            *(self._new_version(config) if config else ()),
+            *(self._swap(snapshot) if snapshot else ()),
+            self._audit(experiment_id, moment, entry),
+        ]
+        self._database.call("transact_write_items", TransactItems=writes)
+
+    def _swap(self, snapshot: Snapshot) -> list[dict[str, Any]]:
         body = {"body": {"S": snapshot_to_json(snapshot)}, "epoch": {"N": str(snapshot.epoch)}}
         current = self._put(tables.snapshot_key(), body)
         current["Put"].update(
@@ -71,7 +98,7 @@ class DynamoExperimentStore:
             ExpressionAttributeValues={":before": {"N": str(snapshot.epoch - 1)}},
         )
         history = self._put(tables.snapshot_key(snapshot.epoch), body)
-        self._database.call("transact_write_items", TransactItems=[current, history])
+        return [current, history]
 
     def snapshots(self, *, first_epoch: int) -> list[Snapshot]:
         """Every snapshot since `first_epoch`, in order of epoch."""
@@ -115,8 +142,16 @@ class DynamoExperimentStore:
 
     def append_audit(self, experiment_id: str, moment: str, entry: Mapping[str, Any]) -> None:
         """Add to the audit trail; the same moment again replaces the entry."""
+        self._database.call("put_item", **self._audit(experiment_id, moment, entry)["Put"])
+
+    def audit_trail(self, experiment_id: str) -> list[Mapping[str, Any]]:
+        """All entries in order of their moments, each with its moment as `at`."""
+        items = self._query(tables.audit_key(experiment_id, "")["pk"])
+        return [{"at": item["sk"]["S"].partition("|")[0], **_body(item)} for item in items]
+
+    def _audit(self, experiment_id: str, moment: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         body = {"body": {"S": json.dumps(entry, sort_keys=True)}}
-        self._database.call("put_item", **self._put(tables.audit_key(experiment_id, moment), body)["Put"])
+        return self._put(tables.audit_key(experiment_id, moment), body)
 
     def _get(self, key: Mapping[str, str]) -> Item | None:
         request = {"TableName": self._experiments_table, "Key": _strings(key), "ConsistentRead": True}

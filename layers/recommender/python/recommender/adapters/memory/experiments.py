@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
@@ -28,6 +29,10 @@ class MemoryExperimentStore:
         versions = self._configs.get(experiment_id)
         return versions[max(versions)] if versions else None
 
+    def experiments(self) -> list[ExperimentConfig]:
+        """The current version of every experiment, in order of their ids."""
+        return [versions[max(versions)] for _, versions in sorted(self._configs.items())]
+
     def save_config(self, config: ExperimentConfig) -> None:
         """Store a new version and point to it. Raises Conflict where that version exists."""
         versions = self._configs.setdefault(config.experiment_id, {})
@@ -44,6 +49,27 @@ class MemoryExperimentStore:
         if self._snapshots and max(self._snapshots) != snapshot.epoch - 1:
             raise Conflict(f"epoch {snapshot.epoch} cannot follow epoch {max(self._snapshots)}")
         self._snapshots[snapshot.epoch] = snapshot
+
+    def transition(
+        self,
+        *,
+        config: ExperimentConfig | None,
+        snapshot: Snapshot | None,
+        experiment_id: str,
+        moment: str,
+        entry: Mapping[str, Any],
+    ) -> None:
+        """Store a version, put a snapshot in force and add the audit entry: all of it or, raising Conflict, nothing."""
+        before = dict(self._configs.get(experiment_id, {}))
+        if config is not None:
+            self.save_config(config)
+        try:
+            if snapshot is not None:
+                self.swap_snapshot(snapshot)
+        except Conflict:
+            self._configs[experiment_id] = before
+            raise
+        self.append_audit(experiment_id, moment, entry)
 
     def snapshots(self, *, first_epoch: int) -> list[Snapshot]:
         """Every snapshot since `first_epoch`, in order of epoch."""
@@ -80,3 +106,10 @@ class MemoryExperimentStore:
     def append_audit(self, experiment_id: str, moment: str, entry: Mapping[str, Any]) -> None:
         """Add to the audit trail; the same moment again replaces the entry."""
         self.audit[experiment_id, moment] = entry
+
+    def audit_trail(self, experiment_id: str) -> list[Mapping[str, Any]]:
+        """All entries in order of their moments, each with its moment as `at`."""
+        entries = sorted(
+            ((key[1], entry) for key, entry in self.audit.items() if key[0] == experiment_id), key=itemgetter(0)
+        )
+        return [{"at": moment.partition("|")[0], **entry} for moment, entry in entries]

@@ -7,6 +7,7 @@ old exposure can always be traced to the weights and the variants it was drawn f
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -16,10 +17,12 @@ from recommender.contracts.fields import problem
 from recommender.contracts.placements import CANARY, DEFAULT, POLICIES
 from recommender.domain.experiments.design import Design, design_from_json
 
-STATUSES: Final = ("draft", "running", "paused", "decided", "killed")
+STATUSES: Final = ("draft", "running", "paused", "decided", "killed", "promoted", "rolled_back")
+IN_FORCE: Final = ("running", "paused", "decided", "killed")  # in the snapshot; the other statuses are not
 MODES: Final = ("test", "canary")
 CANARY_SHARE: Final = 0.05  # of the traffic of a canary's first epoch
 MAX_VARIANTS: Final = 8  # one 8-byte slice of a 64-byte digest each
+WEIGHT_TOLERANCE: Final = 1e-6
 DEFAULT_EXPERIMENT: Final = "exp_default"
 
 
@@ -39,6 +42,7 @@ class ExperimentConfig:
     design: Design = field(default_factory=Design)
     mode: str = "test"  # of MODES; a canary is assigned by page, so that one page comes from one bundle
     loss_limit: float = 0.1  # a challenger that probably loses more of the clicks than this is taken off by itself
+    weights: tuple[tuple[float, ...], ...] = ()  # of the first epoch, one row a placement; () for the usual start
     bundle_id: str = ""  # of a canary: the published bundle that it tries out; a newer one never slips in
 
     def __post_init__(self) -> None:
@@ -64,6 +68,19 @@ class ExperimentConfig:
             raise problem("/floor_share", self.floor_share, f"from 0 to below 1/{len(self.variants)}")
         if not 0 <= self.holdout_share < 1:
             raise problem("/holdout_share", self.holdout_share, "from 0 to below 1")
+        self._check_weights()
+
+    def _check_weights(self) -> None:
+        if self.weights and len(self.weights) != len(self.placements):
+            raise problem("/weights", self.weights, f"a row for each of the {len(self.placements)} placements")
+        for placement, row in zip(self.placements, self.weights, strict=bool(self.weights)):
+            pointer, count = f"/weights/{placement}", len(self.variants)
+            if len(row) != count:
+                raise problem(pointer, row, f"{count} weights, in the order of the variants")
+            if not all(self.floor_share <= weight <= 1 for weight in row):
+                raise problem(pointer, row, f"no weight below the floor_share of {self.floor_share} or above 1")
+            if abs(math.fsum(row) - 1) > WEIGHT_TOLERANCE:
+                raise problem(pointer, row, f"weights that sum to 1; these sum to {math.fsum(row):.6g}")
 
     def _check_canary(self) -> None:
         if len(self.variants) != 2 or self.variants[1] != CANARY:
@@ -89,7 +106,9 @@ class ExperimentConfig:
         return {placement: (share,) * len(self.variants) for placement in self.placements}
 
     def first_weights(self) -> Mapping[str, tuple[float, ...]]:
-        """The weights of the first epoch: equal ones in a test, a small share of the traffic for a canary."""
+        """Of the first epoch: as configured, else equal in a test and a small share of the traffic for a canary."""
+        if self.weights:
+            return dict(zip(self.placements, self.weights, strict=True))
         if self.mode == "test":
             return self.uniform_weights()
         return dict.fromkeys(self.placements, (1 - CANARY_SHARE, CANARY_SHARE))
@@ -181,5 +200,9 @@ def snapshot_from_json(text: str) -> Snapshot:
 
 
 def _config(body: Mapping[str, Any]) -> ExperimentConfig:
-    read = {"placements": tuple(body["placements"]), "variants": tuple(body["variants"])}
+    read = {
+        "placements": tuple(body["placements"]),
+        "variants": tuple(body["variants"]),
+        "weights": tuple(tuple(row) for row in body.get("weights", ())),
+    }
     return ExperimentConfig(**{**body, **read, "design": design_from_json(body["design"])})
