@@ -121,6 +121,7 @@ def test_each_placement_is_assigned_and_signed_for_this_session() -> None:
         assert (claims.session_id, claims.recommendation_id) == ("s1", answer.recommendation_id)
         assert (claims.epoch, claims.propensity) == (expected.epoch, expected.propensity)
         assert claims.item_ids == tuple(item.item_id for item in placement.items)
+        assert (claims.segment, claims.degraded) == (answer.personalization_level, answer.degraded)
 
 
 def test_an_unknown_placement_gets_its_own_error_and_the_others_are_served() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from recommender.domain.experiments.counts import CellCount, merged, outcomes, shard_of
@@ -30,6 +31,21 @@ def test_the_hold_out_is_a_segment_of_its_own() -> None:
     held_out = record("exposure", variant="cohorts", is_holdout=True)
 
     assert outcomes([held_out]) == [cell(1, 0, segment="holdout", variant="cohorts")]
+
+
+def test_what_was_known_of_the_visitor_is_the_segment_of_all_others() -> None:
+    seen = [record("exposure", segment="user"), record("exposure", segment="prior"), record("exposure", segment="")]
+
+    assert {(count.segment, count.exposures) for count in outcomes(seen)} == {("user", 1), ("prior", 1), ("all", 1)}
+    assert [count.segment for count in outcomes([record("click", segment="user", is_holdout=True)])] == ["holdout"]
+
+
+def test_serving_time_and_missing_parts_are_added_up_once_for_each_exposure() -> None:
+    slow = record("exposure", "click", served_ms=30, degraded=True)
+    clicked_later = record("click", served_ms=30, degraded=True)
+    fast = record("exposure", served_ms=12, degraded=False)
+
+    assert outcomes([slow, clicked_later, fast]) == [replace(cell(2, 2), served_ms=30 + 12, degraded=1)]
 
 
 def test_events_without_claims_without_rewards_or_outside_of_experiments_count_nothing() -> None:

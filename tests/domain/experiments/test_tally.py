@@ -32,6 +32,16 @@ def test_cells_find_their_place_and_other_segments_variants_and_placements_are_l
     assert counts.exposures.sum() == 10 + 7
 
 
+def test_segments_are_counted_together_unless_one_is_asked_for() -> None:
+    known = CellCount("exp_default", "home_hero", 5, "user", "hybrid", 10, 2)
+    new = CellCount("exp_default", "home_hero", 5, "prior", "hybrid", 4, 1)
+    held = CellCount("exp_default", "home_hero", 5, "holdout", "hybrid", 100, 10)
+
+    assert tally(CONFIG, [known, new, held]).exposures.sum() == 10 + 4
+    assert tally(CONFIG, [known, new, held], segment="user").clicks.sum() == 2
+    assert tally(CONFIG, [known, new, held], segment="holdout").exposures.sum() == 100
+
+
 def test_no_counts_have_a_design_effect_of_one() -> None:
     empty = np.zeros((P, 0, K, S), np.int64)
 

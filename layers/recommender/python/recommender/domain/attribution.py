@@ -36,6 +36,9 @@ class Claims:
     issued_at: int  # epoch seconds
     session_id: str
     is_holdout: bool = False
+    segment: str = ""  # what was known of the visitor: the personalization level; "" in tokens of an older version
+    served_ms: int = 0  # from the request to this signature
+    degraded: bool = False  # something was missing when the list was made
 
     def covers(self, item_id: str) -> bool:
         """True where the item stood in the list."""

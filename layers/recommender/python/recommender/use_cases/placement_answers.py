@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from recommender.contracts.answers import ExperimentArm, PlacementAnswer, PlacementProblem, RecommendedItem
@@ -72,6 +73,15 @@ def display(bundle: Bundle, stock: Stock, items: Sequence[PageItem], *, explain:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How a page was made; it travels in its tokens, so that counters can tell variants apart by it."""
+
+    level: str  # personalization level
+    milliseconds: int
+    degraded: bool
+
+
 def signed(
     recommendation_id: str,
     request: RecommendationRequest,
@@ -79,11 +89,12 @@ def signed(
     arm: Assignment,
     items: tuple[RecommendedItem, ...],
     *,
+    served: Served,
     now: datetime,
     secret: bytes,
 ) -> PlacementAnswer:
     """The answer of one placement; without consent to anything there is no token, so nothing can be counted."""
-    claims = _claims(recommendation_id, request, slot, arm, items, now)
+    claims = _claims(recommendation_id, request, slot, arm, items, served, now)
     return PlacementAnswer(
         placement=slot.placement.placement_id,
         item_list_id=slot.placement.placement_id,
@@ -100,6 +111,7 @@ def _claims(
     slot: Slot,
     arm: Assignment,
     items: Sequence[RecommendedItem],
+    served: Served,
     now: datetime,
 ) -> Claims:
     return Claims(
@@ -114,6 +126,9 @@ def _claims(
         issued_at=int(now.timestamp()),
         session_id=request.session_id,
         is_holdout=arm.is_holdout,
+        segment=served.level,
+        served_ms=served.milliseconds,
+        degraded=served.degraded,
     )
 
 

@@ -28,7 +28,7 @@ from recommender.domain.session import Session
 from recommender.domain.shopper import ANONYMOUS, Shopper
 from recommender.errors import DependencyDown
 from recommender.ports import BundleSource, CatalogOverrides, SnapshotSource, StateReader
-from recommender.use_cases.placement_answers import AskedPlacements, display, signed
+from recommender.use_cases.placement_answers import AskedPlacements, Served, display, signed
 
 STATE_UNAVAILABLE: Final = "state_unavailable"  # prior and this request's events only
 EXPERIMENTS_UNAVAILABLE: Final = "experiments_unavailable"  # the incumbent serves and nothing is counted
@@ -75,8 +75,9 @@ def recommend(
     slots = [Slot(placement, arm.variant, limit) for (placement, limit), arm in zip(asked.slots, arms, strict=True)]
     recommendation_id = new_id()
     filled = _fill(request, visitor, slots, bundles, overrides, ranking, now, trace)
+    served = Served(filled.level, trace.milliseconds, bool(trace.degradations))
     answers = [
-        signed(recommendation_id, request, slot, arm, items, now=now, secret=secret)
+        signed(recommendation_id, request, slot, arm, items, served=served, now=now, secret=secret)
         for slot, arm, items in zip(slots, arms, filled.lists, strict=True)
     ]
     trace.lap("assemble")
@@ -100,10 +101,15 @@ class _Trace:
     clock: Callable[[], float]
     laps: dict[str, float] = field(default_factory=dict)
     degradations: list[str] = field(default_factory=list)
+    started: float = 0.0
     since: float = 0.0
 
     def __post_init__(self) -> None:
-        self.since = self.clock()
+        self.started = self.since = self.clock()
+
+    @property
+    def milliseconds(self) -> int:
+        return round((self.clock() - self.started) * 1000)
 
     def lap(self, stage: str) -> None:
         moment = self.clock()

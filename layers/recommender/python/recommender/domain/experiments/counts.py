@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from recommender.contracts.outbox import CLICK, EXPOSURE
 from recommender.contracts.tables import COUNTER_SHARDS
 
-RANDOMISED: Final = "all"  # segment of the units outside of the hold-out
-HOLDOUT: Final = "holdout"
+HOLDOUT: Final = "holdout"  # segment of the units that always see the control
+RANDOMISED: Final = "all"  # of all others where the token says nothing of the visitor's personalization level
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,23 @@ class CellCount:
     exposures: int
     clicks: int
     shard: int = 0
+    served_ms: int = 0  # sum over the exposures
+    degraded: int = 0  # exposures of pages for which something was missing
 
     @property
     def cell(self) -> tuple[str, str, int, str, str, int]:
         """What is counted here."""
         return (self.experiment_id, self.placement, self.epoch, self.segment, self.variant, self.shard)
+
+    def plus(self, other: CellCount) -> CellCount:
+        """Both counts of the same cell."""
+        return replace(
+            self,
+            exposures=self.exposures + other.exposures,
+            clicks=self.clicks + other.clicks,
+            served_ms=self.served_ms + other.served_ms,
+            degraded=self.degraded + other.degraded,
+        )
 
 
 def outcomes(records: Iterable[Mapping[str, Any]]) -> list[CellCount]:
@@ -50,11 +62,11 @@ def outcomes(records: Iterable[Mapping[str, Any]]) -> list[CellCount]:
 
 def merged(cells: Iterable[CellCount]) -> list[CellCount]:
     """The same counts with each cell once, in order of the cell."""
-    sums: dict[tuple[str, str, int, str, str, int], tuple[int, int]] = {}
+    sums: dict[tuple[str, str, int, str, str, int], CellCount] = {}
     for count in cells:
-        exposures, clicks = sums.get(count.cell, (0, 0))
-        sums[count.cell] = (exposures + count.exposures, clicks + count.clicks)
-    return [_cell_count(cell, *sums[cell]) for cell in sorted(sums)]
+        before = sums.get(count.cell)
+        sums[count.cell] = count if before is None else before.plus(count)
+    return [sums[cell] for cell in sorted(sums)]
 
 
 def shard_of(unit_id: str) -> int:
@@ -69,18 +81,16 @@ def _is_outcome(record: Mapping[str, Any]) -> bool:
 
 
 def _count(claims: Mapping[str, Any], record: Mapping[str, Any]) -> CellCount:
+    exposures = record["rewards"].count(EXPOSURE)
     return CellCount(
         experiment_id=claims["experiment"],
         placement=claims["placement"],
         epoch=claims["epoch"],
-        segment=HOLDOUT if claims.get("is_holdout") else RANDOMISED,
+        segment=HOLDOUT if claims.get("is_holdout") else claims.get("segment") or RANDOMISED,
         variant=claims["variant"],
-        exposures=record["rewards"].count(EXPOSURE),
+        exposures=exposures,
         clicks=record["rewards"].count(CLICK),
         shard=shard_of(record["visitor_id"]),
+        served_ms=exposures * claims.get("served_ms", 0),
+        degraded=exposures * bool(claims.get("degraded")),
     )
-
-
-def _cell_count(cell: tuple[str, str, int, str, str, int], exposures: int, clicks: int) -> CellCount:
-    experiment_id, placement, epoch, segment, variant, shard = cell
-    return CellCount(experiment_id, placement, epoch, segment, variant, exposures, clicks, shard)

@@ -13,26 +13,32 @@ import numpy as np
 from recommender.contracts.tables import COUNTER_SHARDS
 from recommender.domain.arrays import Counts, Doubles
 from recommender.domain.experiments.config import ExperimentConfig
-from recommender.domain.experiments.counts import RANDOMISED, CellCount
+from recommender.domain.experiments.counts import HOLDOUT, CellCount
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Exposures and clicks of one segment."""
+    """Exposures and clicks of one segment, or of several together."""
 
     epochs: tuple[int, ...]
     exposures: Counts  # (P, T, K, S)
     clicks: Counts  # (P, T, K, S)
 
 
-def tally(config: ExperimentConfig, cells: Iterable[CellCount], *, segment: str = RANDOMISED) -> Tally:
-    """The cells of one segment in the order of the configuration's placements and variants.
+def tally(config: ExperimentConfig, cells: Iterable[CellCount], *, segment: str | None = None) -> Tally:
+    """The cells of one segment, or of all but the hold-out, by the placements and variants of the configuration.
 
     Cells of placements or variants that the configuration no longer has are left out.
     """
     place = {name: p for p, name in enumerate(config.placements)}
     variant = {name: k for k, name in enumerate(config.variants)}
-    kept = [cell for cell in cells if cell.segment == segment and cell.placement in place and cell.variant in variant]
+    kept = [
+        cell
+        for cell in cells
+        if (cell.segment == segment if segment else cell.segment != HOLDOUT)
+        and cell.placement in place
+        and cell.variant in variant
+    ]
     epochs = tuple(sorted({cell.epoch for cell in kept}))
     row = {epoch: t for t, epoch in enumerate(epochs)}
     exposures = np.zeros((len(place), len(epochs), len(variant), COUNTER_SHARDS), np.int64)
