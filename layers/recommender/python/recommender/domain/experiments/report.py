@@ -1,68 +1,127 @@
 """The report of an experiment: what was counted, what it says, and in words what may be claimed from it.
 
-Numbers only; the page that shows them draws. Lifts are relative to the control (0.1 is +10 %).
+Numbers and sentences only; the page and the console that show them draw. Lifts are relative to the control (0.1 is
++10 %). What is estimated is as of now; what was decided is as of the look that decided it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
-
-from recommender.domain.arrays import Counts, Doubles
 from recommender.domain.experiments.allocation import lifts, rounded
 from recommender.domain.experiments.analysis import Look, look
+from recommender.domain.experiments.caveats import may_not_claim
 from recommender.domain.experiments.checks import SplitCheck, check_split, expected_exposures
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
-from recommender.domain.experiments.counts import HOLDOUT, CellCount
+from recommender.domain.experiments.counts import CellCount
+from recommender.domain.experiments.findings import Findings, visible_lift
+from recommender.domain.experiments.history import DAY_SECONDS, history, started_at
+from recommender.domain.experiments.holdout import against_holdout, lift_json
+from recommender.domain.experiments.placement_rows import SHOWN_EPOCHS, epoch_rows, variant_rows
 from recommender.domain.experiments.posterior import TAUS
-from recommender.domain.experiments.tally import exposure_clumping, tally
-from recommender.domain.experiments.wording import Findings, may_claim, may_not_claim
+from recommender.domain.experiments.segments import segment_estimates
+from recommender.domain.experiments.standing import Record, decision_json, newest_boundary, standings
+from recommender.domain.experiments.strata import stratified
+from recommender.domain.experiments.tally import exposure_clumping
+from recommender.domain.experiments.wording import headline, may_claim
 
-SHOWN_EPOCHS: Final = 60  # newest epochs in the time series; the totals hold all
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a report shows beside the counters: stored looks, guardrails and forecast as JSON, origin of the data."""
+
+    records: Sequence[Record] = ()
+    guardrails: Sequence[Mapping[str, Any]] = ()
+    forecast: Mapping[str, Any] | None = None
+    is_simulated: bool = False
+
+
+NOTHING_BESIDE = Beside()
 
 
 def report(
-    config: ExperimentConfig, cells: Sequence[CellCount], snapshots: Sequence[Snapshot], *, now: datetime
+    config: ExperimentConfig,
+    cells: Sequence[CellCount],
+    snapshots: Sequence[Snapshot],
+    *,
+    now: datetime,
+    beside: Beside = NOTHING_BESIDE,
 ) -> dict[str, Any]:
     """The report as JSON values. `snapshots` holds every epoch that was counted and the one in force (last)."""
     current = snapshots[-1]
+    now = max(now, datetime.fromisoformat(current.created_at))  # simulated days run ahead of the clock
     found = look(config, cells, epoch=current.epoch)
+    epochs = found.counts.epochs
     exposures, clicks = found.counts.exposures.sum(axis=3), found.counts.clicks.sum(axis=3)  # (P, T, K)
     by_epoch = {snapshot.epoch: snapshot for snapshot in snapshots}
-    expected = expected_exposures(config, exposures, found.counts.epochs, by_epoch)
     clumping = exposure_clumping(found.counts)
-    split = check_split(exposures, expected, design_effect=clumping)
-    findings = Findings(
-        config=config,
-        exposures=int(exposures.sum()),
-        clicks=int(clicks.sum()),
-        lifts=lifts(found.posterior.pooled_mean, found.posterior.pooled_covariance),
-        days=_days(found.counts.epochs, by_epoch, now),
-        probability_of_spread=1 - float(found.posterior.tau_weights[0]),
-        split=split,
-    )
+    split = check_split(exposures, expected_exposures(config, exposures, epochs, by_epoch), design_effect=clumping)
+    strata = stratified(config, cells)
+    holdout = against_holdout(config, strata)
+    decision = decision_json(config, standings(config, current, beside.records), beside.records)
+    findings = _findings(config, found, split, snapshots, decision, holdout, beside, now)
     return {
         **_head(config, current, findings),
+        "decision": decision,
+        "headline": headline(findings),
         "may_claim": may_claim(findings),
         "may_not_claim": may_not_claim(findings),
         "split_check": _split(split, clumping),
         "pooled": _pooled(config, found),
-        "holdout": _holdout(config, cells, exposures, clicks),
+        "holdout": holdout,
+        "segments": segment_estimates(config, strata),
+        "guardrails": list(beside.guardrails),
+        "forecast": beside.forecast,
         "placements": [
             {
                 "placement": placement,
-                "variants": _variants(config, found, p, current, exposures[p], clicks[p], split.expected[p]),
-                "epochs": _series(config, placement, found.counts.epochs, exposures[p], clicks[p], by_epoch),
+                "variants": variant_rows(config, found, p, current, exposures[p], clicks[p], split.expected[p]),
+                "epochs": epoch_rows(config, placement, epochs, exposures[p], clicks[p], by_epoch),
             }
             for p, placement in enumerate(config.placements)
         ],
         "epochs": [
             {"epoch": snapshot.epoch, "created_at": snapshot.created_at} for snapshot in snapshots[-SHOWN_EPOCHS:]
         ],
+        "history": history(
+            config, snapshots, beside.records, epochs=epochs, exposures=exposures, clicks=clicks, now=now
+        ),
     }
+
+
+def _findings(
+    config: ExperimentConfig,
+    found: Look,
+    split: SplitCheck,
+    snapshots: Sequence[Snapshot],
+    decision: Mapping[str, Any],
+    holdout: Mapping[str, Any],
+    beside: Beside,
+    now: datetime,
+) -> Findings:
+    started = started_at(config, snapshots)
+    forecast = beside.forecast or {}
+    return Findings(
+        config=config,
+        exposures=int(found.counts.exposures.sum()),
+        clicks=int(found.counts.clicks.sum()),
+        days=max(0.0, (now - started).total_seconds() / DAY_SECONDS) if started else 0.0,
+        lifts=lifts(found.posterior.pooled_mean, found.posterior.pooled_covariance),
+        standings=standings(config, snapshots[-1], beside.records),
+        probability_of_spread=1 - float(found.posterior.tau_weights[0]),
+        split=split,
+        visible_lift=visible_lift(found.posterior, newest_boundary(beside.records)),
+        next_look_day=decision["next_look_day"],
+        holdout_lift=holdout["lift"],
+        killed=_killed(config, snapshots[-1]),
+        forecast=forecast.get("sentence"),
+        is_too_small=bool(forecast.get("is_too_small")),
+        guardrails=beside.guardrails,
+        is_simulated=beside.is_simulated,
+    )
 
 
 def _head(config: ExperimentConfig, current: Snapshot, findings: Findings) -> dict[str, Any]:
@@ -70,18 +129,27 @@ def _head(config: ExperimentConfig, current: Snapshot, findings: Findings) -> di
         "experiment_id": config.experiment_id,
         "version": config.version,
         "status": config.status,
-        "decision": {"status": "undecided", "rule": config.design.rule, "boundary": None},
+        "mode": config.mode,
+        "simulated": findings.is_simulated,
+        "withheld": findings.is_withheld,
         "started_at": config.started_at,
         "epoch": current.epoch,
         "control": config.control,
         "variants": list(config.variants),
         "floor_share": config.floor_share,
         "holdout_share": config.holdout_share,
-        "killed": sorted(current.killed),
+        "killed": list(findings.killed),
         "days": round(findings.days, 3),
         "exposures": findings.exposures,
         "clicks": findings.clicks,
+        "visible_lift": findings.visible_lift,
     }
+
+
+def _killed(config: ExperimentConfig, current: Snapshot) -> list[str]:
+    """The kill flags that concern this experiment."""
+    own = config.experiment_id
+    return sorted(flag for flag in current.killed if flag == own or flag.startswith(f"{own}/"))
 
 
 def _split(split: SplitCheck, clumping: float) -> dict[str, Any]:
@@ -99,7 +167,7 @@ def _pooled(config: ExperimentConfig, found: Look) -> dict[str, Any]:
     return {
         "click_design_effect": round(found.design_effect, 6),
         "variants": [
-            {"variant": variant, **_lift(estimate)}
+            {"variant": variant, **lift_json(estimate)}
             for variant, estimate in zip(config.variants, [(0.0, 0.0, 0.0), *estimates], strict=True)
         ],
         "spread_between_placements": [
@@ -107,75 +175,3 @@ def _pooled(config: ExperimentConfig, found: Look) -> dict[str, Any]:
             for tau, weight in zip(TAUS, rounded(found.posterior.tau_weights), strict=True)
         ],
     }
-
-
-def _holdout(config: ExperimentConfig, cells: Sequence[CellCount], exposures: Counts, clicks: Counts) -> dict[str, Any]:
-    """The hold-out beside everybody else, in raw click rates."""
-    held = tally(config, cells, segment=HOLDOUT)
-    return {
-        "share": config.holdout_share,
-        "held_out": _rate(int(held.exposures.sum()), int(held.clicks.sum())),
-        "others": _rate(int(exposures.sum()), int(clicks.sum())),
-    }
-
-
-def _variants(
-    config: ExperimentConfig,
-    found: Look,
-    p: int,
-    current: Snapshot,
-    exposures: Counts,  # (T, K)
-    clicks: Counts,  # (T, K)
-    expected: Doubles,  # (K,)
-) -> list[dict[str, Any]]:
-    weights = current.weights.get(config.experiment_id, {}).get(config.placements[p], ())
-    estimates = [(0.0, 0.0, 0.0), *lifts(found.posterior.mean[p], found.posterior.covariance[p])]
-    return [
-        {
-            "variant": variant,
-            **_rate(int(exposures[:, k].sum()), int(clicks[:, k].sum())),
-            "expected_exposures": round(float(expected[k]), 3),
-            "weight": weights[k] if k < len(weights) else 0.0,
-            **_lift(estimates[k]),
-            "probability_best": float(found.outlook.best[p, k]),
-            "expected_loss": round(float(found.outlook.expected_loss[p, k]), 12),
-        }
-        for k, variant in enumerate(config.variants)
-    ]
-
-
-def _series(
-    config: ExperimentConfig,
-    placement: str,
-    epochs: Sequence[int],
-    exposures: Counts,  # (T, K)
-    clicks: Counts,  # (T, K)
-    snapshots: Mapping[int, Snapshot],
-) -> list[dict[str, Any]]:
-    """Exposures, clicks and weights of the newest epochs, parallel to the list of variants."""
-    start = max(0, len(epochs) - SHOWN_EPOCHS)
-    return [
-        {
-            "epoch": epochs[t],
-            "exposures": exposures[t].tolist(),
-            "clicks": clicks[t].tolist(),
-            "weights": list(snapshots[epochs[t]].weights.get(config.experiment_id, {}).get(placement, ())),
-        }
-        for t in range(start, len(epochs))
-    ]
-
-
-def _rate(exposures: int, clicks: int) -> dict[str, Any]:
-    return {"exposures": exposures, "clicks": clicks, "click_rate": round(clicks / exposures, 6) if exposures else None}
-
-
-def _lift(estimate: Sequence[float]) -> dict[str, float]:
-    return dict(zip(("lift_mean", "lift_low", "lift_high"), estimate, strict=True))
-
-
-def _days(epochs: Sequence[int], snapshots: Mapping[int, Snapshot], now: datetime) -> float:
-    """Days from the start of the first counted epoch until now."""
-    if not epochs:
-        return 0.0
-    started = datetime.fromisoformat(snapshots[epochs[0]].created_at)
-    return float(np.maximum(0.0, (now - started).total_seconds() / 86_400))

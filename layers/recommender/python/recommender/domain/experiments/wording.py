@@ -1,72 +1,141 @@
-"""What may be said from an experiment, and what may not: sentences that a report carries beside its numbers."""
+"""What may be said from an experiment: the headline and the claims, each sentence made from facts.
+
+Under the rule `claim` a shipped variant may be called better, for that is what the calibrated boundary stands for.
+Under `optimise` nothing may be claimed; the expected loss of what serves is stated.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Sequence
 
-from recommender.domain.experiments.checks import SplitCheck
-from recommender.domain.experiments.config import ExperimentConfig
-
-WEEK_DAYS: Final = 7
-SPREAD_LIMIT: Final = 0.5  # probability that placements differ, above which one pooled figure hides too much
+from recommender.domain.experiments.findings import Findings, days, listed, percent, placements, share
+from recommender.domain.experiments.standing import Standing
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """The facts that decide the wording. `lifts` are (mean, low, high) of each challenger, pooled."""
-
-    config: ExperimentConfig
-    exposures: int
-    clicks: int
-    lifts: Sequence[tuple[float, float, float]]
-    days: float
-    probability_of_spread: float
-    split: SplitCheck
+def headline(found: Findings) -> str:
+    """One sentence on where the experiment stands; simulated data say so first."""
+    return ("Simulated shoppers. " if found.is_simulated else "") + _headline(found)
 
 
 def may_claim(found: Findings) -> list[str]:
-    """Estimates with their conditions; none where nothing was clicked or the split is off."""
-    if not found.clicks or found.split.is_suspect:
+    """What these data carry, strongest first; nothing before the first click or where the split is off."""
+    if not found.clicks or found.is_withheld:
+        return []
+    if found.config.design.rule == "optimise":
+        return _costs(found)
+    return [*_winners(found), *_kept(found), *_estimates(found), *_against_holdout(found)]
+
+
+def _headline(found: Findings) -> str:
+    config = found.config
+    if found.is_withheld:
+        return "Withheld: exposures do not match the weights, so nothing may be compared until the cause is found."
+    if not found.exposures:
+        return "Nothing has been shown yet: no exposure is counted."
+    if not found.clicks:
+        return f"No click yet in {found.exposures} exposures: nothing can be compared."
+    if len(found.undecided) < len(config.placements):
+        return _decided(found)
+    if found.is_too_small:
+        return "Undecided, and too small to decide: even +10 % would take longer than registered."
+    ahead = f": the next look is on day {days(found.next_look_day)}" if found.next_look_day is not None else ""
+    return f"Undecided on day {days(found.days)}{ahead}."
+
+
+def _decided(found: Findings) -> str:
+    """Counts of placements by what serves there."""
+    total = len(found.config.placements)
+    parts = [
+        f"{variant} serves {len(group)}" for variant, group in _by_variant([*found.shipped, *found.by_hand]) if variant
+    ]
+    if found.kept:
+        parts.append(f"{found.config.control} stays in {len(found.kept)}")
+    if found.undecided:
+        parts.append(f"{len(found.undecided)} undecided")
+    return f"{listed(parts)} of {total} {'placements' if total > 1 else 'placement'}."
+
+
+def _winners(found: Findings) -> list[str]:
+    """X is better than the control in P, for each variant and day of decision; then how that was decided."""
+    proven = [standing for standing in found.shipped if standing.passed_boundary]
+    sentences = [
+        f"{variant} is better than {found.config.control} in {listed(_with_lift(standing) for standing in group)}; "
+        f"decided on day {days(day)}."
+        for (variant, day), group in _by_variant_and_day(proven)
+    ]
+    if not sentences:
+        return []
+    limits = sorted({round(standing.boundary or 0.0, 2) for standing in proven})
+    limit = f"{limits[0]:.2f}" if len(limits) == 1 else f"{limits[0]:.2f} to {limits[-1]:.2f}, depending on the day"
+    return [
+        *sentences,
+        f"Decided under the rule `claim`: the evidence passed a calibrated boundary (z of {limit}), which variants "
+        f"that equal the control pass in {share(found.config.design.error_share)} of placements. Each lift is the "
+        "posterior mean at that look with its 95 % interval, shrunk towards the other placements and no difference.",
+    ]
+
+
+def _kept(found: Findings) -> list[str]:
+    if not found.kept:
         return []
     return [
+        f"{found.config.control} stays in {placements(found.kept, found.config)}: no variant passed the boundary "
+        f"by day {days(max(standing.day or 0.0 for standing in found.kept))}, or what could still be gained fell below "
+        f"{share(found.config.design.futility_loss)} of clicks."
+    ]
+
+
+def _estimates(found: Findings) -> list[str]:
+    return [
         f"After {found.exposures} exposures in {len(found.config.placements)} placements the click rate of "
-        f"{variant} is estimated {_percent(mean)} against {found.config.control} (95 % posterior interval "
-        f"{_percent(low)} to {_percent(high)}), averaged over placements, shrunk towards no difference, with "
-        "repeat visits accounted for."
+        f"{variant} is estimated {percent(mean)} against {found.config.control} (95 % posterior interval "
+        f"{percent(low)} to {percent(high)}), averaged over placements, shrunk towards no difference, with "
+        "repeat visits accounted for. This is an estimate, not a verdict."
         for variant, (mean, low, high) in zip(found.config.variants[1:], found.lifts, strict=True)
     ]
 
 
-def may_not_claim(found: Findings) -> list[str]:
-    """What these data do not show, most serious first."""
-    reasons = [
-        (
-            found.split.is_suspect,
-            "Any comparison: exposures do not match the weights "
-            f"(sample-ratio mismatch, p = {found.split.p_value:.1g}); find the cause first.",
-        ),
-        (not found.clicks, "Anything about click rates: no click has been counted yet."),
-        (
-            True,
-            "That a variant has won or lost: no stopping boundary has been calibrated for this configuration, and an "
-            "interval that is looked at repeatedly is not a test at 5 %.",
-        ),
-        (
-            found.days < WEEK_DAYS,
-            f"Anything about a whole week: the data cover {found.days:.1f} days, and weekends may favour a variant.",
-        ),
-        (
-            found.probability_of_spread > SPREAD_LIMIT,
-            "That the pooled lift holds in each placement: placements probably differ "
-            f"(probability {found.probability_of_spread:.2f}); read them one by one.",
-        ),
-        (True, "That an early lift will last: the first days carry novelty and are not left out."),
-        (True, "Anything about revenue, margin or order value: only exposures and clicks are counted here."),
+def _against_holdout(found: Findings) -> list[str]:
+    lift = found.holdout_lift
+    if lift is None:
+        return []
+    return [
+        f"Visitors outside of the hold-out click {percent(lift['lift_mean'])} against held-out visitors (95 % interval "
+        f"{percent(lift['lift_low'])} to {percent(lift['lift_high'])}, robust to repeat visits): the whole experiment, "
+        "exploration included."
     ]
-    return [sentence for applies, sentence in reasons if applies]
 
 
-def _percent(lift: float) -> str:
-    return f"{100 * lift:+.1f} %"
+def _costs(found: Findings) -> list[str]:
+    """What serves under `optimise`, and what that choice costs in expectation."""
+    return [
+        f"{variant} serves {placements(group, found.config)} since day {days(day)}: choosing it costs an expected "
+        f"{_range(standing.expected_loss or 0.0 for standing in group)} of clicks, below the registered "
+        f"{share(found.config.design.expected_loss)}."
+        for (variant, day), group in _by_variant_and_day([*found.shipped, *found.kept])
+    ]
+
+
+def _with_lift(standing: Standing) -> str:
+    mean, low, high = standing.lift or (0.0, 0.0, 0.0)
+    return f"{standing.placement} ({percent(mean)}, {percent(low)} to {percent(high)})"
+
+
+def _by_variant(found: Iterable[Standing]) -> list[tuple[str | None, list[Standing]]]:
+    groups: dict[str | None, list[Standing]] = {}
+    for standing in found:
+        groups.setdefault(standing.variant, []).append(standing)
+    return list(groups.items())
+
+
+def _by_variant_and_day(found: Sequence[Standing]) -> list[tuple[tuple[str, float], list[Standing]]]:
+    groups: dict[tuple[str, float], list[Standing]] = {}
+    for standing in found:
+        groups.setdefault((standing.variant or "", standing.day or 0.0), []).append(standing)
+    return sorted(groups.items(), key=lambda group: group[0][1])
+
+
+def _range(values: Iterable[float]) -> str:
+    found = sorted(values)
+    low, high = share(found[0]), share(found[-1])
+    return low if low == high else f"{low} to {high}"

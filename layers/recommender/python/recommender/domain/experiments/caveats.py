@@ -1,0 +1,97 @@
+"""What may not be said from an experiment: the sentences that have to be quoted beside every claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from recommender.domain.experiments.design import WEEK_DAYS
+from recommender.domain.experiments.findings import Findings, days, listed, percent, placements, share
+
+SPREAD_LIMIT: Final = 0.5  # probability that placements differ, above which one pooled figure hides too much
+INTERVAL: Final = "an interval that is looked at repeatedly is not a test at 5 %"
+
+
+def may_not_claim(found: Findings) -> list[str]:
+    """What these data do not show, most serious first."""
+    return [*_data(found), *_decisions(found), *_sizes(found), *_time(found), *_beyond_clicks(found)]
+
+
+def _data(found: Findings) -> Iterator[str]:
+    if found.is_simulated:
+        yield "Anything about real shoppers: these visits were simulated."
+    if found.is_withheld:
+        yield (
+            "Any comparison: exposures do not match the weights "
+            f"(sample-ratio mismatch, p = {found.split.p_value:.1g}); find the cause first."
+        )
+    if not found.clicks:
+        yield "Anything about click rates: no click has been counted yet."
+    for flag in found.killed:
+        yield f"Anything about {flag} from now on: it was killed, its counts end there."
+
+
+def _decisions(found: Findings) -> Iterator[str]:
+    design = found.config.design
+    if design.rule == "optimise":
+        yield (
+            "That any variant is better than the control: the rule `optimise` serves what costs least in expectation "
+            "and bounds no error."
+        )
+    elif found.undecided:
+        ahead = f"the next is on day {days(found.next_look_day)}" if found.next_look_day is not None else "none is left"
+        yield (
+            f"That a variant has won or lost in {placements(found.undecided, found.config)}: no look has decided yet "
+            f"({ahead}), and {INTERVAL}."
+        )
+    if found.by_hand:
+        yield f"That what serves {placements(found.by_hand, found.config)} is better: it was put there by hand."
+    if design.rule == "claim" and len(found.shipped) > 1:
+        yield (
+            f"That each of the {len(found.shipped)} shipped placements is right: the error of "
+            f"{share(design.error_share)} holds for one placement, not for all together."
+        )
+
+
+def _sizes(found: Findings) -> Iterator[str]:
+    if found.is_too_small:
+        yield (
+            "That waiting will settle it: this test is too small to decide at its traffic, even +10 % would take "
+            "longer than registered."
+        )
+    if found.visible_lift is not None and (found.kept or found.undecided):
+        unseen = listed(placements(part, found.config) for part in (found.kept, found.undecided) if part)
+        yield (
+            f"That variants are equal in {unseen}: a lift below about {percent(found.visible_lift)} is under what the "
+            "test can see with these data."
+        )
+    if len(found.config.placements) > 1 and found.clicks:
+        if found.probability_of_spread > SPREAD_LIMIT:
+            yield (
+                "That the pooled lift holds in each placement: placements probably differ "
+                f"(probability {found.probability_of_spread:.2f}); read them one by one."
+            )
+        else:
+            yield "That a placement's lift was measured there alone: it borrows from the other placements."
+
+
+def _time(found: Findings) -> Iterator[str]:
+    design = found.config.design
+    if found.days < WEEK_DAYS:
+        yield f"Anything about a whole week: the data cover {found.days:.1f} days, and weekends may favour a variant."
+    elif design.looks == "day":
+        yield "That a lift holds on every day of the week: looks fall on any day, not on whole weeks."
+    if design.drop_days:
+        yield f"Anything about the first {design.drop_days} days: they carry novelty and are left out of every look."
+    else:
+        yield "That an early lift will last: the first days carry novelty and are not left out."
+
+
+def _beyond_clicks(found: Findings) -> Iterator[str]:
+    for guardrail in found.guardrails:
+        if guardrail["state"] == "breach":
+            yield f"That shipping does no harm: {guardrail['sentence']}"
+    if found.guardrails:
+        yield "That revenue, margin or order value rose: they are watched against the hold-out, not tested."
+    else:
+        yield "Anything about revenue, margin or order value: only exposures and clicks are counted here."

@@ -1,0 +1,97 @@
+"""The course of an experiment by day: traffic, and what the looks said. One row a day, however often traffic moved.
+
+Letters: P placements, T epochs, K variants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from recommender.domain.arrays import Counts
+from recommender.domain.experiments.config import ExperimentConfig, Snapshot
+from recommender.domain.experiments.standing import Record
+
+SHOWN_DAYS: Final = 90  # newest; a report must fit into one answer of 6 MB
+DAY_SECONDS: Final = 86_400
+DIGITS: Final = 6
+
+
+def history(
+    config: ExperimentConfig,
+    snapshots: Sequence[Snapshot],
+    records: Sequence[Record],
+    *,
+    epochs: Sequence[int],
+    exposures: Counts,  # (P, T, K)
+    clicks: Counts,  # (P, T, K)
+    now: datetime,
+) -> list[dict[str, Any]]:
+    """Rows in order of time; `day` is the age of the experiment when the row's last epoch ended."""
+    running = [snapshot for snapshot in snapshots if snapshot.config(config.experiment_id)]
+    ends = _ends(running, snapshots, now)
+    row_of = {epoch: t for t, epoch in enumerate(epochs)}
+    by_epoch = {int(record["epoch"]): record for record in records}
+    rows = []
+    for group in _days(running):
+        told = [by_epoch[snapshot.epoch] for snapshot in group if snapshot.epoch in by_epoch]
+        counted = [row_of[snapshot.epoch] for snapshot in group if snapshot.epoch in row_of]
+        last = group[-1]
+        record = next((record for record in reversed(told) if record.get("look")), told[-1] if told else None)
+        rows.append(
+            {
+                "day": round(ends[last.epoch], 3),
+                "epoch": last.epoch,
+                "is_look": bool(record and record.get("look")),
+                "boundary": record.get("boundary") if record else None,
+                "pooled_lifts": [_rounded(lift) for lift in record["pooled_lifts"]] if record else None,
+                "pooled_z": _rounded(record["global"]["z"]) if record and "global" in record else None,
+                "placements": {
+                    placement: {
+                        "weights": _rounded(last.weights.get(config.experiment_id, {}).get(placement, ())),
+                        "exposures": exposures[p, counted].sum(axis=0).tolist(),
+                        "clicks": clicks[p, counted].sum(axis=0).tolist(),
+                        **_said(record, placement),
+                    }
+                    for p, placement in enumerate(config.placements)
+                },
+            }
+        )
+    return rows[-SHOWN_DAYS:]
+
+
+def started_at(config: ExperimentConfig, snapshots: Sequence[Snapshot]) -> datetime | None:
+    """Day 0: when the first of these epochs with the experiment began."""
+    first = next((snapshot for snapshot in snapshots if snapshot.config(config.experiment_id)), None)
+    return datetime.fromisoformat(first.created_at) if first else None
+
+
+def _ends(running: Sequence[Snapshot], snapshots: Sequence[Snapshot], now: datetime) -> dict[int, float]:
+    """epoch -> age of the experiment in days at its end: the beginning of the next epoch, or now."""
+    begins = {snapshot.epoch: datetime.fromisoformat(snapshot.created_at) for snapshot in snapshots}
+    return {
+        snapshot.epoch: (begins.get(snapshot.epoch + 1, now) - begins[running[0].epoch]).total_seconds() / DAY_SECONDS
+        for snapshot in running
+    }
+
+
+def _days(running: Sequence[Snapshot]) -> list[list[Snapshot]]:
+    """Epochs grouped by the day, since the start, on which they began."""
+    groups: dict[int, list[Snapshot]] = {}
+    start = datetime.fromisoformat(running[0].created_at) if running else None
+    for snapshot in running:
+        age = (datetime.fromisoformat(snapshot.created_at) - start).total_seconds() if start else 0.0
+        groups.setdefault(int(age // DAY_SECONDS), []).append(snapshot)
+    return list(groups.values())
+
+
+def _said(record: Record | None, placement: str) -> Mapping[str, Any]:
+    """What a stored look said of a placement; nulls where there was none."""
+    entry = record["placements"].get(placement, {}) if record else {}
+    names = ("probability_best", "expected_loss", "z")
+    return {name: _rounded(entry[name]) if entry.get(name) is not None else None for name in names}
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [round(float(value), DIGITS) for value in values]
