@@ -1,8 +1,9 @@
 """Publishing a bundle: collect, describe, upload what is new, flip the pointer.
 
-Nothing that is published is ever changed: files are written if absent, the manifest last, and
-`current.json` is flipped only if it is still what this run has read. Publishing the same files
-again therefore changes nothing, and a run that dies halfway leaves the old bundle in force.
+Nothing that is published is ever changed: files are written if absent, the manifest last, and the pointer
+(`current.json`, or `canary.json` for a bundle that is to be tried out first) is flipped only if it is still
+what this run has read. Publishing the same files again therefore changes nothing, and a run that dies halfway
+leaves the old bundle in force.
 """
 
 from __future__ import annotations
@@ -15,11 +16,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from recommender.adapters.bundle_files import current_bundle_id, file_key, read_manifest
+from recommender.adapters.bundle_files import read_manifest
 from recommender.adapters.onnx import OnnxModel
-from recommender.contracts.artifacts import CURRENT, MANIFEST, REQUIRED_FILES, FileSpec, Manifest
+from recommender.contracts.artifacts import (
+    CANDIDATE,
+    CURRENT,
+    MANIFEST,
+    POINTERS,
+    REQUIRED_FILES,
+    FileSpec,
+    Manifest,
+    Pointer,
+    file_key,
+)
 from recommender.domain.shopper import PurchaseHistory, Shopper
 from recommender.errors import ArtifactRefused, Conflict, NotFound
+from recommender.pointers import flip, pointed, pointer_etag, read_pointer
 from recommender.ports import ArtifactStore, ShopperStore
 
 SHOPPERS_AT_ONCE = 500
@@ -95,38 +107,48 @@ def content_digest(files: Mapping[str, FileSpec]) -> str:
 
 def champion_manifest(store: ArtifactStore) -> Manifest | None:
     """The manifest in force, or None where there is none that this code understands."""
-    try:
-        return read_manifest(store, current_bundle_id(store))
-    except (NotFound, ArtifactRefused):
-        return None
+    return _manifest_at(store, CURRENT)
 
 
-def publish(store: ArtifactStore, manifest: Manifest, paths: Mapping[str, Path]) -> str:
-    """Upload the bundle, put it in force and return its id; the id in force where its files are there already."""
-    pointer = _pointer(store)
+def publish(store: ArtifactStore, manifest: Manifest, paths: Mapping[str, Path], *, as_canary: bool = False) -> str:
+    """Upload the bundle, flip a pointer to it and return its id; the id there is where its files are out already.
+
+    A canary is pointed to by `canary.json` and changes nothing that is served. The very first bundle has nothing
+    to be compared with and goes in force at once.
+    """
     champion = champion_manifest(store)
-    if champion is not None and content_digest(champion.files) == content_digest(manifest.files):
-        return champion.bundle_id
-    for name, path in paths.items():
-        _write_once(store, file_key(manifest.bundle_id, name), path.read_bytes())
+    name = CANDIDATE if as_canary and champion is not None else CURRENT
+    etag, before = pointer_etag(store, name), pointed(store, name)
+    for known in (champion, _manifest_at(store, name)):
+        if known is not None and content_digest(known.files) == content_digest(manifest.files):
+            return known.bundle_id
+    for file, path in paths.items():
+        _write_once(store, file_key(manifest.bundle_id, file), path.read_bytes())
     _write_once(store, file_key(manifest.bundle_id, MANIFEST), manifest.to_json().encode())
-    _flip(store, manifest.bundle_id, pointer)
+    flip(store, name, Pointer(manifest.bundle_id, before), seen=etag)
     return manifest.bundle_id
 
 
 def replicate(source: ArtifactStore, target: ArtifactStore) -> str:
-    """Copy the bundle in force into another store and put it in force there; returns its id."""
-    bundle_id = current_bundle_id(source)
-    manifest = read_manifest(source, bundle_id)
-    pointer = _pointer(target)
-    for name in manifest.files:
-        key = file_key(bundle_id, name)
+    """Copy the bundle in force, and the canary where there is one, with their pointers; returns the id in force.
+
+    Raises NotFound where nothing is in force.
+    """
+    in_force = read_pointer(source, CURRENT).pointer.bundle_id
+    for name in POINTERS:
+        if pointed(source, name):
+            _copy(source, target, name)
+    return in_force
+
+
+def _copy(source: ArtifactStore, target: ArtifactStore, name: str) -> None:
+    bundle_id = pointed(source, name)
+    etag, before = pointer_etag(target, name), pointed(target, name)
+    for file in (*read_manifest(source, bundle_id).files, MANIFEST):  # the manifest last
+        key = file_key(bundle_id, file)
         _write_once(target, key, source.read(key).content)
-    key = file_key(bundle_id, MANIFEST)
-    _write_once(target, key, source.read(key).content)
-    if not _points_to(target, bundle_id):
-        _flip(target, bundle_id, pointer)
-    return bundle_id
+    if before != bundle_id:
+        flip(target, name, Pointer(bundle_id, before), seen=etag)
 
 
 def load_shoppers(path: Path, store: ShopperStore) -> int:
@@ -170,32 +192,11 @@ def _write_once(store: ArtifactStore, key: str, content: bytes) -> None:
             raise Conflict(f"{key} is published with other content and is never replaced") from None
 
 
-def _pointer(store: ArtifactStore) -> str | None:
+def _manifest_at(store: ArtifactStore, name: str) -> Manifest | None:
     try:
-        return store.read(CURRENT).etag
-    except NotFound:
-        return None
-
-
-def _points_to(store: ArtifactStore, bundle_id: str) -> bool:
-    try:
-        return current_bundle_id(store) == bundle_id
+        return read_manifest(store, read_pointer(store, name).pointer.bundle_id)
     except (NotFound, ArtifactRefused):
-        return False
-
-
-def _flip(store: ArtifactStore, bundle_id: str, seen: str | None) -> None:
-    """Point to the bundle, if the pointer is still at the etag `seen` (None: absent). Raises Conflict."""
-    content = json.dumps({"bundle_id": bundle_id}).encode()
-    try:
-        if seen is None:
-            store.write(CURRENT, content, if_absent=True)
-        else:
-            store.write(CURRENT, content, if_match=seen)
-    except Conflict as error:
-        # A repeated request may have lost against its own first try.
-        if not _points_to(store, bundle_id):
-            raise Conflict(f"another run has published since this one began: {error.detail}") from error
+        return None
 
 
 def _sha256(path: Path) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from recommender.contracts.artifacts import POINTERS, Pointer
 from recommender.errors import Conflict, NotFound
+from recommender.pointers import flip, pointed, pointer_etag, read_pointer
 from recommender.ports import ArtifactStore
 
 WRITERS = 6
@@ -76,6 +78,35 @@ class ArtifactStoreSuite:
 
         assert sum(outcomes) == 1
         assert store.read("first").content == b"%d" % outcomes.index(True)
+
+    @pytest.mark.parametrize("name", POINTERS)
+    def test_a_pointer_is_flipped_from_what_was_read_and_says_what_it_replaced(
+        self, store: ArtifactStore, name: str
+    ) -> None:
+        assert (pointed(store, name), pointer_etag(store, name)) == ("", None)
+        flip(store, name, Pointer("b-1"), seen=None)
+        first = read_pointer(store, name)
+
+        flip(store, name, Pointer("b-2", "b-1"), seen=first.etag)
+
+        assert read_pointer(store, name).pointer == Pointer("b-2", "b-1")
+        with pytest.raises(Conflict, match="flipped by another run"):
+            flip(store, name, Pointer("b-3", "b-1"), seen=first.etag)
+        with pytest.raises(Conflict, match="flipped by another run"):
+            flip(store, name, Pointer("b-3"), seen=None)
+        assert pointed(store, name) == "b-2"
+
+    def test_the_two_pointers_move_apart(self, store: ArtifactStore) -> None:
+        for name in POINTERS:
+            flip(store, name, Pointer(f"of {name}"), seen=None)
+
+        assert [pointed(store, name) for name in POINTERS] == [f"of {name}" for name in POINTERS]
+
+    def test_a_flip_that_is_repeated_has_happened(self, store: ArtifactStore) -> None:
+        flip(store, "canary.json", Pointer("b-1"), seen=None)
+        flip(store, "canary.json", Pointer("b-1"), seen=None)
+
+        assert pointed(store, "canary.json") == "b-1"
 
 
 def _try(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from recommender.adapters.folder import FolderArtifacts
 from recommender.adapters.s3 import S3Artifacts
 from recommender.contracts import artifacts as names
 from recommender.contracts.settings import MissingSetting
-from recommender.errors import Conflict
+from recommender.errors import Conflict, InvalidInput
+from recommender.pointers import pointed
 
 from tests.adapters.bundle_files import write_bundle_files
 from tests.training.small_exports import written_exports
@@ -95,6 +97,26 @@ def test_a_failed_gate_leaves_the_champion_in_force(job: JobEnvironment, tmp_pat
     assert refused.value.code == "gate_failed"
     assert current_bundle_id(FolderArtifacts(tmp_path / "kept")) == champion
     assert read_metrics(job.model_dir)["gate"]["passed"] is False
+
+
+def test_a_release_as_canary_leaves_the_champion_in_force(job: JobEnvironment, tmp_path: Path) -> None:
+    variables = {"RECOMMENDER_ARTIFACTS_FOLDER": str(tmp_path / "kept")}
+    champion = main(job, variables, now=NOW)
+    (tmp_path / "session_ranker" / names.FALLBACK).write_text(json.dumps({"home_hero": ["item-02-02"]}))
+
+    canary = main(
+        replace(job, hyperparameters={"release": "canary"}), variables, now=datetime(2026, 11, 24, tzinfo=UTC)
+    )
+
+    store = FolderArtifacts(tmp_path / "kept")
+    assert (pointed(store, names.CURRENT), pointed(store, names.CANDIDATE)) == (champion, canary)
+    metrics = read_metrics(job.model_dir)
+    assert (metrics["bundle_id"], metrics["in_force"]) == (canary, champion)
+
+
+def test_an_unknown_release_is_refused_before_anything_is_read(job: JobEnvironment, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="/SM_HPS/release is 'blue', expected one of current, canary"):
+        main(replace(job, hyperparameters={"release": "blue"}), {}, now=NOW)
 
 
 def test_on_aws_the_bundle_goes_to_s3_and_shoppers_into_their_table(

@@ -14,9 +14,10 @@ from recommender.adapters.folder import FolderArtifacts
 from recommender.adapters.memory.artifacts import MemoryArtifacts
 from recommender.adapters.memory.shoppers import MemoryShoppers
 from recommender.contracts import artifacts as names
-from recommender.contracts.artifacts import CURRENT, FileSpec, TensorSpec, manifest_from_json
+from recommender.contracts.artifacts import CANDIDATE, CURRENT, FileSpec, Manifest, TensorSpec, manifest_from_json
 from recommender.domain.shopper import PurchaseHistory, Shopper
 from recommender.errors import ArtifactRefused, Conflict
+from recommender.pointers import pointed
 
 from tests.adapters.bundle_files import CREATED_AT, ORIGIN, manifest_of, publish_tiny, write_bundle_files
 from training_jobs.gate import judge, require_pass
@@ -159,7 +160,7 @@ def test_published_files_are_never_replaced(store: Recorder, tmp_path: Path) -> 
 def test_of_two_publishers_the_second_to_flip_loses(store: Recorder, tmp_path: Path) -> None:
     store.rival = json.dumps({"bundle_id": "another"}).encode()
 
-    with pytest.raises(Conflict, match="another run has published"):
+    with pytest.raises(Conflict, match=r"current\.json has been flipped by another run"):
         publish_tiny(store, tmp_path)
     assert current_bundle_id(store) == "another"
 
@@ -170,6 +171,57 @@ def test_a_flip_that_lost_against_its_own_retry_has_won(store: Recorder, tmp_pat
     store.rival = json.dumps({"bundle_id": manifest.bundle_id}).encode()
 
     assert publish(store, manifest, paths) == manifest.bundle_id
+
+
+def changed(folder: Path) -> tuple[Manifest, dict[str, Path]]:
+    """A second bundle: other fallback lists, an hour later."""
+    paths = write_bundle_files(folder)
+    paths[names.FALLBACK].write_text(json.dumps({"home_hero": ["item-02-02"]}))
+    return manifest_of(paths, created_at=CREATED_AT + timedelta(hours=1)), paths
+
+
+def test_a_canary_is_published_beside_the_bundle_in_force(store: Recorder, tmp_path: Path) -> None:
+    in_force = publish_tiny(store, tmp_path / "one")
+    manifest, paths = changed(tmp_path / "two")
+
+    bundle_id = publish(store, manifest, paths, as_canary=True)
+    again = publish(store, manifest, paths, as_canary=True)
+
+    assert again == bundle_id == manifest.bundle_id
+    assert (pointed(store, CURRENT), pointed(store, CANDIDATE)) == (in_force, bundle_id)
+    assert store.written[-1] == CANDIDATE
+    assert load_bundle(store, bundle_id, tmp_path / "cache").bundle_id == bundle_id
+
+
+def test_what_is_in_force_already_is_no_canary(store: Recorder, tmp_path: Path) -> None:
+    paths = write_bundle_files(tmp_path)
+    in_force = publish(store, manifest_of(paths), paths)
+
+    later = manifest_of(paths, created_at=CREATED_AT + timedelta(hours=1))
+
+    assert publish(store, later, paths, as_canary=True) == in_force
+    assert CANDIDATE not in store.objects
+
+
+def test_the_very_first_bundle_goes_in_force_though_it_is_published_as_a_canary(
+    store: Recorder, tmp_path: Path
+) -> None:
+    paths = write_bundle_files(tmp_path)
+
+    bundle_id = publish(store, manifest_of(paths), paths, as_canary=True)
+
+    assert (pointed(store, CURRENT), pointed(store, CANDIDATE)) == (bundle_id, "")
+
+
+def test_a_copy_takes_the_canary_along(tmp_path: Path) -> None:
+    kept, target = FolderArtifacts(tmp_path / "kept"), Recorder()
+    in_force = publish_tiny(kept, tmp_path / "one")
+    manifest, paths = changed(tmp_path / "two")
+    publish(kept, manifest, paths, as_canary=True)
+
+    assert replicate(kept, target) == replicate(kept, target) == in_force
+    assert (pointed(target, CURRENT), pointed(target, CANDIDATE)) == (in_force, manifest.bundle_id)
+    assert load_bundle(target, manifest.bundle_id, tmp_path / "cache").bundle_id == manifest.bundle_id
 
 
 def test_a_bundle_is_copied_to_another_store_and_loads_there(tmp_path: Path) -> None:

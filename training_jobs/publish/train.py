@@ -16,8 +16,11 @@ from recommender.adapters.dynamodb.client import connect
 from recommender.adapters.dynamodb.shoppers import DynamoShoppers
 from recommender.adapters.folder import FolderArtifacts
 from recommender.adapters.s3 import S3Artifacts
+from recommender.contracts.artifacts import CURRENT
+from recommender.contracts.fields import problem
 from recommender.contracts.settings import MissingSetting
 from recommender.domain.features import FEATURES
+from recommender.pointers import pointed
 from recommender.ports import ArtifactStore
 
 from training_jobs.environment import JobEnvironment, read_metrics
@@ -39,17 +42,27 @@ FOLDER = "RECOMMENDER_ARTIFACTS_FOLDER"
 SHOPPERS_TABLE = "RECOMMENDER_SHOPPERS_TABLE"
 MODEL_CHANNELS = ("content", "two_tower", "session_ranker")
 SHOPPERS = "shoppers.jsonl"
+RELEASES = ("current", "canary")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Hyperparameters. `tolerance`: share of the champion's figure that a new bundle may lose."""
+    """Hyperparameters. `tolerance`: share of the champion's figure that a new bundle may lose.
+
+    `release`: "current" puts a bundle that passed the gate in force; "canary" offers it to an experiment first.
+    """
 
     tolerance: float = 0.05
+    release: str = "current"
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown release before anything is read."""
+        if self.release not in RELEASES:
+            raise problem("/SM_HPS/release", self.release, "one of " + ", ".join(RELEASES))
 
 
 def main(environment: JobEnvironment, variables: Mapping[str, str], *, now: datetime) -> str:
-    """Run the job; returns the id of the bundle in force. Raises Conflict `gate_failed`; then nothing has changed."""
+    """Run the job; returns the id of the published bundle. Raises Conflict `gate_failed`; then nothing has changed."""
     settings = environment.settings(Settings)
     store = artifact_store(variables)
     exports = read_exports(environment.channel("exports"))
@@ -71,9 +84,12 @@ def main(environment: JobEnvironment, variables: Mapping[str, str], *, now: date
         gate=verdict,
         settings={"derived_data": exports.derived},
     )
-    bundle_id = publish(store, manifest, paths)
+    bundle_id = publish(store, manifest, paths, as_canary=settings.release == "canary")
     written = _write_shoppers(environment.channel("session_ranker") / SHOPPERS, variables)
-    environment.write_metrics({"gate": verdict, "bundle_id": bundle_id, "shoppers_written": written})
+    in_force = pointed(store, CURRENT)
+    environment.write_metrics(
+        {"gate": verdict, "bundle_id": bundle_id, "in_force": in_force, "shoppers_written": written}
+    )
     return bundle_id
 
 

@@ -7,7 +7,6 @@ when they are whole, so several processes may share one cache, and a process tha
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,25 +14,25 @@ from pathlib import Path
 from typing import Final
 
 from recommender.adapters.folder import replace_file
-from recommender.contracts.artifacts import CURRENT, MANIFEST, FileSpec, Manifest, manifest_from_json
+from recommender.contracts.artifacts import (
+    CURRENT,
+    MANIFEST,
+    FileSpec,
+    Manifest,
+    file_key,
+    manifest_from_json,
+    plain_name,
+)
 from recommender.errors import ArtifactRefused, DependencyDown, NotFound
+from recommender.pointers import read_pointer
 from recommender.ports import ArtifactStore
 
 PARALLEL_READS: Final = 8
 
 
-def file_key(bundle_id: str, name: str) -> str:
-    """Where a file of a bundle is in the store."""
-    return f"bundles/{bundle_id}/{name}"
-
-
 def current_bundle_id(store: ArtifactStore) -> str:
     """The bundle that `current.json` points to. Raises NotFound where nothing was published, ArtifactRefused."""
-    try:
-        bundle_id = json.loads(store.read(CURRENT).content)["bundle_id"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactRefused(f'{CURRENT} is not {{"bundle_id": …}}: {error!r}') from error
-    return _safe_name(bundle_id, CURRENT)
+    return read_pointer(store, CURRENT).pointer.bundle_id
 
 
 def read_manifest(store: ArtifactStore, bundle_id: str) -> Manifest:
@@ -46,7 +45,7 @@ def read_manifest(store: ArtifactStore, bundle_id: str) -> Manifest:
     if manifest.bundle_id != bundle_id:
         raise ArtifactRefused(f"{MANIFEST} of {bundle_id} says that it is {manifest.bundle_id}")
     for name in manifest.files:
-        _safe_name(name, MANIFEST)
+        plain_name(name, MANIFEST)
     return manifest
 
 
@@ -90,9 +89,3 @@ def _fetch_one(store: ArtifactStore, folder: Path, bundle_id: str, name: str, sp
 def _sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _safe_name(name: object, source: str) -> str:
-    if not isinstance(name, str) or not name or "/" in name or name.startswith("."):
-        raise ArtifactRefused(f"{source} names {name!r}, expected a plain name")
-    return name

@@ -2,7 +2,7 @@
 
 Layout below the artifact root:
     bundles/<bundle_id>/manifest.json, bundles/<bundle_id>/<file>   never changed after publishing
-    current.json                                                    {"bundle_id": …}, flipped with If-Match
+    current.json, canary.json   {"bundle_id": …, "previous": …}: in force, to be tried out; flipped with If-Match
 `bundle_id` is `<UTC date-time>-<first 12 hex of the SHA-256 over the manifest's file hashes>`.
 Training and serving share nothing else.
 """
@@ -18,6 +18,8 @@ from recommender.errors import ArtifactRefused
 
 SCHEMA_VERSION: Final = 1
 CURRENT: Final = "current.json"
+CANDIDATE: Final = "canary.json"
+POINTERS: Final = (CURRENT, CANDIDATE)
 MANIFEST: Final = "manifest.json"
 
 # I items sorted by id, D width of the collaborative space, C width of the content space, T distinct texts
@@ -73,6 +75,40 @@ REQUIRED_FILES: Final = (
     RANKER,
     RETRIEVAL,
 )
+
+
+def file_key(bundle_id: str, name: str) -> str:
+    """Where a file of a bundle is in the store."""
+    return f"bundles/{bundle_id}/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """What a pointer file says: a bundle, and the one that it replaced ("" for the first)."""
+
+    bundle_id: str
+    previous: str = ""
+
+    def to_json(self) -> bytes:
+        """The content of the file."""
+        return json.dumps(asdict(self)).encode()
+
+
+def pointer_from_json(content: bytes, name: str) -> Pointer:
+    """Parse the pointer file `name`; raises ArtifactRefused. One that says nothing of a previous bundle had none."""
+    try:
+        body = json.loads(content)
+        bundle_id, previous = body["bundle_id"], body.get("previous", "")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactRefused(f'{name} is not {{"bundle_id": …}}: {error!r}') from error
+    return Pointer(plain_name(bundle_id, name), plain_name(previous, name) if previous else "")
+
+
+def plain_name(name: object, source: str) -> str:
+    """The name, if it stays within its folder; raises ArtifactRefused."""
+    if not isinstance(name, str) or not name or "/" in name or name.startswith("."):
+        raise ArtifactRefused(f"{source} names {name!r}, expected a plain name")
+    return name
 
 
 @dataclass(frozen=True, slots=True)
