@@ -11,11 +11,14 @@ import pytest
 from recommender.adapters.dynamodb.client import connect, create_tables, dynamodb_client
 from recommender.adapters.dynamodb.experiments import DynamoExperimentStore
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.contracts.events import Event
-from recommender.contracts.outbox import ATTRIBUTE, CLICK, EXPOSURE, Accepted, pack
+from recommender.adapters.memory.margins import MemoryMargins
+from recommender.adapters.memory.sources import MemorySnapshots
+from recommender.contracts.events import Event, EventItem
+from recommender.contracts.outbox import ATTRIBUTE, CLICK, EXPOSURE, ORDER, SESSION, Accepted, pack
 from recommender.domain.attribution import Claims, to_record
-from recommender.domain.experiments.config import default_config
+from recommender.domain.experiments.config import default_config, first_snapshot
 from recommender.domain.experiments.counts import CellCount, shard_of
+from recommender.domain.experiments.shop_counts import ShopCount, bucket_of
 from recommender.errors import DependencyDown
 
 from tests.handlers.deployed import ENVIRONMENT, SETTINGS, deployed
@@ -27,7 +30,8 @@ CLAIMS = Claims("r_1", "home_hero", CONFIG.experiment_id, 1, 7, "hybrid", 0.4, (
 
 def change(sequence: int, *rewards: str) -> dict[str, Any]:
     """One stream record that carries one accepted event with these rewards."""
-    event = Event(f"e_{sequence}", "view_item_list", NOW, "v_1", "s_1", visible=True)
+    items = (EventItem("SKU_1", quantity=2, price_cents=400),)
+    event = Event(f"e_{sequence}", "view_item_list", NOW, "v_1", "s_1", items=items, visible=True)
     content = pack([Accepted(event, to_record(CLAIMS), rewards)])
     return {
         "eventName": "MODIFY",
@@ -69,6 +73,21 @@ def test_a_batch_is_counted_once_however_often_and_in_what_portions_it_comes(mon
 
     assert answers == [{"state": {}}] * 4
     assert store.counts(CONFIG) == counted(2, 2)
+
+
+def test_trade_is_booked_by_the_hold_out_of_the_experiments_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, margins = MemoryExperimentStore(), MemoryMargins({"SKU_1": 0.25})
+    snapshots = MemorySnapshots(first_snapshot(CONFIG, NOW))
+    handler = deployed("count_outcomes", monkeypatch).create_handler(store, snapshots=snapshots, margins=margins)
+
+    handler(delivery(change(9, EXPOSURE, ORDER, SESSION)), None)
+    snapshots.snapshot = None  # the store of snapshots is down: exposures are counted all the same
+    handler(delivery(change(10, EXPOSURE, ORDER, SESSION)), None)
+
+    assert store.counts(CONFIG) == counted(2, 0)
+    assert store.shop_counts(first_day="2026-11-23") == [
+        ShopCount("2026-11-23", "treated", bucket_of("v_1"), 1, 1, 2, 2 * 400, 2 * 100, 2 * 400)
+    ]
 
 
 def test_a_failure_is_raised_so_that_the_batch_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:

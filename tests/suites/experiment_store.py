@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from recommender.domain.experiments.config import default_config, first_snapshot
 from recommender.domain.experiments.counts import CellCount
+from recommender.domain.experiments.shop_counts import ShopCount
 from recommender.errors import Conflict
 from recommender.ports import ExperimentStore, StreamPosition
 
@@ -22,7 +23,9 @@ def cell(exposures: int, clicks: int, *, shard: int = 0, epoch: int = 1, variant
     return CellCount(CONFIG.experiment_id, "home_hero", epoch, "all", variant, exposures, clicks, shard)
 
 
-def add(store: ExperimentStore, cells: Sequence[CellCount], after: StreamPosition, upto: StreamPosition) -> None:
+def add(
+    store: ExperimentStore, cells: Sequence[CellCount | ShopCount], after: StreamPosition, upto: StreamPosition
+) -> None:
     store.add_counts(cells, consumer="count_outcomes", shard_id="shard-1", after=after, upto=upto)
 
 
@@ -132,6 +135,47 @@ class ExperimentStoreSuite:
 
         assert len(store.counts(CONFIG)) == 4 * 99
 
+    def test_serving_time_and_degradation_are_added_with_the_exposures(self, store: ExperimentStore) -> None:
+        slow = replace(cell(2, 0), served_ms=55, degraded=1)
+
+        add(store, [slow], START, StreamPosition("1"))
+        add(store, [slow, cell(0, 1, shard=1)], StreamPosition("1"), StreamPosition("2"))
+
+        assert sorted(store.counts(CONFIG), key=lambda count: count.cell) == [
+            replace(cell(4, 0), served_ms=110, degraded=2),
+            cell(0, 1, shard=1),
+        ]
+
+    def test_trade_is_added_by_day_group_and_bucket_and_read_from_a_day_on(self, store: ExperimentStore) -> None:
+        first = ShopCount("2026-11-23", "treated", 17, sessions=3, orders=1, units=2, revenue_cents=700)
+        refund = ShopCount("2026-11-23", "treated", 17, units=-1, revenue_cents=-300, margin_cents=-90)
+        other = ShopCount("2026-11-24", "holdout", 63, sessions=1)
+        nothing = ShopCount("2026-11-24", "treated", 63)
+        reached = StreamPosition("1", (refund, cell(1, 0)))
+
+        add(store, [first, cell(3, 1), nothing], START, reached)
+        assert store.stream_position(consumer="count_outcomes", shard_id="shard-1") == reached
+        add(store, [refund, other], reached, StreamPosition("2"))
+
+        booked = ShopCount("2026-11-23", "treated", 17, 3, 1, units=1, revenue_cents=400, margin_cents=-90)
+        assert store.shop_counts(first_day="2026-01-01") == [booked, other, nothing]
+        assert store.shop_counts(first_day="2026-11-24") == [other, nothing]
+
+    def test_a_lease_has_one_holder_until_it_is_given_back_or_over(self, store: ExperimentStore) -> None:
+        def takes(holder: str, second: int) -> bool:
+            return store.take_lease("epoch", holder, now=NOW + timedelta(seconds=second), seconds=60)
+
+        assert takes("a", 0)
+        assert not takes("b", 59)
+        assert takes("a", 30)  # the same holder once more: a retry
+        assert not takes("b", 89)
+        assert takes("b", 90)  # a is thought to be dead
+        store.end_lease("epoch", "a")
+        assert not takes("a", 91)
+        store.end_lease("epoch", "b")
+        assert takes("a", 92)
+        assert store.take_lease("another", "b", now=NOW, seconds=60)
+
     def test_the_first_posterior_of_an_epoch_stays(self, store: ExperimentStore) -> None:
         first = {"epoch": 3, "weights": [0.5, 0.25, 0.25]}
 
@@ -140,6 +184,7 @@ class ExperimentStoreSuite:
         store.save_posterior("exp_default", 2, {"epoch": 2})
 
         assert store.posteriors("exp_default") == [{"epoch": 2}, first]
+        assert (store.posterior("exp_default", 3), store.posterior("exp_default", 4)) == (first, None)
         assert store.posteriors("exp_other") == []
 
     def test_an_audit_entry_may_be_written_again(self, store: ExperimentStore) -> None:

@@ -11,7 +11,7 @@ import pytest
 from recommender.adapters.memory.sessions import MemorySessions
 from recommender.contracts.answers import EventsAnswer
 from recommender.contracts.events import Event, EventItem
-from recommender.contracts.outbox import Accepted
+from recommender.contracts.outbox import CLICK, EXPOSURE, Accepted
 from recommender.contracts.requests import EventBatch, Rejection
 from recommender.domain.attribution import Claims, issue
 from recommender.errors import Conflict, DependencyDown
@@ -55,7 +55,19 @@ def collect(sessions: MemorySessions, *events: Event, secret: bytes = SECRET, no
 
 
 def rewards(sessions: MemorySessions) -> list[tuple[str, tuple[str, ...]]]:
-    return [(accepted.event.event_id, accepted.rewards) for accepted in sessions.outbox]
+    return [
+        (accepted.event.event_id, tuple(reward for reward in accepted.rewards if reward in (EXPOSURE, CLICK)))
+        for accepted in sessions.outbox
+    ]
+
+
+def trade(sessions: MemorySessions) -> list[tuple[str, str]]:
+    return [
+        (accepted.event.event_id, reward)
+        for accepted in sessions.outbox
+        for reward in accepted.rewards
+        if reward not in (EXPOSURE, CLICK)
+    ]
 
 
 def codes(answer: EventsAnswer) -> list[tuple[int, str]]:
@@ -181,6 +193,42 @@ def test_refusals_of_the_parser_and_of_the_tokens_are_listed_in_order() -> None:
 
     assert codes(answer) == [(0, "unknown_event"), (1, "invalid_token")]
     assert answer.accepted == 1
+
+
+def test_the_first_accepted_event_of_a_session_opens_it() -> None:
+    sessions = MemorySessions()
+
+    collect(sessions, click("e1", "A", "v1.forged.token"), event("e2"), event("e3"))
+    collect(sessions, event("e4"), event("e5", session_id="s2"))
+
+    assert trade(sessions) == [("e2", "session"), ("e5", "session")]
+
+
+def test_an_order_counts_once_however_often_its_confirmation_is_shown() -> None:
+    sessions = MemorySessions()
+
+    for number, order in enumerate(["o1", "o1", "o2", None, None], start=1):
+        collect(sessions, event(f"e{number}", "purchase", "A", transaction_id=order))
+
+    assert trade(sessions) == [("e1", "order"), ("e1", "session"), ("e3", "order"), ("e4", "order"), ("e5", "order")]
+
+
+def test_two_refunds_of_an_order_are_told_apart_by_their_items() -> None:
+    sessions = MemorySessions()
+
+    for number, items in enumerate([("A",), ("B", "A"), ("A",), ("A", "B")], start=1):
+        collect(sessions, event(f"e{number}", "refund", *items, transaction_id="o1"))
+
+    assert [kind for kind in trade(sessions) if kind[1] == "refund"] == [("e1", "refund"), ("e2", "refund")]
+
+
+def test_a_purchase_with_a_token_that_is_refused_can_be_sent_again() -> None:
+    sessions = MemorySessions()
+
+    collect(sessions, event("e1", "purchase", "A", token="v1.forged.token", transaction_id="o1"))
+    collect(sessions, event("e1", "purchase", "A", transaction_id="o1"))
+
+    assert trade(sessions) == [("e1", "order"), ("e1", "session")]
 
 
 class Racing(MemorySessions):

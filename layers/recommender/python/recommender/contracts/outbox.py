@@ -19,6 +19,9 @@ from recommender.contracts.events import Event, to_record
 
 EXPOSURE: Final = "exposure"  # the list was seen: at most once per (recommendation, placement)
 CLICK: Final = "click"  # an item of it was chosen: at most once, and never without its exposure
+SESSION: Final = "session"  # the first event of its session
+ORDER: Final = "order"  # a purchase: at most once per transaction id of a session
+REFUND: Final = "refund"  # of these items of this transaction: at most once in a session
 ATTRIBUTE: Final = "accepted"  # of the session item
 
 

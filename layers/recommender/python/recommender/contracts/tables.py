@@ -4,7 +4,7 @@ sessions           one item a session: last events, what was seen and credited, 
                    stream carries on. TTL; the stream delivers new images.
 shoppers           one item a shopper: packed purchase history, cohort, consent. Point-in-time recovery.
 experiments        configurations, the weights snapshot, sharded counters, posteriors, audit. Recovery.
-ledger             exactly-once positions and keys. TTL.
+ledger             exactly-once positions and leases. TTL.
 catalog_overrides  price, availability and deletions since the bundle. Recovery.
 """
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 COUNTER_SHARDS: Final = 8
+VISITOR_BUCKETS: Final = 64  # groups of visitors whose trade is counted apart: what an interval is made from
 EXPIRES_AT: Final = "expires_at"  # epoch seconds; readers must also filter, deletion is lazy
 SESSION_TTL_SECONDS: Final = 24 * 3600
 LEDGER_TTL_SECONDS: Final = 14 * 24 * 3600
@@ -73,6 +74,22 @@ def read_counter_sort_key(sort_key: str) -> tuple[int, str, str]:
     return int(epoch), segment, variant
 
 
+def shop_partition(bucket: int) -> str:
+    """The partition that holds the trade of a bucket of visitors."""
+    return f"SHOP#{bucket % COUNTER_SHARDS}"
+
+
+def shop_key(day: str, group: str, bucket: int) -> dict[str, str]:
+    """The trade of a bucket of one group of visitors on a day, YYYY-MM-DD. It belongs to no experiment."""
+    return {"pk": shop_partition(bucket), "sk": f"{day}#{group}#{bucket:02d}"}
+
+
+def read_shop_sort_key(sort_key: str) -> tuple[str, str, int]:
+    """(day, group, bucket) of a trade cell."""
+    day, group, bucket = sort_key.split("#")
+    return day, group, int(bucket)
+
+
 def posterior_key(experiment_id: str, epoch: int) -> dict[str, str]:
     """What the reallocation computed at the end of an epoch."""
     return {"pk": f"POST#{experiment_id}", "sk": f"E#{epoch:08d}"}
@@ -81,6 +98,11 @@ def posterior_key(experiment_id: str, epoch: int) -> dict[str, str]:
 def audit_key(experiment_id: str, moment: str) -> dict[str, str]:
     """One entry of the audit trail."""
     return {"pk": f"AUD#{experiment_id}", "sk": moment}
+
+
+def lease_key(name: str) -> dict[str, str]:
+    """Who does a job at the moment, in the ledger."""
+    return {"key": f"LEASE#{name}"}
 
 
 def stream_position_key(consumer: str, shard_id: str) -> dict[str, str]:

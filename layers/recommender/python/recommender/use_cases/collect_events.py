@@ -3,7 +3,8 @@
 Events of a session are accepted by one conditional write on the session's item, which is also the outbox
 of its table's stream. So an event is known exactly when its consequences are on their way. A reward
 needs a token that this product signed for this very session and not long ago; it is counted once per
-recommendation and placement, and a click is never counted without its exposure.
+recommendation and placement, and a click is never counted without its exposure. An order counts once per
+transaction id, a session once.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from recommender.contracts.answers import EventsAnswer
 from recommender.contracts.api import rejection
 from recommender.contracts.events import Event
 from recommender.contracts.fields import problem
-from recommender.contracts.outbox import CLICK, EXPOSURE, Accepted
+from recommender.contracts.outbox import CLICK, EXPOSURE, ORDER, REFUND, SESSION, Accepted
 from recommender.contracts.requests import EventBatch, Rejection
 from recommender.contracts.tables import SESSION_TTL_SECONDS
 from recommender.domain.attribution import Claims, verify
@@ -94,6 +95,8 @@ def _judge(state: SessionState, events: Sequence[tuple[int, Event]], *, now: dat
             rejected += [rejection(index, wrong) for wrong in error.problems]
             continue
         seen.add(key)
+        opens = (SESSION,) if state.version == 0 and not accepted else ()
+        rewards = (*rewards, *_trade(event, credited), *opens)
         accepted.append(Accepted(event, None if claims is None else claims_record(claims), rewards))
     # The token is not needed again, and the session is read with every page view.
     folded = state.session.after(*(replace(entry.event, attribution_token=None) for entry in accepted))
@@ -140,6 +143,18 @@ def _credit(event: Event, claims: Claims | None, credited: set[bytes], pointer: 
 def _rewards(event: Event) -> tuple[str, ...]:
     """What an event of this kind stands for: who clicks has seen."""
     return {"view_item_list": (EXPOSURE,), "select_item": (EXPOSURE, CLICK)}.get(event.event_name, ())
+
+
+def _trade(event: Event, credited: set[bytes]) -> tuple[str, ...]:
+    """The order or refund that the event newly counts; a confirmation page that is loaded again counts nothing."""
+    if event.event_name == "purchase":
+        key, reward = digest(ORDER, event.transaction_id or ""), ORDER
+    elif event.event_name == "refund":
+        key, reward = digest(REFUND, event.transaction_id or "", *sorted(event.item_ids)), REFUND
+    else:
+        return ()
+    # Without a transaction id nothing but its event id tells two orders apart.
+    return (reward,) if event.transaction_id is None or _is_first(key, credited) else ()
 
 
 def _is_first(key: bytes, credited: set[bytes]) -> bool:

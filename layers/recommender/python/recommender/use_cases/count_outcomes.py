@@ -1,4 +1,4 @@
-"""Count exposures and clicks from the session stream, each exactly once.
+"""Count exposures, clicks and the shop's trade from the session stream, each exactly once.
 
 A consumer's position in a stream shard moves in the same transaction that adds the counts, so a batch
 that is delivered again, in other portions or after a crash, adds only what has not been counted. Where a
@@ -8,19 +8,21 @@ rest beside it as pending; whoever comes next adds what is pending before anythi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from recommender.domain.experiments.counts import CellCount, outcomes
+from recommender.domain.experiments.shop_counts import ShopCount, shop_counts, traded_items
 from recommender.errors import Conflict
-from recommender.ports import ExperimentStore, StreamPosition
+from recommender.ports import ExperimentStore, MarginSource, StreamPosition
 
 CONSUMER: Final = "count_outcomes"
 ATTEMPTS: Final = 3
 MAX_CELLS: Final = 99  # a DynamoDB transaction holds 100 items; one is the position
 
+Count = CellCount | ShopCount
 Entry = tuple[str, Sequence[Mapping[str, Any]]]  # a stream record: its sequence number (digits) and its events
 
 
@@ -32,30 +34,65 @@ class Counted:
     clicks: int = 0
     transactions: int = 0
 
-    def plus(self, cells: Sequence[CellCount]) -> Counted:
+    orders: int = 0
+
+    def plus(self, cells: Sequence[Count]) -> Counted:
         """With one more transaction of these cells."""
-        exposures = self.exposures + sum(cell.exposures for cell in cells)
-        return Counted(exposures, self.clicks + sum(cell.clicks for cell in cells), self.transactions + 1)
+        outcome = [cell for cell in cells if isinstance(cell, CellCount)]
+        return Counted(
+            exposures=self.exposures + sum(cell.exposures for cell in outcome),
+            clicks=self.clicks + sum(cell.clicks for cell in outcome),
+            orders=self.orders + sum(cell.orders for cell in cells if isinstance(cell, ShopCount)),
+            transactions=self.transactions + 1,
+        )
 
 
-def count_outcomes(entries: Iterable[Entry], *, shard_id: str, store: ExperimentStore) -> Counted:
+def count_outcomes(
+    entries: Iterable[Entry],
+    *,
+    shard_id: str,
+    store: ExperimentStore,
+    holdout_share: float | None = None,
+    margins: MarginSource | None = None,
+) -> Counted:
     """Add what these records of one stream shard count beyond the shard's position.
 
-    A transaction that lost to another one is tried again from the position then stored. Raises Conflict
-    where it keeps losing, and DependencyDown; the batch is then to be delivered again.
+    The shop's trade is booked by `holdout_share`, and not at all where no experiment holds anybody out (None);
+    without `margins` only its revenue. A transaction that lost to another one is tried again from the position
+    then stored. Raises Conflict where it keeps losing, and DependencyDown; the batch is then to be delivered again.
     """
     batch = list(entries)
+
+    def count(records: Sequence[Mapping[str, Any]]) -> list[Count]:
+        return [*outcomes(records), *_trade(records, holdout_share, margins)]
+
     for _ in range(ATTEMPTS - 1):
         with suppress(Conflict):
-            return _count(batch, shard_id=shard_id, store=store)
-    return _count(batch, shard_id=shard_id, store=store)
+            return _count(batch, count, shard_id=shard_id, store=store)
+    return _count(batch, count, shard_id=shard_id, store=store)
 
 
-def _count(entries: Sequence[Entry], *, shard_id: str, store: ExperimentStore) -> Counted:
+def _trade(
+    records: Sequence[Mapping[str, Any]], holdout_share: float | None, margins: MarginSource | None
+) -> list[ShopCount]:
+    if holdout_share is None:
+        return []
+    traded = traded_items(records)
+    known = margins.margin_shares(traded) if margins and traded else {}
+    return shop_counts(records, holdout_share=holdout_share, margin_shares=known)
+
+
+def _count(
+    entries: Sequence[Entry],
+    count: Callable[[Sequence[Mapping[str, Any]]], list[Count]],
+    *,
+    shard_id: str,
+    store: ExperimentStore,
+) -> Counted:
     at = store.stream_position(consumer=CONSUMER, shard_id=shard_id)
     at, counted = _add(at, at.sequence, at.pending, Counted(), shard_id=shard_id, store=store)
     fresh = {sequence: records for sequence, records in entries if int(sequence) > int(at.sequence or -1)}
-    cells = outcomes(record for records in fresh.values() for record in records)
+    cells = count([record for records in fresh.values() for record in records])
     last = max(fresh, key=int, default="")
     _, counted = _add(at, last, cells, counted, shard_id=shard_id, store=store)
     return counted
@@ -64,7 +101,7 @@ def _count(entries: Sequence[Entry], *, shard_id: str, store: ExperimentStore) -
 def _add(
     at: StreamPosition,
     sequence: str,
-    cells: Sequence[CellCount],
+    cells: Sequence[Count],
     counted: Counted,
     *,
     shard_id: str,

@@ -9,11 +9,23 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import astuple
+from contextlib import suppress
+from datetime import datetime
 from itertools import product
 from typing import Any
 
 from recommender.adapters.dynamodb.client import Database
+from recommender.adapters.dynamodb.counters import (
+    Item,
+    addition,
+    lease,
+    lease_end,
+    movement,
+    read_cell,
+    read_position,
+    read_shop,
+    strings,
+)
 from recommender.contracts import tables
 from recommender.domain.experiments.config import (
     ExperimentConfig,
@@ -24,10 +36,9 @@ from recommender.domain.experiments.config import (
     snapshot_to_json,
 )
 from recommender.domain.experiments.counts import CellCount
+from recommender.domain.experiments.shop_counts import ShopCount
 from recommender.errors import Conflict, DependencyDown, InvalidInput
 from recommender.ports import StreamPosition
-
-Item = Mapping[str, Any]
 
 
 class DynamoExperimentStore:
@@ -106,25 +117,40 @@ class DynamoExperimentStore:
         return [_snapshot(item) for item in self._query(tables.SNAPSHOT_PK, between=(first, last))]
 
     def add_counts(
-        self, cells: Sequence[CellCount], *, consumer: str, shard_id: str, after: StreamPosition, upto: StreamPosition
+        self,
+        cells: Sequence[CellCount | ShopCount],
+        *,
+        consumer: str,
+        shard_id: str,
+        after: StreamPosition,
+        upto: StreamPosition,
     ) -> None:
         """Add the cells and move the stream position from `after` to `upto` in one transaction."""
-        move = self._movement(tables.stream_position_key(consumer, shard_id), after=after, upto=upto)
-        self._database.call("transact_write_items", TransactItems=[move, *map(self._addition, cells)])
+        key, expires_at = tables.stream_position_key(consumer, shard_id), int(self._clock()) + tables.LEDGER_TTL_SECONDS
+        move = movement(self._ledger_table, key, after=after, upto=upto, expires_at=expires_at)
+        additions = [addition(self._experiments_table, cell) for cell in cells]
+        self._database.call("transact_write_items", TransactItems=[move, *additions])
 
     def stream_position(self, *, consumer: str, shard_id: str) -> StreamPosition:
         """How far the shard is counted; the empty position where it is not begun."""
-        key = _strings(tables.stream_position_key(consumer, shard_id))
+        key = strings(tables.stream_position_key(consumer, shard_id))
         found = self._database.call("get_item", TableName=self._ledger_table, Key=key, ConsistentRead=True)
-        if "Item" not in found:
-            return StreamPosition()
-        pending = json.loads(found["Item"]["pending"]["S"])
-        return StreamPosition(found["Item"]["sequence"]["S"], tuple(CellCount(*cell) for cell in pending))
+        return read_position(found["Item"]) if "Item" in found else StreamPosition()
 
     def counts(self, config: ExperimentConfig) -> list[CellCount]:
         """All cells of an experiment, each shard of a cell apart."""
-        partitions = product(config.placements, range(tables.COUNTER_SHARDS))
-        return [cell for placement, shard in partitions for cell in self._shard(config.experiment_id, placement, shard)]
+        name = config.experiment_id
+        return [
+            read_cell(name, placement, shard, item)
+            for placement, shard in product(config.placements, range(tables.COUNTER_SHARDS))
+            for item in self._query(tables.counter_partition(name, placement, shard))
+        ]
+
+    def shop_counts(self, *, first_day: str) -> list[ShopCount]:
+        """Sessions, orders and their worth since this day, in order of day, group and bucket."""
+        partitions = map(tables.shop_partition, range(tables.COUNTER_SHARDS))
+        items = (item for name in partitions for item in self._query(name, between=(first_day, "9999-12-31")))
+        return sorted(map(read_shop, items), key=lambda count: count.cell)
 
     def save_posterior(self, experiment_id: str, epoch: int, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Store what ended an epoch unless another run did so first; returns the one that is stored."""
@@ -136,9 +162,29 @@ class DynamoExperimentStore:
             return _body(self._get(key) or {})
         return _body({"body": {"S": text}})
 
+    def posterior(self, experiment_id: str, epoch: int) -> Mapping[str, Any] | None:
+        """What ended this epoch, or None where nothing did."""
+        item = self._get(tables.posterior_key(experiment_id, epoch))
+        return _body(item) if item else None
+
     def posteriors(self, experiment_id: str) -> list[Mapping[str, Any]]:
         """All posteriors in order of epoch."""
         return [_body(item) for item in self._query(tables.posterior_key(experiment_id, 0)["pk"])]
+
+    def take_lease(self, name: str, holder: str, *, now: datetime, seconds: int) -> bool:
+        """True where nobody else holds the lease at `now`; it is then held by `holder` for so long."""
+        moment = int(now.timestamp())
+        write = lease(self._ledger_table, name, holder, now=moment, until=moment + seconds)
+        try:
+            self._database.call("put_item", **write)
+        except Conflict:
+            return False
+        return True
+
+    def end_lease(self, name: str, holder: str) -> None:
+        """Give the lease back; nothing happens where another one holds it by now."""
+        with suppress(Conflict):
+            self._database.call("update_item", **lease_end(self._ledger_table, name, holder))
 
     def append_audit(self, experiment_id: str, moment: str, entry: Mapping[str, Any]) -> None:
         """Add to the audit trail; the same moment again replaces the entry."""
@@ -154,11 +200,11 @@ class DynamoExperimentStore:
         return self._put(tables.audit_key(experiment_id, moment), body)
 
     def _get(self, key: Mapping[str, str]) -> Item | None:
-        request = {"TableName": self._experiments_table, "Key": _strings(key), "ConsistentRead": True}
+        request = {"TableName": self._experiments_table, "Key": strings(key), "ConsistentRead": True}
         return self._database.call("get_item", **request).get("Item")
 
     def _put(self, key: Mapping[str, str], body: Item, *, if_absent: bool = False) -> dict[str, dict[str, Any]]:
-        put: dict[str, Any] = {"TableName": self._experiments_table, "Item": {**_strings(key), **body}}
+        put: dict[str, Any] = {"TableName": self._experiments_table, "Item": {**strings(key), **body}}
         if if_absent:
             put["ConditionExpression"] = "attribute_not_exists(pk)"
         return {"Put": put}
@@ -180,60 +226,6 @@ class DynamoExperimentStore:
             if "LastEvaluatedKey" not in page:
                 return
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-
-    def _addition(self, cell: CellCount) -> dict[str, Any]:
-        key = tables.counter_key(
-            cell.experiment_id,
-            cell.placement,
-            cell.shard,
-            epoch=cell.epoch,
-            segment=cell.segment,
-            variant=cell.variant,
-        )
-        return {
-            "Update": {
-                "TableName": self._experiments_table,
-                "Key": _strings(key),
-                "UpdateExpression": "ADD exposures :exposures, clicks :clicks",
-                "ExpressionAttributeValues": {
-                    ":exposures": {"N": str(cell.exposures)},
-                    ":clicks": {"N": str(cell.clicks)},
-                },
-            }
-        }
-
-    def _movement(self, key: Mapping[str, str], *, after: StreamPosition, upto: StreamPosition) -> dict[str, Any]:
-        put: dict[str, Any] = {
-            "TableName": self._ledger_table,
-            "Item": {
-                **_strings(key),
-                **_position(upto),
-                tables.EXPIRES_AT: {"N": str(int(self._clock()) + tables.LEDGER_TTL_SECONDS)},
-            },
-        }
-        if after == StreamPosition():
-            put["ConditionExpression"] = "attribute_not_exists(#key)"
-            put["ExpressionAttributeNames"] = {"#key": tables.LEDGER.partition_key}
-        else:
-            put["ConditionExpression"] = "#sequence = :sequence AND #pending = :pending"
-            put["ExpressionAttributeNames"] = {"#sequence": "sequence", "#pending": "pending"}
-            put["ExpressionAttributeValues"] = {f":{name}": value for name, value in _position(after).items()}
-        return {"Put": put}
-
-    def _shard(self, experiment_id: str, placement: str, shard: int) -> Iterator[CellCount]:
-        for item in self._query(tables.counter_partition(experiment_id, placement, shard)):
-            epoch, segment, variant = tables.read_counter_sort_key(item["sk"]["S"])
-            exposures, clicks = int(item["exposures"]["N"]), int(item["clicks"]["N"])
-            yield CellCount(experiment_id, placement, epoch, segment, variant, exposures, clicks, shard)
-
-
-def _strings(key: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    return {name: {"S": value} for name, value in key.items()}
-
-
-def _position(position: StreamPosition) -> dict[str, dict[str, str]]:
-    pending = json.dumps([astuple(cell) for cell in position.pending], separators=(",", ":"))
-    return {"sequence": {"S": position.sequence}, "pending": {"S": pending}}
 
 
 def _body(item: Item) -> Mapping[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.counts import CellCount, merged
+from recommender.domain.experiments.shop_counts import ShopCount
 from recommender.errors import Conflict
 from recommender.ports import StreamPosition
 
@@ -20,6 +22,8 @@ class MemoryExperimentStore:
         self._configs: dict[str, dict[int, ExperimentConfig]] = {}
         self._snapshots: dict[int, Snapshot] = {}
         self._cells: list[CellCount] = []
+        self._shop: list[ShopCount] = []
+        self._leases: dict[str, tuple[str, datetime]] = {}
         self._positions: dict[tuple[str, str], StreamPosition] = {}
         self._posteriors: dict[tuple[str, int], str] = {}
         self.audit: dict[tuple[str, str], Mapping[str, Any]] = {}
@@ -76,13 +80,20 @@ class MemoryExperimentStore:
         return [self._snapshots[epoch] for epoch in sorted(self._snapshots) if epoch >= first_epoch]
 
     def add_counts(
-        self, cells: Sequence[CellCount], *, consumer: str, shard_id: str, after: StreamPosition, upto: StreamPosition
+        self,
+        cells: Sequence[CellCount | ShopCount],
+        *,
+        consumer: str,
+        shard_id: str,
+        after: StreamPosition,
+        upto: StreamPosition,
     ) -> None:
         """Add the cells and move the stream position from `after` to `upto` in one step."""
         found = self.stream_position(consumer=consumer, shard_id=shard_id)
         if found != after:
             raise Conflict(f"{consumer} stands at {found.sequence!r} of {shard_id}, expected {after.sequence!r}")
-        self._cells = merged([*self._cells, *cells])
+        self._cells = merged([*self._cells, *(cell for cell in cells if isinstance(cell, CellCount))])
+        self._shop = merged([*self._shop, *(cell for cell in cells if isinstance(cell, ShopCount))])
         self._positions[consumer, shard_id] = upto
 
     def stream_position(self, *, consumer: str, shard_id: str) -> StreamPosition:
@@ -93,15 +104,37 @@ class MemoryExperimentStore:
         """All cells of an experiment, each shard of a cell apart."""
         return [cell for cell in self._cells if cell.experiment_id == config.experiment_id]
 
+    def shop_counts(self, *, first_day: str) -> list[ShopCount]:
+        """Sessions, orders and their worth since this day, in order of day, group and bucket."""
+        return [count for count in self._shop if count.day >= first_day]
+
     def save_posterior(self, experiment_id: str, epoch: int, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Store what ended an epoch unless another run did so first; returns the one that is stored."""
         stored = self._posteriors.setdefault((experiment_id, epoch), json.dumps(body))
         result: Mapping[str, Any] = json.loads(stored)
         return result
 
+    def posterior(self, experiment_id: str, epoch: int) -> Mapping[str, Any] | None:
+        """What ended this epoch, or None where nothing did."""
+        stored = self._posteriors.get((experiment_id, epoch))
+        return json.loads(stored) if stored else None
+
     def posteriors(self, experiment_id: str) -> list[Mapping[str, Any]]:
         """All posteriors in order of epoch."""
         return [json.loads(body) for (name, _), body in sorted(self._posteriors.items()) if name == experiment_id]
+
+    def take_lease(self, name: str, holder: str, *, now: datetime, seconds: int) -> bool:
+        """True where nobody else holds the lease at `now`; it is then held by `holder` for so long."""
+        held_by, until = self._leases.get(name, (holder, now))
+        if held_by != holder and now < until:
+            return False
+        self._leases[name] = (holder, now + timedelta(seconds=seconds))
+        return True
+
+    def end_lease(self, name: str, holder: str) -> None:
+        """Give the lease back; nothing happens where another one holds it by now."""
+        if self._leases.get(name, ("",))[0] == holder:
+            del self._leases[name]
 
     def append_audit(self, experiment_id: str, moment: str, entry: Mapping[str, Any]) -> None:
         """Add to the audit trail; the same moment again replaces the entry."""

@@ -89,10 +89,15 @@ def choose(salt: str, unit_id: str, weights: Sequence[float]) -> int:
 
 def is_held_out(config: ExperimentConfig, unit_id: str) -> bool:
     """True for the permanent share of units that always see the control, in every experiment alike."""
-    if config.holdout_share == 0:
+    return in_holdout(unit_id, config.holdout_share)
+
+
+def in_holdout(unit_id: str, share: float) -> bool:
+    """True for this share of all units; a smaller share is part of a larger one."""
+    if share == 0:
         return False
     digest = hashlib.blake2b(f"{HOLDOUT_SALT}|{unit_id}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest) < config.holdout_share * _TWO_TO_64
+    return int.from_bytes(digest) < share * _TWO_TO_64
 
 
 def _running(configs: Sequence[ExperimentConfig], placement: str) -> ExperimentConfig | None:

@@ -11,13 +11,27 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from recommender.contracts.outbox import CLICK, EXPOSURE
 from recommender.contracts.tables import COUNTER_SHARDS
 
 HOLDOUT: Final = "holdout"  # segment of the units that always see the control
 RANDOMISED: Final = "all"  # of all others where the token says nothing of the visitor's personalization level
+
+
+class Addable(Protocol):
+    """Counts of a cell that can be added up."""
+
+    @property
+    def cell(self) -> tuple[Any, ...]:
+        """What is counted."""
+
+    def plus(self, other: Self) -> Self:
+        """Both counts of the same cell."""
+
+
+C = TypeVar("C", bound=Addable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +74,10 @@ def outcomes(records: Iterable[Mapping[str, Any]]) -> list[CellCount]:
     return merged(_count(record["claims"], record) for record in records if _is_outcome(record))
 
 
-def merged(cells: Iterable[CellCount]) -> list[CellCount]:
+def merged(counts: Iterable[C]) -> list[C]:
     """The same counts with each cell once, in order of the cell."""
-    sums: dict[tuple[str, str, int, str, str, int], CellCount] = {}
-    for count in cells:
+    sums: dict[tuple[Any, ...], C] = {}
+    for count in counts:
         before = sums.get(count.cell)
         sums[count.cell] = count if before is None else before.plus(count)
     return [sums[cell] for cell in sorted(sums)]
@@ -77,7 +91,7 @@ def shard_of(unit_id: str) -> int:
 
 def _is_outcome(record: Mapping[str, Any]) -> bool:
     claims = record.get("claims")
-    return bool(claims and claims["experiment"] and record.get("rewards"))
+    return bool(claims and claims["experiment"] and not {EXPOSURE, CLICK}.isdisjoint(record.get("rewards", ())))
 
 
 def _count(claims: Mapping[str, Any], record: Mapping[str, Any]) -> CellCount:
