@@ -17,6 +17,7 @@ from pathlib import Path
 
 from aws_lambda_powertools import Logger
 from recommender.adapters.bundle import CachedBundles
+from recommender.adapters.canary_bundle import CachedCanary
 from recommender.adapters.dynamodb.client import connect
 from recommender.adapters.dynamodb.experiments import DynamoExperimentStore
 from recommender.adapters.dynamodb.overrides import DynamoOverrides
@@ -33,8 +34,9 @@ from recommender.contracts.placements import Placement, registry
 from recommender.contracts.requests import RecommendCommand
 from recommender.contracts.settings import ServingSettings
 from recommender.errors import ArtifactRefused, DependencyDown, InvalidInput, NotFound, RecommenderError
-from recommender.ports import BundleSource, SnapshotSource
+from recommender.ports import BundleSource, CanarySource, SnapshotSource
 from recommender.use_cases.check_readiness import check_health
+from recommender.use_cases.page_bundle import canary_in_force
 from recommender.use_cases.placement_answers import known_placement
 from recommender.use_cases.recommend import recommend
 
@@ -122,10 +124,19 @@ def compose(environment: Mapping[str, str]) -> Handler:
     snapshots = CachedSnapshots(
         experiments.load_snapshot, ttl_seconds=float(settings.snapshot_ttl_seconds), on_failure=note
     )
+    artifacts, ttl_seconds = S3Artifacts.connect(settings.artifacts_bucket), float(settings.bundle_ttl_seconds)
     bundles = CachedBundles(
-        S3Artifacts.connect(settings.artifacts_bucket),
+        artifacts,
         Path(settings.bundle_cache_dir),
-        ttl_seconds=float(settings.bundle_ttl_seconds),
+        ttl_seconds=ttl_seconds,
+        clock=time.monotonic,
+        on_refusal=refuse,
+        report=logger.warning,
+    )
+    canaries = CachedCanary(
+        artifacts,
+        Path(f"{settings.bundle_cache_dir}-canary"),
+        retry_seconds=ttl_seconds,
         clock=time.monotonic,
         on_refusal=refuse,
         report=logger.warning,
@@ -135,15 +146,14 @@ def compose(environment: Mapping[str, str]) -> Handler:
         recommend,
         state=DynamoState(database, sessions_table=settings.sessions_table, shoppers_table=settings.shoppers_table),
         bundles=bundles,
+        canaries=canaries,
         snapshots=snapshots,
         overrides=DynamoOverrides(database, settings.catalog_overrides_table),
         secret=signing_secret(settings.signing_secret_id, environment),
         new_id=lambda: f"r_{uuid.uuid4().hex}",
         placements=placements,
     )
-    with suppress(DependencyDown):
-        bundles.current()
-    snapshots.current()
+    _warm_up(bundles, canaries, snapshots)
     return create_handler(
         serve,
         bundles=bundles,
@@ -151,6 +161,17 @@ def compose(environment: Mapping[str, str]) -> Handler:
         placements=placements,
         key_digests=settings.publishable_key_digests,
     )
+
+
+def _warm_up(bundles: BundleSource, canaries: CanarySource, snapshots: SnapshotSource) -> None:
+    """Wait for the bundle and the snapshot; a canary's bundle begins to load."""
+    with suppress(DependencyDown):
+        bundles.current()
+    snapshot = snapshots.current()
+    config = None if snapshot is None else canary_in_force(snapshot)
+    if config is not None:
+        with suppress(DependencyDown):
+            canaries.current(config.bundle_id)
 
 
 handler = compose(os.environ)

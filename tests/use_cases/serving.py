@@ -10,7 +10,7 @@ from typing import Any
 from recommender.adapters.memory.overrides import MemoryOverrides
 from recommender.adapters.memory.sessions import MemorySessions
 from recommender.adapters.memory.shoppers import MemoryShoppers
-from recommender.adapters.memory.sources import MemoryBundles, MemorySnapshots
+from recommender.adapters.memory.sources import MemoryBundles, MemoryCanaries, MemorySnapshots
 from recommender.adapters.memory.state import MemoryState
 from recommender.contracts.answers import PageAnswer
 from recommender.contracts.api import parse_recommendations
@@ -41,6 +41,7 @@ class Serving:
     sessions: MemorySessions = field(default_factory=MemorySessions)
     shoppers: MemoryShoppers = field(default_factory=lambda: MemoryShoppers([HOUSEHOLD]))
     bundles: MemoryBundles = field(default_factory=lambda: MemoryBundles(tiny_bundle()))
+    canaries: MemoryCanaries = field(default_factory=MemoryCanaries)
     snapshots: MemorySnapshots = field(default_factory=lambda: MemorySnapshots(NO_EXPERIMENTS))
     overrides: MemoryOverrides = field(default_factory=MemoryOverrides)
     ranking: Ranking | None = rank
@@ -54,6 +55,7 @@ class Serving:
         return {
             "state": self.state,
             "bundles": self.bundles,
+            "canaries": self.canaries,
             "snapshots": self.snapshots,
             "overrides": self.overrides,
             "secret": SECRET,

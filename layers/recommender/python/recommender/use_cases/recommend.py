@@ -2,7 +2,7 @@
 
 One read (session and shopper), the request's own events folded in, one ranking for all placements, one
 joint page. Nothing is written here. Whatever is missing, an answer comes: each step of the ladder
-(no state, no experiments, no models, no bundle) has a name in `degraded_reason`, and what is left of
+(no state, no experiments, no canary, no models, no bundle) has a name in `degraded_reason`, and what is left of
 the evidence still counts.
 """
 
@@ -22,22 +22,24 @@ from recommender.domain.bundle import Bundle
 from recommender.domain.context import PageContext
 from recommender.domain.eligibility import current_stock
 from recommender.domain.experiments.assignment import DEFAULT_VARIANT, Assignment, assign
+from recommender.domain.experiments.config import Snapshot
 from recommender.domain.page import Slot, Visit, assemble
 from recommender.domain.ranking import Ranked, rank
 from recommender.domain.session import Session
 from recommender.domain.shopper import ANONYMOUS, Shopper
 from recommender.errors import DependencyDown
-from recommender.ports import BundleSource, CatalogOverrides, SnapshotSource, StateReader
+from recommender.ports import BundleSource, CanarySource, CatalogOverrides, SnapshotSource, StateReader
+from recommender.use_cases.page_bundle import BUNDLE_UNAVAILABLE, CANARY_UNAVAILABLE, page_bundle
 from recommender.use_cases.placement_answers import AskedPlacements, Served, display, signed
 
 STATE_UNAVAILABLE: Final = "state_unavailable"  # prior and this request's events only
 EXPERIMENTS_UNAVAILABLE: Final = "experiments_unavailable"  # the incumbent serves and nothing is counted
 STOCK_UNAVAILABLE: Final = "stock_unavailable"  # stock and prices as of the bundle
 MODELS_UNAVAILABLE: Final = "models_unavailable"  # precomputed lists
-BUNDLE_UNAVAILABLE: Final = "bundle_unavailable"  # empty lists
 DEGRADATIONS: Final = (
     STATE_UNAVAILABLE,
     EXPERIMENTS_UNAVAILABLE,
+    CANARY_UNAVAILABLE,
     STOCK_UNAVAILABLE,
     MODELS_UNAVAILABLE,
     BUNDLE_UNAVAILABLE,
@@ -56,6 +58,7 @@ def recommend(
     overrides: CatalogOverrides,
     secret: bytes,
     new_id: Callable[[], str],
+    canaries: CanarySource | None = None,
     placements: Mapping[str, Placement] | None = None,
     ranking: Ranking | None = rank,
     clock: Callable[[], float] = time.perf_counter,
@@ -71,14 +74,19 @@ def recommend(
     trace = _Trace(clock)
     visitor = _visitor(request, state, now, trace)
     trace.lap("state")
-    arms = _arms(request, asked.slots, snapshots, trace)
-    slots = [Slot(placement, arm.variant, limit) for (placement, limit), arm in zip(asked.slots, arms, strict=True)]
+    snapshot = _snapshot(request, snapshots, trace)
+    assigned = _arms(request, asked.slots, snapshot)
+    page = page_bundle(assigned, snapshot, bundles=bundles, canaries=canaries)
+    trace.degradations.extend(page.degradations)
+    slots = [
+        Slot(placement, arm.variant, limit) for (placement, limit), arm in zip(asked.slots, page.arms, strict=True)
+    ]
     recommendation_id = new_id()
-    filled = _fill(request, visitor, slots, bundles, overrides, ranking, now, trace)
+    filled = _fill(request, visitor, slots, page.bundle, overrides, ranking, now, trace)
     served = Served(filled.level, trace.milliseconds, bool(trace.degradations))
     answers = [
         signed(recommendation_id, request, slot, arm, items, served=served, now=now, secret=secret)
-        for slot, arm, items in zip(slots, arms, filled.lists, strict=True)
+        for slot, arm, items in zip(slots, page.arms, filled.lists, strict=True)
     ]
     trace.lap("assemble")
     return PageAnswer(
@@ -148,18 +156,22 @@ def _visitor(
     return session.after(*request.events), known
 
 
+def _snapshot(request: RecommendationRequest, snapshots: SnapshotSource | None, trace: _Trace) -> Snapshot | None:
+    """The snapshot in force; without consent to anything there is no experiment to look for."""
+    if request.context.consent == "none":
+        return None
+    snapshot = None if snapshots is None else snapshots.current()
+    if snapshot is None:
+        trace.degradations.append(EXPERIMENTS_UNAVAILABLE)
+    return snapshot
+
+
 def _arms(
-    request: RecommendationRequest,
-    slots: Sequence[tuple[Placement, int]],
-    snapshots: SnapshotSource | None,
-    trace: _Trace,
+    request: RecommendationRequest, slots: Sequence[tuple[Placement, int]], snapshot: Snapshot | None
 ) -> list[Assignment]:
     """The variant of each placement; without consent to anything, no experiment."""
     if request.context.consent == "none":
         return [Assignment("", 0, 0, DEFAULT_VARIANT, 1.0)] * len(slots)
-    snapshot = None if snapshots is None else snapshots.current()
-    if snapshot is None:
-        trace.degradations.append(EXPERIMENTS_UNAVAILABLE)
     return [assign(snapshot, request.visitor_id, placement.placement_id) for placement, _ in slots]
 
 
@@ -167,16 +179,13 @@ def _fill(
     request: RecommendationRequest,
     visitor: tuple[Session, Shopper],
     slots: Sequence[Slot],
-    bundles: BundleSource,
+    bundle: Bundle | None,
     overrides: CatalogOverrides,
     ranking: Ranking | None,
     now: datetime,
     trace: _Trace,
 ) -> _Filled:
-    try:
-        bundle = bundles.current()
-    except DependencyDown:
-        trace.degradations.append(BUNDLE_UNAVAILABLE)
+    if bundle is None:
         return _Filled([()] * len(slots))
     changes = _overrides(overrides, trace)
     _refuse_unknown_item(request.page.item_id, bundle, changes)

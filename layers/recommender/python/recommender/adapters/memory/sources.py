@@ -20,6 +20,23 @@ class MemoryBundles:
         return self.bundle
 
 
+class MemoryCanaries:
+    """A CanarySource."""
+
+    def __init__(self, bundle: Bundle | None = None) -> None:
+        self.bundle = bundle
+
+    def current(self, bundle_id: str) -> Bundle:
+        """The bundle of this id. Raises DependencyDown where it holds none or another."""
+        if self.bundle is None or self.bundle.bundle_id != bundle_id:
+            raise DependencyDown(f"canary bundle {bundle_id} is not loaded")
+        return self.bundle
+
+    def release(self) -> None:
+        """Hold none."""
+        self.bundle = None
+
+
 class MemorySnapshots:
     """A SnapshotSource."""
 

@@ -1,0 +1,85 @@
+"""Which bundle fills a page: the one in force, or the one that a canary tries out.
+
+A page comes whole from one bundle, because its lists are made together. What a page cannot show as it was
+assigned is not counted. Where the canary's bundle is not loaded, neither of the experiment's variants is
+counted: a process that has only one of the two bundles would compare its own fate, not the bundles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from recommender.contracts.placements import CANARY
+from recommender.domain.bundle import Bundle
+from recommender.domain.experiments.assignment import DEFAULT_VARIANT, Assignment, live_weights
+from recommender.domain.experiments.config import ExperimentConfig, Snapshot
+from recommender.errors import DependencyDown
+from recommender.ports import BundleSource, CanarySource
+
+CANARY_UNAVAILABLE: Final = "canary_unavailable"  # the bundle in force serves and nothing is counted
+BUNDLE_UNAVAILABLE: Final = "bundle_unavailable"  # empty lists
+
+
+@dataclass(frozen=True, slots=True)
+class PageBundle:
+    """The bundle of a page (None: there is none), the arms as they can be shown, and what was missing."""
+
+    bundle: Bundle | None
+    arms: list[Assignment]
+    degradations: tuple[str, ...] = ()
+
+
+def page_bundle(
+    arms: Sequence[Assignment], snapshot: Snapshot | None, *, bundles: BundleSource, canaries: CanarySource | None
+) -> PageBundle:
+    """Choose the bundle of a page with these arms; lets go of a canary's bundle that no experiment needs."""
+    config = None if snapshot is None else canary_in_force(snapshot)
+    if snapshot is not None and config is None and canaries is not None:
+        canaries.release()
+    candidate = None if config is None or canaries is None else _loaded(canaries, config.bundle_id)
+    experiment_id = "" if config is None else config.experiment_id
+    is_canary_page = any(arm.variant == CANARY for arm in arms)
+    if candidate is not None and is_canary_page:
+        shown = [arm if _is_shown(arm, experiment_id) else uncounted(arm) for arm in arms]
+        return PageBundle(candidate, shown)
+    if candidate is None and config is not None:
+        arms = [uncounted(arm) if arm.experiment_id == experiment_id else arm for arm in arms]
+    shown = [uncounted(arm) if arm.variant == CANARY else arm for arm in arms]
+    missing = (CANARY_UNAVAILABLE,) if is_canary_page else ()
+    try:
+        return PageBundle(bundles.current(), shown, missing)
+    except DependencyDown:
+        return PageBundle(None, shown, (*missing, BUNDLE_UNAVAILABLE))
+
+
+def canary_in_force(snapshot: Snapshot) -> ExperimentConfig | None:
+    """The first running canary that has traffic; a process holds one bundle beside the one in force."""
+    running = (config for config in snapshot.configs if config.mode == "canary" and config.status == "running")
+    return next((config for config in running if _has_traffic(snapshot, config)), None)
+
+
+def uncounted(arm: Assignment) -> Assignment:
+    """The arm as a placement without an experiment has it: served, and booked to nothing."""
+    variant = DEFAULT_VARIANT if arm.variant == CANARY else arm.variant
+    return replace(arm, experiment_id="", config_version=0, variant=variant, propensity=1.0, is_holdout=False)
+
+
+def _has_traffic(snapshot: Snapshot, config: ExperimentConfig) -> bool:
+    return any(live_weights(snapshot, config, placement)[1] > 0 for placement in config.placements)
+
+
+def _is_shown(arm: Assignment, experiment_id: str) -> bool:
+    """True where a page from the canary's bundle shows what the arm stands for.
+
+    Its own experiment's control would come from the wrong bundle, and so would another canary.
+    """
+    return (arm.variant == CANARY) == (arm.experiment_id == experiment_id)
+
+
+def _loaded(canaries: CanarySource, bundle_id: str) -> Bundle | None:
+    try:
+        return canaries.current(bundle_id)
+    except DependencyDown:
+        return None
