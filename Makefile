@@ -11,12 +11,15 @@ seeds = --seeds $(SEEDS)
 peers = $(if $(PEERS),--peers $(PEERS))
 door = OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$(1) $(3) --out reports/$(2)
 
-.PHONY: help run retrain clean test lint synth layers airflow-test bench bench-peers format
+.PHONY: help run shoppers retrain clean test lint synth layers airflow-test bench bench-peers format
 help:           ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: .venv/run.stamp  ## purchases -> warehouse -> models -> bundle -> API and shop on 127.0.0.1:8080
 	@exec $(BIN)/python -m local run $(if $(CHECK),--check)
+
+shoppers: .venv/run.stamp  ## simulated shoppers in the shop that `make run` has started (ARGS="--days 10 --seed 2")
+	@exec $(BIN)/python -m local.shoppers $(ARGS)
 
 retrain: .venv/run.stamp  ## train again on the kept warehouse, then run
 	@exec $(BIN)/python -m local run --retrain $(if $(CHECK),--check)

@@ -95,13 +95,26 @@ def fill(settings: RunSettings, access: Access, names: ServingSettings) -> None:
         database = Database(client)
         replicate(FolderArtifacts(settings.state.artifacts), S3Artifacts(s3, names.artifacts_bucket))
         load_shoppers(_shoppers_file(settings.state), DynamoShoppers(database, names.shoppers_table))
-        store = DynamoExperimentStore(
-            database, experiments_table=names.experiments_table, ledger_table=names.ledger_table
-        )
         now = datetime.now(UTC)
-        start_experiment(default_config(now), store=store, now=now)
+        start_experiment(default_config(now), store=experiment_store(client, names), now=now)
     except (BotoCoreError, ClientError, RecommenderError) as error:
         raise LocalRunError(f"The embedded AWS services cannot be filled: {error}.") from error
+
+
+def experiment_store(client: Any, names: ServingSettings) -> DynamoExperimentStore:
+    """The store of the functions, for this process."""
+    return DynamoExperimentStore(
+        Database(client), experiments_table=names.experiments_table, ledger_table=names.ledger_table
+    )
+
+
+def mark_simulated(access: Access, names: ServingSettings, at: datetime) -> None:
+    """Say in the audit trail of every running experiment that its epoch ends at a simulated moment."""
+    store, now = experiment_store(access.client("dynamodb"), names), datetime.now(UTC).isoformat()
+    snapshot = store.load_snapshot()
+    for config in snapshot.configs if snapshot else ():
+        if config.status == "running":
+            store.append_audit(config.experiment_id, now, {"action": "simulate", "time": at.isoformat()})
 
 
 def _create_buckets(s3: Any, names: ServingSettings) -> None:

@@ -1,22 +1,30 @@
 """What the shop page needs beside the API: its files, its settings, item facts, the report, and a signed console.
 
 The console proxy signs admin requests with the local keys, so that the page can show an experiment
-without holding a secret. It answers only requests that a page of this very server makes.
+without holding a secret. It answers only requests that a page of this very server makes. `POST /console/epochs`
+ends an epoch at a simulated moment; it exists here and nowhere else.
 """
 
 from __future__ import annotations
 
+import json
 import mimetypes
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
+from recommender.contracts.fields import read_object, read_time
+from recommender.errors import InvalidInput
+
 from local.catalogue import KeptCatalogue
+from local.errors import LocalRunError
 from local.signing import KeyPair, sign
 from local.web import Request, Response, Site, json_response, problem
 
 CONSOLE: Final = "/console"
+EPOCHS: Final = f"{CONSOLE}/epochs"
 ITEMS: Final = "/shop-items/"
 REPORT: Final = "/report/"
 LOOPBACK: Final = ("127.0.0.1", "localhost")
@@ -36,8 +44,10 @@ class Shop:
         households: Sequence[str],
         publishable_key: str,
         keys: KeyPair,
+        simulate: Callable[[datetime], Mapping[str, Any]],
     ) -> None:
         self._gateway, self._files, self._report, self._catalogue, self._keys = gateway, files, report, catalogue, keys
+        self._simulate = simulate
         samples = catalogue.popular(COUNT_SAMPLES)
         self._config: dict[str, Any] = {
             "publishable_key": publishable_key,
@@ -53,6 +63,8 @@ class Shop:
             return problem(421, "Misdirected request", "This server answers on 127.0.0.1 only.", "misdirected")
         if request.path.startswith("/v1/"):
             return self._gateway(request)
+        if request.method == "POST" and request.path == EPOCHS:
+            return self._end_epoch(request)
         if request.method not in ("GET", "HEAD"):
             return problem(405, "Method not allowed", f"{request.path} is only read.", "method_not_allowed")
         if request.path.startswith(f"{CONSOLE}/v1/"):
@@ -65,8 +77,20 @@ class Shop:
             return _file(self._report, request.path.removeprefix(REPORT) or "report.html")
         return _file(self._files, request.path.removeprefix("/") or "index.html")
 
+    def _end_epoch(self, request: Request) -> Response:
+        """End the epoch at the moment in the body; no page of another site can send JSON here."""
+        if _is_foreign(request) or request.headers.get("content-type", "") != "application/json":
+            return problem(403, "Forbidden", "Send application/json, and from no other site.", "forbidden")
+        try:
+            at = read_time(read_object(json.loads(request.body), "").get("time"), "/time")
+            return json_response(self._simulate(at))
+        except (ValueError, InvalidInput) as error:
+            return problem(400, "Bad request", str(error), "invalid_argument")
+        except LocalRunError as error:
+            return problem(503, "Not now", str(error), "not_now")
+
     def _console(self, request: Request) -> Response:
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        if _is_foreign(request):
             return problem(403, "Forbidden", "The console answers pages of this server only.", "forbidden")
         path = request.path.removeprefix(CONSOLE)
         query = f"?{request.query}" if request.query else ""
@@ -81,6 +105,10 @@ class Shop:
         if facts is None:
             return problem(404, "Not found", f"No item {item_id[:80]!r}.", "unknown_item")
         return json_response(facts)
+
+
+def _is_foreign(request: Request) -> bool:
+    return request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
 
 
 def _file(folder: Path, name: str) -> Response:

@@ -21,7 +21,7 @@ from local.gateway import Gateway
 from local.keys import Keys
 from local.landing import keep_landed
 from local.processes import bare_environment
-from local.provision import SECRET_VARIABLE, Access, fill, households, serving_settings
+from local.provision import SECRET_VARIABLE, Access, fill, households, mark_simulated, serving_settings
 from local.runtime_api import Outcome
 from local.schedule import Schedule, scheduled_event
 from local.settings import PACKAGE, REGION, ROOT, RunSettings
@@ -32,6 +32,7 @@ from local.web import WebServer, starting
 from local.workers import FunctionSpec, Workers
 
 SCHEDULED: Final = "reallocate_traffic"
+DRAIN_SECONDS: Final = 60.0
 WORKERS: Final = {"recommend": 2}  # one request at a time each, as on Lambda; the others have one
 
 
@@ -49,6 +50,8 @@ class Stack:
     ) -> None:
         self.settings, self.keys, self.server = settings, keys, server
         self.households: list[str] = []
+        self.bundle_id = ""
+        self._pumps: list[StreamPump] = []
         self._parts = ExitStack()
         try:
             self._start(environment, say)
@@ -71,9 +74,17 @@ class Stack:
 
     def reallocate(self) -> None:
         """End the epoch now rather than at the next scheduled moment."""
-        outcome = self._reallocate(scheduled_event(datetime.now(UTC)))
-        if outcome.error_type:
-            raise LocalRunError(f"{SCHEDULED} failed: {json.loads(outcome.payload).get('errorMessage')}.")
+        self._end_epoch(datetime.now(UTC))
+
+    def simulate(self, at: datetime) -> Mapping[str, Any]:
+        """End the epoch at a simulated moment, once all that was accepted is counted; what the function answers.
+
+        Every experiment it runs on is marked first: whatever comes of it was simulated.
+        """
+        if not all(pump.drain(seconds=DRAIN_SECONDS) for pump in self._pumps):
+            raise LocalRunError(f"The streams are not drained within {DRAIN_SECONDS:.0f} s; try again.")
+        mark_simulated(self.access, self.names, at)
+        return self._end_epoch(at)
 
     def process_ids(self) -> list[int]:
         """All children that are running."""
@@ -143,19 +154,30 @@ class Stack:
             deliver=lambda event: self.workers.invoke(function.name, event),
         )
         pump.start()
+        self._pumps.append(pump)
         self._parts.callback(pump.stop)
+
+    def _end_epoch(self, at: datetime) -> Mapping[str, Any]:
+        outcome = self._reallocate(scheduled_event(at))
+        answer: Mapping[str, Any] = json.loads(outcome.payload)
+        if outcome.error_type:
+            raise LocalRunError(f"{SCHEDULED} failed: {answer.get('errorMessage')}.")
+        return answer
 
     def _reallocate(self, event: Mapping[str, Any]) -> Outcome:
         return self.workers.invoke(SCHEDULED, event)
 
     def _site(self) -> Shop:
         state, pair = self.settings.state, KeyPair(self.keys.access_key, self.keys.secret_key, REGION)
+        catalogue = KeptCatalogue(state.artifacts)
+        self.bundle_id = catalogue.bundle_id
         return Shop(
             Gateway(self.workers.invoke, pair),
             files=ROOT / "storefront",
             report=state.model("evaluate"),
-            catalogue=KeptCatalogue(state.artifacts),
+            catalogue=catalogue,
             households=self.households,
             publishable_key=self.keys.publishable_key,
             keys=pair,
+            simulate=self.simulate,
         )

@@ -38,6 +38,9 @@ class StreamPump:
         self._iterators: dict[str, str | None] = {}  # shard -> where to read on; None: read to its end
         self._parents: dict[str, str] = {}
         self._backoff = FIRST_BACKOFF_SECONDS
+        self._behind = False  # a batch was not taken, so it comes again
+        self._count_idle = 0  # how often nothing was left
+        self._looked = threading.Condition()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -52,11 +55,17 @@ class StreamPump:
         if self._thread is not None:
             self._thread.join()
 
+    def drain(self, *, seconds: float) -> bool:
+        """Wait until all that was written before this call is taken; False where that takes longer."""
+        with self._looked:
+            enough = self._count_idle + 2  # the look that is under way may have begun before
+            return self._looked.wait_for(lambda: self._count_idle >= enough, timeout=seconds)
+
     def pump(self) -> int:
         """Deliver at most one batch of each shard; the number of records that were taken."""
         if not self._arn:
             self._discover()
-        taken = 0
+        taken, self._behind = 0, False
         for shard in list(self._iterators):
             if self._iterators.get(self._parents.get(shard, ""), None) is None:  # parents first
                 taken += self._pump_shard(shard)
@@ -68,9 +77,16 @@ class StreamPump:
                 taken = self.pump()
             except (BotoCoreError, ClientError):  # the engine is away or came back empty: look again
                 self._arn = ""
-                taken = 0
+                taken, self._behind = 0, True
             if not taken:
+                self._note_idle()
                 self._stopping.wait(IDLE_SECONDS)
+
+    def _note_idle(self) -> None:
+        if not self._behind:
+            with self._looked:
+                self._count_idle += 1
+                self._looked.notify_all()
 
     def _discover(self) -> None:
         arn = self._dynamodb.describe_table(TableName=self._table)["Table"]["LatestStreamArn"]
@@ -101,6 +117,7 @@ class StreamPump:
         records = answer["Records"]
         taken = self._hand_over(shard, records) if records else 0
         if taken < len(records):
+            self._behind = True
             self._rewind(shard)
             self._stopping.wait(self._backoff)
             self._backoff = min(2 * self._backoff, LAST_BACKOFF_SECONDS)

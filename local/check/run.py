@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.check import counting, faults, models, pages, refusals
+from local.check import counting, faults, models, pages, refusals, simulated
 from local.check.shopping import CheckFailed, expect
 from local.errors import LocalRunError
 from local.processes import is_alive
@@ -60,6 +60,11 @@ def acceptance(stack: Stack) -> dict[str, Check]:
             refusals.missing_key,
         )
     }
+    loop = {  # after the other counting: its epoch begins tomorrow
+        "simulated_shoppers_move_traffic": lambda: simulated.simulated_shoppers_move_traffic(
+            api.port, api.publishable_key, stack.bundle_id, stack.settings.state
+        )
+    }
     broken = {
         "onnx_agrees_with_pytorch": lambda: models.onnx_agrees_with_pytorch(stack.settings.state),
         "tampered_bundle_is_refused": lambda: faults.tampered_bundle_is_refused(
@@ -68,7 +73,7 @@ def acceptance(stack: Stack) -> dict[str, Check]:
         "database_hangs": lambda: faults.database_hangs(api, stack.engine),
         "database_dies": lambda: faults.database_dies(api, stack.engine),
     }
-    return {**shown, **events, **refused, **broken}
+    return {**shown, **events, **refused, **loop, **broken}
 
 
 def run_checks(checks: Mapping[str, Check], *, say: Callable[[str], None]) -> dict[str, Result]:

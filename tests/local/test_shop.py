@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from recommender.contracts.artifacts import CATALOGUE, CATALOGUE_OFFSETS, CURRENT, FALLBACK, ITEM_IDS
 
 from local.catalogue import KeptCatalogue
+from local.errors import LocalRunError
 from local.gateway import Gateway
 from local.keys import load_or_make
 from local.runtime_api import Outcome
@@ -40,6 +42,13 @@ def answer(function: str, event: Mapping[str, Any]) -> Outcome:
     return Outcome(json.dumps({"function": function, "caller": caller, "path": event["rawPath"]}).encode())
 
 
+def end_epoch(at: datetime) -> Mapping[str, Any]:
+    """Opens an epoch in 2027, is busy in 2028."""
+    if at.year == 2028:
+        raise LocalRunError("The streams are not drained; try again.")
+    return {"epoch": 2, "opened": at.year == 2027}
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[WebServer]:
     files, artifacts = tmp_path / "storefront", tmp_path / "artifacts"
@@ -55,6 +64,7 @@ def server(tmp_path: Path) -> Iterator[WebServer]:
         households=["1", "2"],
         publishable_key="pk",
         keys=KEYS,
+        simulate=end_epoch,
     )
     server = WebServer(0, site=shop)
     yield server
@@ -103,6 +113,27 @@ def test_the_console_signs_for_pages_of_this_server_only(server: WebServer) -> N
     assert call(server, "GET", path, headers={"host": "evil.example"})[0] == 421
     assert call(server, "POST", path, b"{}")[0] == 405
     assert "access-control-allow-origin" not in call(server, "GET", path)[1]
+
+
+def test_an_epoch_is_ended_at_a_simulated_moment(server: WebServer) -> None:
+    status, _, body = end(server, {"time": "2027-01-01T00:00:00Z"})
+
+    assert (status, json.loads(body)) == (200, {"epoch": 2, "opened": True})
+    assert end(server, {"time": "2028-01-01T00:00:00Z"})[0] == 503
+    assert (end(server, {"time": "soon"})[0], end(server, [])[0]) == (400, 400)
+
+
+def test_no_page_of_another_site_ends_an_epoch(server: WebServer) -> None:
+    wanted = {"time": "2027-01-01T00:00:00Z"}
+
+    assert end(server, wanted, {"sec-fetch-site": "cross-site"})[0] == 403
+    assert end(server, wanted, {"content-type": "text/plain"})[0] == 403  # what a form of another site could send
+    assert end(server, wanted, {"host": "evil.example"})[0] == 421
+
+
+def end(server: WebServer, body: Any, headers: Mapping[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:
+    sent = {"content-type": "application/json", **(headers or {})}
+    return call(server, "POST", "/console/epochs", json.dumps(body).encode(), sent)
 
 
 def test_keys_are_made_once_and_are_the_owners_alone(tmp_path: Path) -> None:

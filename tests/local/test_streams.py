@@ -131,6 +131,19 @@ def test_after_a_reported_failure_reading_goes_on_at_that_record(clients: dict[s
     assert consumer.numbers == [[0, 1, 2], [1, 2]]
 
 
+def test_draining_waits_for_what_was_refused_at_first(clients: dict[str, Any]) -> None:
+    consumer = Consumer(refusals=2)
+    stream = pump(clients, consumer)
+    stream.start()
+    write(clients, 0, 1, 2)
+
+    assert stream.drain(seconds=20)
+
+    stream.stop()
+    assert consumer.numbers[-1] == [0, 1, 2]
+    assert not stream.drain(seconds=0.1)  # nobody pumps any more
+
+
 def test_each_consumer_has_its_own_position(clients: dict[str, Any]) -> None:
     failing, working = Consumer(refusals=1), Consumer()
     streams = [pump(clients, failing), pump(clients, working)]

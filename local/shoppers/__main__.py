@@ -1,0 +1,126 @@
+"""`python -m local.shoppers`: simulated shoppers in the shop that `make run` has started.
+
+A line a simulated day, then a table, the decisions, and what may be claimed. Progress goes to stderr. With `--null`
+shoppers click whatever stands there, so that nothing can be better than anything: exit status 1 if something is
+shipped all the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from recommender.domain.experiments.config import DEFAULT_EXPERIMENT, default_config
+from tqdm import tqdm
+
+from local.errors import LocalRunError
+from local.settings import ROOT, StateFolder
+from local.shoppers import telling
+from local.shoppers.clicks import Blind, ByTaste, Clicking
+from local.shoppers.connection import Connection
+from local.shoppers.crowd import read_crowd
+from local.shoppers.days import INCUMBENT_SHARE, Town
+from training_jobs.publish.train import SHOPPERS
+
+INTERRUPTED: Final = 130
+
+
+def main(arguments: list[str]) -> int:
+    """Send shoppers; the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _simulate(options)
+    except KeyboardInterrupt:
+        _say("Stopped. What was counted stays.")
+        return INTERRUPTED
+    except (LocalRunError, OSError) as error:
+        _say(str(error))
+        return 1
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    town = _town(options)
+    clicking = _clicking(town, options)
+    rows, report = [], town.report()
+    total, number = options.days * options.sessions_per_day, 0
+    with tqdm(total=total, unit="session", desc="simulated", mininterval=0.5) as bar:
+        for day in range(1, options.days + 1):
+            is_last = telling.is_decided(report)  # one more day, to see the traffic that was decided
+            numbers = range(number, number := number + options.sessions_per_day)
+            bar.set_description(f"simulated day {day}")
+            done = town.day(numbers, clicking, progress=bar.update)
+            report = town.end_day(report)
+            rows.append(telling.row(day, done.exposures.total(), done.clicks.total(), report))
+            bar.write(f"simulated day {'  '.join(rows[-1])}", file=sys.stdout)
+            if is_last:
+                break
+    print(
+        f"\nSimulated shoppers, experiment {town.experiment_id}\n\n{telling.table(rows)}\n\n{telling.closing(report)}"
+    )
+    if options.null and telling.is_shipped(report):
+        _say("A challenger was shipped although no list could be better than another: a false alarm.")
+        return 1
+    return 0
+
+
+def _town(options: argparse.Namespace) -> Town:
+    """The running shop and a crowd of its own catalogue and households."""
+    try:
+        config = Connection(options.port).get("/shop-config.json")
+    except LocalRunError as error:
+        raise LocalRunError(
+            f"No shop answers on port {options.port}: start one with `make run` (PORT={options.port}) and leave it "
+            f"running, or name its port with PORT=. ({error})"
+        ) from error
+    state = StateFolder(options.state_dir.resolve())
+    bundle = state.artifacts / "bundles" / config["bundle_id"]
+    if not bundle.is_dir():
+        raise LocalRunError(
+            f"{state.root} has no bundle {config['bundle_id']}: name the state folder of the running shop."
+        )
+    shoppers = state.model("session_ranker") / SHOPPERS
+    crowd = read_crowd(bundle, shoppers, seed=options.seed, run=uuid.uuid4().hex[:8])
+    return Town(crowd, Connection(options.port, config["publishable_key"]), options.experiment)
+
+
+def _clicking(town: Town, options: argparse.Namespace) -> Clicking:
+    share = INCUMBENT_SHARE * options.click_scale
+    if options.null:
+        _say(f"Simulated: {share:.1%} of the lists are clicked, whatever they show.")
+        return Blind(share)
+    _say("Simulated: measuring how often the incumbent would be clicked, on pages that are not counted")
+    eagerness = town.eagerness(default_config(datetime.now(UTC)), share)
+    _say(f"Simulated: shoppers click {share:.1%} of the incumbent's lists ({options.click_scale:g} × 1.8 %).")
+    return ByTaste(eagerness)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local.shoppers", description="Simulated shoppers.")
+    parser.add_argument("--days", type=_above_zero, default=16, help="at most; it ends a day after all is decided")
+    parser.add_argument("--sessions-per-day", type=_above_zero, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--click-scale", type=float, default=1.0, help="times the incumbent's 1.8 %% of clicked lists")
+    parser.add_argument("--null", action="store_true", help="clicks do not depend on what is shown")
+    parser.add_argument("--experiment", default=DEFAULT_EXPERIMENT)
+    parser.add_argument("--port", type=int, default=int(os.environ.get("PORT") or "8080"), help="of the running shop")
+    parser.add_argument("--state-dir", type=Path, default=ROOT / ".local", help="of the running shop")
+    return parser
+
+
+def _above_zero(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)
+
+
+def _say(line: Any) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

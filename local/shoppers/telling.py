@@ -1,0 +1,80 @@
+"""What is printed of simulated days: a line a day, a table at the end, and what may be claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+HEAD: Final = ("day", "exposures", "clicks", "share of traffic", "P(best)", "decided")
+
+Report = Mapping[str, Any]
+
+
+def row(day: int, exposures: int, clicks: int, report: Report) -> tuple[str, ...]:
+    """One simulated day: what shoppers saw and clicked on it, and what the report says at its end."""
+    decided = [entry for entry in report["placements"] if decision(entry)["status"] != "undecided"]
+    return (
+        str(day),
+        f"{exposures:,}",
+        f"{clicks:,}",
+        _by_variant(report, "weight"),
+        _by_variant(report, "probability_best"),
+        f"{len(decided)} of {len(report['placements'])}",
+    )
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows under the head, in columns."""
+    widths = [max(len(line[n]) for line in (HEAD, *rows)) for n in range(len(HEAD))]
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in (HEAD, *rows)
+    )
+
+
+def decision(placement: Report) -> Report:
+    """The decision about a placement; a report that says nothing of it has not decided."""
+    found: Report = placement.get("decision") or {"status": "undecided"}
+    return found
+
+
+def is_decided(report: Report) -> bool:
+    """True where nothing is left to decide."""
+    return all(decision(entry)["status"] != "undecided" for entry in report["placements"])
+
+
+def is_shipped(report: Report) -> bool:
+    """True where a challenger was shipped anywhere."""
+    return any(decision(entry)["status"] == "ship" for entry in report["placements"])
+
+
+def closing(report: Report) -> str:
+    """The decisions and the claims, in sentences."""
+    decided = [
+        f"  {entry['placement']}: {_sentence(decision(entry))}"
+        for entry in report["placements"]
+        if decision(entry)["status"] != "undecided"
+    ]
+    parts = [
+        ("Decided (simulated)", decided or ["  nothing yet"]),
+        ("What may be claimed of these simulated days", _bullets(report["may_claim"])),
+        ("What may not be claimed", _bullets(report["may_not_claim"])),
+    ]
+    return "\n\n".join("\n".join((title + ":", *lines)) for title, lines in parts)
+
+
+def _sentence(decided: Report) -> str:
+    chosen = f"ship {decided['variant']}" if decided["status"] == "ship" else "keep the control"
+    return chosen if decided.get("day") is None else f"{chosen}, on day {decided['day']:.0f}"
+
+
+def _by_variant(report: Report, key: str) -> str:
+    """The mean over placements for each variant."""
+    means = [
+        (variant, sum(entry["variants"][k][key] for entry in report["placements"]) / len(report["placements"]))
+        for k, variant in enumerate(report["variants"])
+    ]
+    return " ".join(f"{variant} {mean:.2f}" for variant, mean in means)
+
+
+def _bullets(sentences: str | Sequence[str]) -> list[str]:
+    return [f"  - {sentence}" for sentence in ([sentences] if isinstance(sentences, str) else sentences)]

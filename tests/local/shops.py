@@ -1,0 +1,26 @@
+"""A shop of nine items for simulated shoppers: three categories of three, of which one is bought far more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from local.shoppers.crowd import Crowd, Household
+from local.shoppers.tastes import shelves
+
+ITEMS: list[dict[str, Any]] = [
+    {
+        "item_id": f"{category}{n}",
+        "category": f"Food > {category}",
+        "brand": "own" if n else "other",
+        "price_cents": 250,
+    }
+    for category in ("bread", "milk", "tea")
+    for n in range(3)
+]
+ORDERS = {"bread0": 1.0, "milk1": 8.0, "tea2": 1.0}
+SHOP = shelves(ITEMS, ORDERS)
+HOUSEHOLDS = (Household("7", {"tea1": 500.0}), Household("8", {"bread1": 500.0}))
+
+
+def crowd(*, seed: int = 1, run: str = "r") -> Crowd:
+    return Crowd(SHOP, HOUSEHOLDS, seed, run)
