@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from recommender.contracts.outbox import Accepted
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.counts import CellCount
+from recommender.domain.experiments.shop_counts import ShopCount
 from recommender.domain.session import Session
 from recommender.domain.shopper import Shopper
 
@@ -24,7 +25,7 @@ class SessionState:
     session: Session
     version: int = 0  # 0: not stored yet
     seen: frozenset[bytes] = frozenset()  # 8-byte digests of accepted event ids
-    credited: frozenset[bytes] = frozenset()  # 8-byte digests of (recommendation, placement, kind, item)
+    credited: frozenset[bytes] = frozenset()  # 8-byte digests of (recommendation, placement, kind, item) and orders
 
 
 class SessionStore(Protocol):
@@ -104,7 +105,7 @@ class StreamPosition:
     """How far a consumer has counted a stream shard. `pending` was read up to here and is still to be added."""
 
     sequence: str = ""  # of the last record, "" before the first
-    pending: tuple[CellCount, ...] = ()
+    pending: tuple[CellCount | ShopCount, ...] = ()
 
 
 class ExperimentStore(Protocol):
@@ -140,7 +141,13 @@ class ExperimentStore(Protocol):
         """Every snapshot since `first_epoch`, in order of epoch."""
 
     def add_counts(
-        self, cells: Sequence[CellCount], *, consumer: str, shard_id: str, after: StreamPosition, upto: StreamPosition
+        self,
+        cells: Sequence[CellCount | ShopCount],
+        *,
+        consumer: str,
+        shard_id: str,
+        after: StreamPosition,
+        upto: StreamPosition,
     ) -> None:
         """Add the cells and move the stream position from `after` to `upto` in one transaction.
 
@@ -153,17 +160,36 @@ class ExperimentStore(Protocol):
     def counts(self, config: ExperimentConfig) -> list[CellCount]:
         """All cells of an experiment, each shard of a cell apart."""
 
+    def shop_counts(self, *, first_day: str) -> list[ShopCount]:
+        """Sessions, orders and their worth since this day (YYYY-MM-DD), in order of day, group and bucket."""
+
     def save_posterior(self, experiment_id: str, epoch: int, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Store what ended an epoch unless another run did so first; returns the one that is stored."""
 
+    def posterior(self, experiment_id: str, epoch: int) -> Mapping[str, Any] | None:
+        """What ended this epoch, or None where nothing did."""
+
     def posteriors(self, experiment_id: str) -> list[Mapping[str, Any]]:
         """All posteriors in order of epoch."""
+
+    def take_lease(self, name: str, holder: str, *, now: datetime, seconds: int) -> bool:
+        """True where nobody else holds the lease at `now`; it is then held by `holder` for so long."""
+
+    def end_lease(self, name: str, holder: str) -> None:
+        """Give the lease back; nothing happens where another one holds it by now."""
 
     def append_audit(self, experiment_id: str, moment: str, entry: Mapping[str, Any]) -> None:
         """Add to the audit trail; the same moment again replaces the entry."""
 
     def audit_trail(self, experiment_id: str) -> list[Mapping[str, Any]]:
         """All entries in order of their moments, each with its moment as `at`."""
+
+
+class MarginSource(Protocol):
+    """What items earn."""
+
+    def margin_shares(self, item_ids: Iterable[str]) -> Mapping[str, float]:
+        """Margin as a share of the price, of those items for which it is known."""
 
 
 class EventSink(Protocol):
