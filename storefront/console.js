@@ -1,4 +1,4 @@
-/** The side panel: how the answer was made, what this visit reported, and how the experiment stands. */
+/** The side panel: how the answer was made, and what this visit reported. */
 
 import { h } from "./view.js";
 
@@ -67,42 +67,4 @@ function line(event, wrong, nameOf) {
     h("time", {}, event.event_time.slice(11, 19)),
     h("span", {}, h("b", {}, event.event_name), ` ${about}${where}`, wrong ? ` refused: ${wrong.code}` : ""),
   );
-}
-
-/** The report of the experiment for the placements of this page. */
-export async function showExperiment(id, placements) {
-  const response = await fetch(`/console/v1/experiments/${encodeURIComponent(id)}`).catch(() => null);
-  if (!response?.ok) {
-    $("experiment").replaceChildren(h("p", { class: "quiet" }, response ? "No experiment runs." : "The report cannot be read."));
-    return;
-  }
-  const report = await response.json();
-  const shown = report.placements.filter(({ placement }) => placements.includes(placement));
-  $("experiment").replaceChildren(
-    h(
-      "p",
-      {},
-      h("b", {}, report.experiment_id),
-      ` · epoch ${report.epoch} · ${count(report.exposures)} exposures · ${count(report.clicks)} clicks`,
-    ),
-    ...(report.may_claim ? [h("p", { class: "claim" }, [report.may_claim].flat().join(" "))] : []),
-    ...shown.map(arms),
-  );
-}
-
-const count = (number) => new Intl.NumberFormat("en-US").format(number);
-const percent = (share) => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
-
-function arms({ placement, variants }) {
-  const row = (arm) =>
-    h(
-      "tr",
-      {},
-      h("th", { scope: "row" }, arm.variant),
-      h("td", { class: "share" }, h("span", { class: "bar", style: `--share: ${arm.weight}` }), percent(arm.weight)),
-      h("td", {}, count(arm.exposures)),
-      h("td", {}, count(arm.clicks)),
-    );
-  const head = ["Variant", "Traffic", "Seen", "Clicks"].map((name) => h("th", { scope: "col" }, name));
-  return h("table", {}, h("caption", {}, placement), h("thead", {}, h("tr", {}, head)), h("tbody", {}, variants.map(row)));
 }

@@ -3,7 +3,8 @@
  * Everything it knows of recommending is in recommender.js; everything it draws is in view.js.
  */
 
-import { forgetEvents, showAnswer, showEvents, showExperiment } from "./console.js";
+import { forgetEvents, showAnswer, showEvents } from "./console.js";
+import { showExperiment } from "./experiment.js";
 import { createRecommender } from "./recommender.js";
 import { h, leaf, price, rail, tile, title } from "./view.js";
 
@@ -15,14 +16,14 @@ const PLACEMENTS = {
   cart: ["atc_drawer", "cart_cross_sell"],
   order: ["order_next"],
 };
-const EXPERIMENT = "exp_default";
+const DEFAULT_EXPERIMENT = "exp_default"; // until an answer names the one in force
 const NEW_VISITOR = "new";
 const EXPERIMENT_EVERY_MS = 10_000;
 
 const $ = (id) => document.getElementById(id);
 const known = new Map(); // item id -> facts, as far as this page has seen them
 const shown = new Map(); // placement -> item ids it last showed
-let recommender, config, shopper, cart, page, turn = 0;
+let recommender, config, shopper, cart, page, turn = 0, experiment = DEFAULT_EXPERIMENT;
 
 const nameOf = (id) => (known.has(id) ? title(known.get(id).title) : undefined);
 const lines = () => [...cart].map(([id, quantity]) => ({ item_id: id, quantity, price: known.get(id)?.price }));
@@ -211,6 +212,7 @@ async function fill(message = "") {
 }
 
 function showRails(answer) {
+  experiment = answer.placements.find((list) => list.experiment?.id)?.experiment.id ?? experiment;
   for (const { items = [] } of answer.placements) for (const item of items) known.set(item.item_id, { ...known.get(item.item_id), ...item });
   const rails = answer.placements.map((list) => rail(list, shown.get(list.placement), nameOf));
   $("rails").replaceChildren(...rails);
@@ -229,7 +231,7 @@ async function facts(id) {
   return known.get(id);
 }
 
-const report = () => showExperiment(EXPERIMENT, PLACEMENTS[page?.type] ?? []);
+const report = () => showExperiment(experiment, PLACEMENTS[page?.type] ?? []);
 
 function countCart() {
   $("cart-count").textContent = [...cart.values()].reduce((sum, quantity) => sum + quantity, 0);

@@ -153,7 +153,7 @@ def test_a_visit_keeps_its_session_and_half_an_hour_of_silence_ends_it() -> None
     assert {call["body"]["visitor_id"] for call in (first, same, later)} == {"v_1"}
 
 
-@pytest.mark.parametrize("name", ["recommender.js", "shop.js", "view.js", "console.js"])
+@pytest.mark.parametrize("name", ["recommender.js", "shop.js", "view.js", "console.js", "experiment.js"])
 def test_every_module_parses(name: str) -> None:
     environment = dict(os.environ)
     use_bundled_node(environment)
