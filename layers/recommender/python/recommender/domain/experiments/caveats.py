@@ -35,7 +35,7 @@ def _decisions(found: Findings) -> Iterator[str]:
     design = found.config.design
     if design.rule == "optimise":
         yield (
-            "That any variant is better than the control: the rule `optimise` serves what costs least in expectation "
+            'That any variant is better than the control: the rule "optimise" serves what costs least in expectation '
             "and bounds no error."
         )
     elif found.undecided:

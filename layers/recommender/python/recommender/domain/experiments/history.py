@@ -1,4 +1,4 @@
-"""The course of an experiment by day: traffic, and what the looks said. One row a day, however often traffic moved.
+"""The course of an experiment: traffic, and what the looks said. One row an epoch while they are few, then one a day.
 
 Letters: P placements, T epochs, K variants.
 """
@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from recommender.domain.arrays import Counts
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
+from recommender.domain.experiments.placement_rows import current_weights
 from recommender.domain.experiments.standing import Record
 
-SHOWN_DAYS: Final = 90  # newest; a report must fit into one answer of 6 MB
+SHOWN_ROWS: Final = 96  # newest; a report must fit into one answer of 6 MB
 DAY_SECONDS: Final = 86_400
 DIGITS: Final = 6
 
@@ -28,20 +29,21 @@ def history(
     clicks: Counts,  # (P, T, K)
     now: datetime,
 ) -> list[dict[str, Any]]:
-    """Rows in order of time; `day` is the age of the experiment when the row's last epoch ended."""
+    """Rows in order of time; a row lasts from `from_day` to `day`, ages of the experiment."""
     running = [snapshot for snapshot in snapshots if snapshot.config(config.experiment_id)]
     ends = _ends(running, snapshots, now)
     row_of = {epoch: t for t, epoch in enumerate(epochs)}
     by_epoch = {int(record["epoch"]): record for record in records}
     rows = []
-    for group in _days(running):
+    for group in _groups(running):
         told = [by_epoch[snapshot.epoch] for snapshot in group if snapshot.epoch in by_epoch]
         counted = [row_of[snapshot.epoch] for snapshot in group if snapshot.epoch in row_of]
         last = group[-1]
         record = next((record for record in reversed(told) if record.get("look")), told[-1] if told else None)
         rows.append(
             {
-                "day": round(ends[last.epoch], 3),
+                "from_day": rows[-1]["day"] if rows else 0.0,
+                "day": round(ends[last.epoch], 4),
                 "epoch": last.epoch,
                 "is_look": bool(record and record.get("look")),
                 "boundary": record.get("boundary") if record else None,
@@ -49,7 +51,7 @@ def history(
                 "pooled_z": _rounded(record["global"]["z"]) if record and "global" in record else None,
                 "placements": {
                     placement: {
-                        "weights": _rounded(last.weights.get(config.experiment_id, {}).get(placement, ())),
+                        "weights": _rounded(current_weights(config, last, placement)),
                         "exposures": exposures[p, counted].sum(axis=0).tolist(),
                         "clicks": clicks[p, counted].sum(axis=0).tolist(),
                         **_said(record, placement),
@@ -58,7 +60,7 @@ def history(
                 },
             }
         )
-    return rows[-SHOWN_DAYS:]
+    return rows[-SHOWN_ROWS:]
 
 
 def started_at(config: ExperimentConfig, snapshots: Sequence[Snapshot]) -> datetime | None:
@@ -76,12 +78,14 @@ def _ends(running: Sequence[Snapshot], snapshots: Sequence[Snapshot], now: datet
     }
 
 
-def _days(running: Sequence[Snapshot]) -> list[list[Snapshot]]:
-    """Epochs grouped by the day, since the start, on which they began."""
+def _groups(running: Sequence[Snapshot]) -> list[list[Snapshot]]:
+    """Single epochs, or where they are many the epochs that began on the same day since the start."""
+    if len(running) <= SHOWN_ROWS:
+        return [[snapshot] for snapshot in running]
+    start = datetime.fromisoformat(running[0].created_at)
     groups: dict[int, list[Snapshot]] = {}
-    start = datetime.fromisoformat(running[0].created_at) if running else None
     for snapshot in running:
-        age = (datetime.fromisoformat(snapshot.created_at) - start).total_seconds() if start else 0.0
+        age = (datetime.fromisoformat(snapshot.created_at) - start).total_seconds()
         groups.setdefault(int(age // DAY_SECONDS), []).append(snapshot)
     return list(groups.values())
 

@@ -61,6 +61,7 @@ def decision_json(config: ExperimentConfig, found: Sequence[Standing], records: 
         "rule": config.design.rule,
         "boundary": newest_boundary(records),
         "error_share": config.design.error_share,
+        "expected_loss_limit": config.design.expected_loss,
         "look_days": list(config.design.look_days),
         "next_look_day": ahead[0] if ahead and status != "decided" else None,
         "placements": {standing.placement: _json(standing) for standing in found},
@@ -77,7 +78,8 @@ def _standing(config: ExperimentConfig, placement: str, variant: str | None, rec
     for record in records:
         entry = record["placements"].get(placement, {})
         decision = entry.get("decision", {})
-        if decision.get("status", UNDECIDED) != UNDECIDED and decision.get("variant") in (variant, None):
+        is_decided = decision.get("status", UNDECIDED) != UNDECIDED
+        if is_decided and variant in (None, decision["variant"] or config.control):
             return _decided(config, placement, decision, entry, record)
     if variant is None:
         return Standing(placement)

@@ -7,9 +7,13 @@ Under `optimise` nothing may be claimed; the expected loss of what serves is sta
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from recommender.domain.experiments.findings import Findings, days, listed, percent, placements, share
 from recommender.domain.experiments.standing import Standing
+
+NAMED: Final = 3  # of more placements only the extreme lifts are spelled out
+NO_LIFT: Final = (0.0, 0.0, 0.0)
 
 
 def headline(found: Findings) -> str:
@@ -33,7 +37,7 @@ def _headline(found: Findings) -> str:
     if not found.exposures:
         return "Nothing has been shown yet: no exposure is counted."
     if not found.clicks:
-        return f"No click yet in {found.exposures} exposures: nothing can be compared."
+        return f"No click yet in {found.exposures:,} exposures: nothing can be compared."
     if len(found.undecided) < len(config.placements):
         return _decided(found)
     if found.is_too_small:
@@ -43,23 +47,24 @@ def _headline(found: Findings) -> str:
 
 
 def _decided(found: Findings) -> str:
-    """Counts of placements by what serves there."""
-    total = len(found.config.placements)
-    parts = [
-        f"{variant} serves {len(group)}" for variant, group in _by_variant([*found.shipped, *found.by_hand]) if variant
-    ]
+    """How many placements each variant serves, or that one serves all of them."""
+    total, control = len(found.config.placements), found.config.control
+    groups = _by_variant([*found.shipped, *found.by_hand])
+    parts = [(variant, f"{variant} serves", group) for variant, group in groups]
     if found.kept:
-        parts.append(f"{found.config.control} stays in {len(found.kept)}")
-    if found.undecided:
-        parts.append(f"{len(found.undecided)} undecided")
-    return f"{listed(parts)} of {total} {'placements' if total > 1 else 'placement'}."
+        parts.append((control, f"{control} stays in", found.kept))
+    if len(parts) == 1 and not found.undecided:
+        return f"{parts[0][1]} {placements(parts[0][2], found.config)}."
+    told = [f"{words} {len(group)}" for _, words, group in parts]
+    waiting = [f"{len(found.undecided)} still undecided"] if found.undecided else []
+    return f"Of {total} placements, {listed([*told, *waiting])}."
 
 
 def _winners(found: Findings) -> list[str]:
     """X is better than the control in P, for each variant and day of decision; then how that was decided."""
     proven = [standing for standing in found.shipped if standing.passed_boundary]
     sentences = [
-        f"{variant} is better than {found.config.control} in {listed(_with_lift(standing) for standing in group)}; "
+        f"{variant} is better than {found.config.control} in {_places_with_lifts(group, found)}; "
         f"decided on day {days(day)}."
         for (variant, day), group in _by_variant_and_day(proven)
     ]
@@ -69,7 +74,7 @@ def _winners(found: Findings) -> list[str]:
     limit = f"{limits[0]:.2f}" if len(limits) == 1 else f"{limits[0]:.2f} to {limits[-1]:.2f}, depending on the day"
     return [
         *sentences,
-        f"Decided under the rule `claim`: the evidence passed a calibrated boundary (z of {limit}), which variants "
+        f'Decided under the rule "claim": the evidence passed a calibrated boundary (z of {limit}), which variants '
         f"that equal the control pass in {share(found.config.design.error_share)} of placements. Each lift is the "
         "posterior mean at that look with its 95 % interval, shrunk towards the other placements and no difference.",
     ]
@@ -87,7 +92,7 @@ def _kept(found: Findings) -> list[str]:
 
 def _estimates(found: Findings) -> list[str]:
     return [
-        f"After {found.exposures} exposures in {len(found.config.placements)} placements the click rate of "
+        f"After {found.exposures:,} exposures in {len(found.config.placements)} placements the click rate of "
         f"{variant} is estimated {percent(mean)} against {found.config.control} (95 % posterior interval "
         f"{percent(low)} to {percent(high)}), averaged over placements, shrunk towards no difference, with "
         "repeat visits accounted for. This is an estimate, not a verdict."
@@ -116,9 +121,21 @@ def _costs(found: Findings) -> list[str]:
     ]
 
 
-def _with_lift(standing: Standing) -> str:
-    mean, low, high = standing.lift or (0.0, 0.0, 0.0)
-    return f"{standing.placement} ({percent(mean)}, {percent(low)} to {percent(high)})"
+def _places_with_lifts(group: Sequence[Standing], found: Findings) -> str:
+    """Each placement with its lift; of more than three the smallest and the largest."""
+    if len(group) <= NAMED:
+        return listed(f"{standing.placement} ({_lift(standing)})" for standing in group)
+    ordered = sorted(group, key=lambda standing: standing.lift or NO_LIFT)
+    low, high = ordered[0], ordered[-1]
+    return (
+        f"{placements(group, found.config)} (lifts from {_lift(low)} in {low.placement} "
+        f"to {_lift(high)} in {high.placement})"
+    )
+
+
+def _lift(standing: Standing) -> str:
+    mean, low, high = standing.lift or NO_LIFT
+    return f"{percent(mean)}, 95 % interval {percent(low)} to {percent(high)}"
 
 
 def _by_variant(found: Iterable[Standing]) -> list[tuple[str | None, list[Standing]]]:

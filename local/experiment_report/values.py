@@ -1,0 +1,79 @@
+"""The parts of a page and how the numbers of a report read on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from matplotlib.figure import Figure
+
+from local.experiment_report.plots import Estimate
+
+Report = Mapping[str, Any]
+POOLED: Final = "all placements"
+LIFT: Final = ("lift_mean", "lift_low", "lift_high")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A plot, its file name and what it shows to those who cannot see it."""
+
+    name: str
+    alt: str
+    figure: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading, one paragraph, plots and a table; a long table is folded."""
+
+    title: str
+    meaning: str
+    pictures: Sequence[Picture] = ()
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    is_folded: bool = False
+
+
+def estimates_of(variants: Sequence[Mapping[str, Any]]) -> dict[int, Estimate]:
+    """The lifts of the challengers by their place."""
+    return {k: estimate(row) for k, row in enumerate(variants) if k}
+
+
+def estimate(row: Mapping[str, Any]) -> Estimate:
+    """A lift with its interval."""
+    return Estimate(*(row[name] for name in LIFT))
+
+
+def lift_text(entry: Mapping[str, Any]) -> str:
+    """A lift as text; a dash where there is none."""
+    if entry["lift_mean"] is None:
+        return "–"
+    mean, low, high = (100 * entry[name] for name in LIFT)
+    return f"{mean:+.1f} % ({low:+.1f} to {high:+.1f})"
+
+
+def share(value: float | None, digits: int = 0) -> str:
+    """A share in per cent."""
+    return "–" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def count(value: int) -> str:
+    """A whole number with separators."""
+    return f"{value:,}"
+
+
+def days_text(value: float | None) -> str:
+    """A day with at most one decimal."""
+    return "–" if value is None else f"{value:.1f}".removesuffix(".0")
+
+
+def plain(value: Any) -> str:
+    """A number with two decimals; a dash where there is none."""
+    return f"{value:,.2f}" if isinstance(value, int | float) else "–"
+
+
+def edges_of(rows: Sequence[Mapping[str, Any]]) -> list[float]:
+    """When the first row of a history began, and when each ended."""
+    return [rows[0]["from_day"], *(row["day"] for row in rows)]

@@ -1,0 +1,147 @@
+"""What an experiment says: its decisions, its estimates, the evidence by day, and which variant to choose.
+
+Nothing is computed here that the report does not say. A section without data is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from local.experiment_report import plots
+from local.experiment_report.plots import Panel
+from local.experiment_report.values import (
+    LIFT,
+    POOLED,
+    Picture,
+    Report,
+    Section,
+    count,
+    days_text,
+    edges_of,
+    estimates_of,
+    lift_text,
+    plain,
+    share,
+)
+
+
+def decisions(report: Report) -> Section:
+    """What each placement serves, and on what evidence that was decided."""
+    decision = report["decision"]
+    rows = [
+        (
+            placement,
+            {"ship": "shipped", "keep_control": "control kept"}.get(entry["status"], "undecided"),
+            entry["variant"] or "–",
+            "by hand" if entry["by"] == "operator" else days_text(entry["day"]),
+            plain(entry["z"]),
+            plain(entry["boundary"]),
+            lift_text(entry),
+        )
+        for placement, entry in decision["placements"].items()
+    ]
+    looks = ", ".join(days_text(day) for day in decision["look_days"])
+    ahead = decision["next_look_day"]
+    meaning = (
+        f"Rule {decision['rule']}, decided only on days {looks}"
+        f"{f'; the next is day {days_text(ahead)}' if ahead is not None else ''}. "
+        "Figures are those of the look that decided."
+    )
+    columns = ("Placement", "decision", "serves", "on day", "z", "boundary", "lift at that look")
+    return Section("Decisions so far", meaning, (), columns, rows)
+
+
+def estimates(report: Report) -> Iterator[Section]:
+    """The posterior of each placement and of all, as of now."""
+    if not report["clicks"]:
+        return
+    variants, rows = report["variants"], {POOLED: estimates_of(report["pooled"]["variants"])}
+    rows |= {entry["placement"]: estimates_of(entry["variants"]) for entry in report["placements"]}
+    figure = plots.forest(rows, variants, xlabel=f"lift over {report['control']}", emphasised=(POOLED,))
+    alt = f"Lift over {report['control']} with 95 % posterior intervals. " + " ".join(
+        f"{entry['variant']} in {POOLED}: {lift_text(entry)}." for entry in report["pooled"]["variants"][1:]
+    )
+    table = [
+        (
+            entry["placement"],
+            row["variant"],
+            count(row["exposures"]),
+            count(row["clicks"]),
+            share(row["click_rate"], 2),
+            lift_text(row) if k else "–",
+            share(row["probability_best"]),
+            share(row["expected_loss"], 2),
+            share(row["weight"]),
+        )
+        for entry in report["placements"]
+        for k, row in enumerate(entry["variants"])
+    ]
+    meaning = (
+        "As of now: posterior mean and 95 % interval of each variant, in each placement and pooled. Estimates are "
+        "drawn towards each other as far as placements agree, and towards no difference."
+    )
+    columns = ("Placement", "variant", "exposures", "clicks", "rate", "lift", "P(best)", "expected loss", "traffic")
+    yield Section("What the variants do", meaning, (Picture("lifts", alt, figure),), columns, table, is_folded=True)
+
+
+def course(report: Report) -> Iterator[Section]:
+    """How the evidence grew, against the boundary."""
+    told = [row for row in report["history"] if row["pooled_lifts"]]
+    if not told:
+        return
+    variants, days = report["variants"], [row["day"] for row in told]
+    lifts = plots.lift_over_days(days, [row["pooled_lifts"] for row in told], variants)
+    pictures = [Picture("lift_over_days", "Pooled lift and its interval at the end of each day.", lifts)]
+    if any(row["pooled_z"] for row in told):
+        boundary = [(row["day"], row["boundary"]) for row in told if row["boundary"] is not None]
+        by_placement = {
+            entry["placement"]: [row["placements"][entry["placement"]]["z"] for row in told]
+            for entry in report["placements"]
+        }
+        figure = plots.evidence(days, [row["pooled_z"] for row in told], by_placement, boundary, variants)
+        alt = "z of each challenger by day, pooled and by placement, against the boundary of the decision looks."
+        pictures.insert(0, Picture("evidence", alt, figure))
+    table = [
+        (
+            days_text(row["day"]),
+            *(lift_text(dict(zip(LIFT, lift, strict=True))) for lift in row["pooled_lifts"]),
+            *(plain(z) for z in row["pooled_z"] or ["–"] * (len(variants) - 1)),
+            plain(row["boundary"]),
+        )
+        for row in told
+    ]
+    challengers = variants[1:]
+    columns = ("Day", *(f"lift {name}" for name in challengers), *(f"z {name}" for name in challengers), "boundary")
+    meaning = (
+        "Thick: all placements pooled. Thin: single placements. A challenger ships in a placement whose z lies on or "
+        "over the boundary at a look; between looks the lines decide nothing."
+    )
+    yield Section("Evidence by day", meaning, pictures, columns, table, is_folded=True)
+
+
+def choice(report: Report) -> Iterator[Section]:
+    """P(best) by day and the expected loss as of now."""
+    if not report["clicks"]:
+        return
+    variants, rows = report["variants"], report["history"]
+    names = [entry["placement"] for entry in report["placements"]]
+    limit = report["decision"]["expected_loss_limit"]
+    losses = {entry["placement"]: [v["expected_loss"] for v in entry["variants"]] for entry in report["placements"]}
+    pictures = [
+        Picture(
+            "expected_loss",
+            "Expected share of clicks lost by choosing each variant, by placement; the table above holds the figures.",
+            plots.losses(losses, variants, limit=limit),
+        )
+    ]
+    told = [row for row in rows if any(row["placements"][name]["probability_best"] for name in names)]
+    if told:
+        edges = edges_of(told)
+        panels = [Panel(name, edges, [row["placements"][name]["probability_best"] for row in told]) for name in names]
+        alt = "Probability of being the best variant, by day, in each placement."
+        pictures.insert(0, Picture("probability_best", alt, plots.stacked(panels, variants, ylabel="P(best)")))
+    meaning = (
+        "How likely each variant is the best of all, and what choosing it would cost in expectation. The first is no "
+        "error rate: it may pass 95 % by chance when it is read every day."
+    )
+    yield Section("Which one to choose", meaning, pictures)
