@@ -15,7 +15,7 @@ from recommender.domain.experiments.posterior import Posterior
 def posterior(mean: list[float], deviation: float) -> Posterior:
     centre = np.array([mean])
     covariance = np.array([deviation**2 * (np.eye(len(mean)) + 1) / 2])
-    return Posterior(centre, covariance, centre[0], covariance[0], np.array([1.0]))
+    return Posterior(centre, covariance, centre[0], covariance[0], np.array([1.0]), np.ones(1))
 
 
 @given(
@@ -34,15 +34,15 @@ def test_weights_sum_to_one_and_no_variant_falls_below_the_floor(weights: Double
 def test_equal_variants_share_the_traffic() -> None:
     view = outlook(posterior([0.0, 0.0], 0.1), seed=1)
 
-    assert next_weights(view, rule="claim", floor_share=0.02)[0] == pytest.approx([1 / 3] * 3, abs=0.03)
-    assert next_weights(view, rule="optimise", floor_share=0.02)[0] == pytest.approx([1 / 3] * 3, abs=0.03)
+    assert next_weights(view, allocation="top_two", floor_share=0.02)[0] == pytest.approx([1 / 3] * 3, abs=0.03)
+    assert next_weights(view, allocation="thompson", floor_share=0.02)[0] == pytest.approx([1 / 3] * 3, abs=0.03)
 
 
-def test_under_claim_the_control_keeps_as_much_traffic_as_the_best_challenger() -> None:
+def test_top_two_gives_the_control_as_much_traffic_as_the_best_challenger() -> None:
     view = outlook(posterior([0.10, -0.05], 0.02), seed=1)
 
-    claim = next_weights(view, rule="claim", floor_share=0.02)[0]
-    optimise = next_weights(view, rule="optimise", floor_share=0.02)[0]
+    claim = next_weights(view, allocation="top_two", floor_share=0.02)[0]
+    optimise = next_weights(view, allocation="thompson", floor_share=0.02)[0]
 
     assert claim[0] == pytest.approx(claim[1])
     assert claim[2] == pytest.approx(0.02, abs=0.01)
@@ -53,7 +53,12 @@ def test_chances_and_losses_agree_with_the_normal_distribution() -> None:
     """One contrast d ~ N(0.1, 0.1^2): P(d > 0) = Phi(1) = .8413; E[(1 - e^d)+] for choosing the challenger."""
     mean, deviation = 0.1, 0.1
     found = Posterior(
-        np.array([[mean]]), np.array([[[deviation**2]]]), np.array([mean]), np.array([[deviation**2]]), np.ones(1)
+        np.array([[mean]]),
+        np.array([[[deviation**2]]]),
+        np.array([mean]),
+        np.array([[deviation**2]]),
+        np.ones(1),
+        np.ones(1),
     )
 
     view = outlook(found, seed=3, draws=200_000)

@@ -1,9 +1,10 @@
 """From posterior to traffic: the chance of being best, what a wrong choice costs, and the next weights.
 
 Top-two Thompson Sampling splits traffic between the best and the second best of each draw, so that the
-test still learns when one variant leads. Under the rule `claim` the control keeps as much traffic as the
-best challenger, because every comparison is with it; under `optimise` plain Thompson Sampling loses least.
-Letters: P placements, K variants (control first), C = K - 1 contrasts, N draws.
+test still learns when one variant leads; the control keeps as much traffic as the best challenger, because
+every comparison is with it. Plain Thompson Sampling loses the fewest clicks and decides later.
+Letters: ... any leading axes (many experiments at once), P placements, K variants (control first),
+C = K - 1 contrasts, N draws.
 """
 
 from __future__ import annotations
@@ -14,53 +15,62 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recommender.domain.arrays import Doubles
 from recommender.domain.experiments.posterior import Posterior
 
 DRAWS: Final = 4096
 
+Integers = NDArray[np.int64]
+
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """What the posterior says about choosing each variant in each placement."""
 
-    best: Doubles  # (P, K) P(variant is the best)
-    second: Doubles  # (P, K) P(variant is the second best)
-    expected_loss: Doubles  # (P, K) E[best rate - rate], as a share of the control's rate
+    best: Doubles  # (..., P, K) P(variant is the best)
+    second: Doubles  # (..., P, K) P(variant is the second best)
+    expected_loss: Doubles  # (..., P, K) E[best rate - rate], as a share of the control's rate
 
 
 def outlook(posterior: Posterior, *, seed: int, draws: int = DRAWS) -> Outlook:
-    """Summaries over antithetic normal draws; the same seed gives the same numbers."""
-    count_placements, count_contrasts = posterior.mean.shape
-    half = np.random.default_rng(seed).standard_normal((count_placements, draws // 2, count_contrasts))
-    normal = np.concatenate([half, -half], axis=1)  # (P, N, C)
-    root = _square_root(posterior.covariance)  # (P, C, C)
-    effects = np.zeros((count_placements, normal.shape[1], count_contrasts + 1))  # (P, N, K), control at 0
-    effects[:, :, 1:] = posterior.mean[:, None, :] + normal @ root.transpose(0, 2, 1)
-    order = np.argsort(effects, axis=2)
-    variants = np.arange(count_contrasts + 1)
+    """Summaries over antithetic normal draws, the same for every placement; the same seed gives the same numbers."""
+    count_contrasts = posterior.mean.shape[-1]
+    half = np.random.default_rng(seed).standard_normal((draws // 2, count_contrasts))
+    normal = np.concatenate([half, -half])  # (N, C)
+    root = _square_root(posterior.covariance)  # (..., P, C, C)
+    effects = np.zeros((*posterior.mean.shape[:-1], len(normal), count_contrasts + 1))  # (..., P, N, K), control at 0
+    effects[..., 1:] = posterior.mean[..., None, :] + normal @ np.swapaxes(root, -1, -2)
     rates = np.exp(effects)
+    first = effects.argmax(axis=-1)
+    top = np.take_along_axis(rates, first[..., None], axis=-1)  # (..., P, N, 1)
+    np.put_along_axis(effects, first[..., None], -np.inf, axis=-1)
     return Outlook(
-        best=(order[:, :, -1:] == variants).mean(axis=1),
-        second=(order[:, :, -2:-1] == variants).mean(axis=1),
-        expected_loss=(rates.max(axis=2, keepdims=True) - rates).mean(axis=1),
+        best=_shares(first, count_contrasts + 1),
+        second=_shares(effects.argmax(axis=-1), count_contrasts + 1),
+        expected_loss=(top - rates).mean(axis=-2),
     )
 
 
-def next_weights(view: Outlook, *, rule: str, floor_share: float) -> Doubles:
-    """Traffic for the next epoch (P, K): rows sum to 1, no variant below the floor."""
-    if rule == "optimise":
+def _shares(winners: Integers, count_variants: int) -> Doubles:
+    """How often each variant is named among the draws (..., N): (..., K)."""
+    return np.stack([(winners == k).mean(axis=-1) for k in range(count_variants)], axis=-1)
+
+
+def next_weights(view: Outlook, *, allocation: str, floor_share: float) -> Doubles:
+    """Traffic for the next epoch (..., P, K): rows sum to 1, no variant below the floor."""
+    if allocation == "thompson":
         return with_floor(view.best, floor_share)
     wanted: Doubles = (view.best + view.second) / 2
-    wanted[:, 0] = np.maximum(wanted[:, 0], wanted[:, 1:].max(axis=1))
-    return with_floor(wanted / wanted.sum(axis=1, keepdims=True), floor_share)
+    wanted[..., 0] = np.maximum(wanted[..., 0], wanted[..., 1:].max(axis=-1))
+    return with_floor(wanted / wanted.sum(axis=-1, keepdims=True), floor_share)
 
 
 def with_floor(weights: Doubles, floor_share: float) -> Doubles:
-    """Weights (P, K) lifted to the floor; what lies above it shrinks in proportion, so that rows sum to 1."""
+    """Weights (..., K) lifted to the floor; what lies above it shrinks in proportion, so that rows sum to 1."""
     above = np.maximum(weights - floor_share, 0.0)
-    lifted: Doubles = floor_share + (1 - floor_share * weights.shape[1]) * above / above.sum(axis=1, keepdims=True)
+    lifted: Doubles = floor_share + (1 - floor_share * weights.shape[-1]) * above / above.sum(axis=-1, keepdims=True)
     return lifted
 
 
@@ -83,6 +93,6 @@ def lifts(mean: Doubles, covariance: Doubles) -> Sequence[tuple[float, float, fl
 
 
 def _square_root(covariance: Doubles) -> Doubles:
-    """R with R R' = covariance (P, C, C), also where an eigenvalue is zero or a hair below."""
+    """R with R R' = covariance (..., C, C), also where an eigenvalue is zero or a hair below."""
     values, vectors = np.linalg.eigh(covariance)
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :])
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :])

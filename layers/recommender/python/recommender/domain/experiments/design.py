@@ -15,6 +15,7 @@ from recommender.contracts.fields import problem
 
 RULES: Final = ("claim", "optimise")
 LOOKS: Final = ("day", "week")
+ALLOCATIONS: Final = ("top_two", "thompson")
 WEEK_DAYS: Final = 7
 
 
@@ -23,21 +24,27 @@ class Design:
     """The registered plan of decisions. Days are days since the start; shares are 0..1."""
 
     rule: str = "claim"  # of RULES
-    looks: str = "week"  # of LOOKS: decide every day from `first_look_day` on, or at whole weeks of data
+    looks: str = "day"  # of LOOKS: decide every day from `first_look_day` on, or at whole weeks of data
+    allocation: str = "top_two"  # of ALLOCATIONS: protects the control and learns most, or loses the fewest clicks
+    standardised: bool = (
+        True  # estimates the average week after novelty; else weekdays and first days count as they come
+    )
     first_look_day: int = 7  # of data
     max_days: int = 28  # at the last look what has not won keeps the control
     time_box_days: int = 0  # > 0: one single look, on this day
-    maturation_days: int = 2  # clicks may come this late; younger epochs are not looked at
+    maturation_days: int = 1  # clicks may come this late; no decision rests on younger epochs
     drop_days: int = 0  # first days that are left out of every look: novelty
-    error_share: float = 0.025  # P(ship | all equal) of each placement
+    error_share: float = 0.02  # P(ship | all equal) of each placement
     futility_loss: float = 0.0025  # keep the control where not keeping it would gain less than this share of clicks
     expected_loss: float = 0.0025  # `optimise` ships at an expected loss below this share of clicks
-    boundary: float = 0.0  # the calibrated constant; 0 where it is looked up by the shape of the design
+    boundary: float = 0.0  # the calibrated constant; 0 where it is looked up by the shape of the experiment
 
     def __post_init__(self) -> None:
         """Refuse what could never decide."""
         if self.rule not in RULES:
             raise problem("/design/rule", self.rule, "one of " + ", ".join(RULES))
+        if self.allocation not in ALLOCATIONS:
+            raise problem("/design/allocation", self.allocation, "one of " + ", ".join(ALLOCATIONS))
         if self.looks not in LOOKS:
             raise problem("/design/looks", self.looks, "one of " + ", ".join(LOOKS))
         for name, low in (

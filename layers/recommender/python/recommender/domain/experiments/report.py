@@ -18,12 +18,12 @@ from recommender.domain.experiments.checks import SplitCheck, check_split, expec
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.counts import CellCount
 from recommender.domain.experiments.findings import Findings, visible_lift
-from recommender.domain.experiments.history import DAY_SECONDS, history, started_at
+from recommender.domain.experiments.history import ended_at, history
 from recommender.domain.experiments.holdout import against_holdout, lift_json
 from recommender.domain.experiments.placement_rows import SHOWN_EPOCHS, epoch_rows, variant_rows
 from recommender.domain.experiments.posterior import TAUS
 from recommender.domain.experiments.segments import segment_estimates
-from recommender.domain.experiments.standing import Record, decision_json, newest_boundary, standings
+from recommender.domain.experiments.standing import Record, decision_json, standings
 from recommender.domain.experiments.strata import stratified
 from recommender.domain.experiments.tally import exposure_clumping
 from recommender.domain.experiments.wording import headline, may_claim
@@ -52,8 +52,10 @@ def report(
 ) -> dict[str, Any]:
     """The report as JSON values. `snapshots` holds every epoch that was counted and the one in force (last)."""
     current = snapshots[-1]
-    now = max(now, datetime.fromisoformat(current.created_at))  # simulated days run ahead of the clock
-    found = look(config, cells, epoch=current.epoch)
+    last = next((snapshot for snapshot in reversed(snapshots) if snapshot.config(config.experiment_id)), current)
+    now = ended_at(config, snapshots, now)
+    started = {snapshot.epoch: datetime.fromisoformat(snapshot.created_at) for snapshot in snapshots}
+    found = look(config, cells, epoch=last.epoch, started=started, now=now)
     epochs = found.counts.epochs
     exposures, clicks = found.counts.exposures.sum(axis=3), found.counts.clicks.sum(axis=3)  # (P, T, K)
     by_epoch = {snapshot.epoch: snapshot for snapshot in snapshots}
@@ -61,8 +63,8 @@ def report(
     split = check_split(exposures, expected_exposures(config, exposures, epochs, by_epoch), design_effect=clumping)
     strata = stratified(config, cells)
     holdout = against_holdout(config, strata)
-    decision = decision_json(config, standings(config, current, beside.records), beside.records)
-    findings = _findings(config, found, split, snapshots, decision, holdout, beside, now)
+    decision = decision_json(config, standings(config, last, beside.records), beside.records)
+    findings = _findings(config, found, split, last, decision, holdout, beside)
     return {
         **_head(config, current, findings),
         "decision": decision,
@@ -96,31 +98,30 @@ def _findings(
     config: ExperimentConfig,
     found: Look,
     split: SplitCheck,
-    snapshots: Sequence[Snapshot],
+    last: Snapshot,
     decision: Mapping[str, Any],
     holdout: Mapping[str, Any],
     beside: Beside,
-    now: datetime,
 ) -> Findings:
-    started = started_at(config, snapshots)
     forecast = beside.forecast or {}
     return Findings(
         config=config,
         exposures=int(found.counts.exposures.sum()),
         clicks=int(found.counts.clicks.sum()),
-        days=max(0.0, (now - started).total_seconds() / DAY_SECONDS) if started else 0.0,
+        days=found.day,
         lifts=lifts(found.posterior.pooled_mean, found.posterior.pooled_covariance),
-        standings=standings(config, snapshots[-1], beside.records),
+        standings=standings(config, last, beside.records),
         probability_of_spread=1 - float(found.posterior.tau_weights[0]),
         split=split,
-        visible_lift=visible_lift(found.posterior, newest_boundary(beside.records)),
+        visible_lift=visible_lift(found.posterior, decision["boundary"]),
         next_look_day=decision["next_look_day"],
         holdout_lift=holdout["lift"],
-        killed=_killed(config, snapshots[-1]),
-        forecast=forecast.get("sentence"),
-        is_too_small=bool(forecast.get("is_too_small")),
+        killed=_killed(config, last),
+        is_too_small=forecast.get("verdict") == "too_small",
         guardrails=beside.guardrails,
         is_simulated=beside.is_simulated,
+        novelty_probability=1 - float(found.posterior.level_weights[0]) if config.design.standardised else 0.0,
+        has_boundary=decision["boundary"] is not None,
     )
 
 
