@@ -8,7 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
-from recommender.contracts.artifacts import CURRENT
+from recommender.contracts.artifacts import CANDIDATE, CURRENT
 from recommender.contracts.metrics import BUNDLE_REFUSED, DEGRADED, NAMESPACE
 from recommender.contracts.routes import Function
 
@@ -72,6 +72,9 @@ class PythonFunction(Construct):
             stores.tables[name].grant(self.function, *WRITE_ACTIONS)
         if self.definition.reads_artifacts:
             allow_reading(stores.artifacts, self.function, CURRENT, "bundles/*")
+        if self.definition.flips_bundle:
+            allow_reading(stores.artifacts, self.function, CANDIDATE)
+            allow_writing(stores.artifacts, self.function, CURRENT)
         if self.definition.writes_events:
             allow_writing(stores.events, self.function, "*")
         if self.definition.reads_secret:

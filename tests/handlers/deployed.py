@@ -38,8 +38,10 @@ def deployed(function: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module(f"functions.{function}.handler")
 
 
-def http_event(method: str, path: str, *, body: str | None = None, key: str | None = KEY) -> dict[str, Any]:
-    """An API Gateway payload of version 2.0."""
+def http_event(
+    method: str, path: str, *, body: str | None = None, key: str | None = KEY, caller: str = ""
+) -> dict[str, Any]:
+    """An API Gateway payload of version 2.0; `caller` is the ARN of a signed request."""
     headers = {"content-type": "application/json"} | ({"x-publishable-key": key} if key else {})
     return {
         "version": "2.0",
@@ -53,5 +55,6 @@ def http_event(method: str, path: str, *, body: str | None = None, key: str | No
             "requestId": "request-1",
             "stage": "$default",
             "http": {"method": method, "path": path, "sourceIp": "192.0.2.1"},
+            **({"authorizer": {"iam": {"userArn": caller}}} if caller else {}),
         },
     }

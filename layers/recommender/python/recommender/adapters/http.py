@@ -39,6 +39,7 @@ class Request:
     path: Mapping[str, str]
     headers: Mapping[str, str]
     now: datetime
+    caller: str = ""  # ARN of the IAM identity that signed the request; "" for a browser
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ class _Edge:
             path=parameters,
             headers=event.headers,
             now=datetime.now(UTC),
+            caller=_caller(event.raw_event),
         )
 
     def _check_key(self) -> None:
@@ -205,3 +207,8 @@ class _Edge:
 
 def _request_id(event: Mapping[str, Any]) -> str:
     return str(event.get("requestContext", {}).get("requestId", ""))
+
+
+def _caller(event: Mapping[str, Any]) -> str:
+    identity = event.get("requestContext", {}).get("authorizer", {}).get("iam", {})
+    return str(identity.get("userArn", ""))

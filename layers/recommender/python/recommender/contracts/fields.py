@@ -6,8 +6,9 @@ that an error always says where, what was found and what was expected.
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +22,13 @@ def problem(pointer: str, value: object, expected: str, code: str = "invalid_arg
     """An InvalidInput for one field; long values are cut so that an error stays readable."""
     shown = repr(value)
     return InvalidInput(FieldProblem(pointer, shown if len(shown) <= 80 else shown[:77] + "...", expected, code))
+
+
+def one_of(name: str, known: Iterable[str]) -> str:
+    """What was expected in place of an unknown name: all that are known, and which one was probably meant."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"one of {', '.join(names)}" + (f" — did you mean {near[0]!r}?" if near else "")
 
 
 def read_object(value: object, pointer: str) -> Mapping[str, Any]:
@@ -56,6 +64,13 @@ def read_integer(value: object, pointer: str, *, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise problem(pointer, value, f"an integer from {low} to {high}")
     return value
+
+
+def read_number(value: object, pointer: str, *, low: float, high: float) -> float:
+    """A number in [low, high]; booleans are refused, and so is NaN."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise problem(pointer, value, f"a number from {low:g} to {high:g}")
+    return float(value)
 
 
 def read_flag(value: object, pointer: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from recommender.contracts import events
 from recommender.contracts.answers import EventsAnswer, PageAnswer
+from recommender.contracts.experiments import ActionRequest, ExperimentRequest
 from recommender.contracts.fields import ID_MAX_LENGTH
 from recommender.contracts.requests import (
     CONSENTS,
@@ -23,7 +24,7 @@ from recommender.contracts.requests import (
     EventsRequest,
     RecommendationRequest,
 )
-from recommender.contracts.routes import KEY_HEADER, ROUTES, Auth, Route
+from recommender.contracts.routes import ACTIONS, KEY_HEADER, ROUTES, Auth, Route
 
 VERSION: Final = "1.0.0"
 SCALARS: Final[Mapping[Any, dict[str, Any]]] = {
@@ -74,6 +75,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "GET /v1/placements/{placement_id}/recommendations": Operation(200, None, PageAnswer, QUERY),
     "POST /v1/events": Operation(202, EventsRequest, EventsAnswer),
     "POST /v1/assignments": Operation(200, AssignmentRequest),
+    "POST /v1/experiments": Operation(201, ExperimentRequest),
+    **{f"POST /v1/experiments/{{experiment_id}}/{action}": Operation(200, ActionRequest) for action in ACTIONS},
 }
 
 

@@ -29,6 +29,15 @@ class Route:
     summary: str
 
 
+ACTIONS: Final = {  # of an experiment's life
+    "start": "Put a draft in force",
+    "pause": "Serve the control to everybody, for now",
+    "resume": "Go on with a paused experiment",
+    "kill": "End an experiment, one challenger or one placement; the control serves",
+    "decide": "Ship a variant by hand, everywhere or by placement; the control closes it without a winner",
+    "promote": "Make what was decided the default, and end the experiment",
+    "rollback": "Undo a decision or a promotion",
+}
 ROUTES: Final = (
     Route(
         "POST", "/v1/recommendations", "recommend", Auth.PUBLISHABLE, "Recommendations for 1 to 12 placements of a page"
@@ -43,6 +52,13 @@ ROUTES: Final = (
     Route("POST", "/v1/events", "collect_events", Auth.PUBLISHABLE, "Report up to 100 events; idempotent by event_id"),
     Route("POST", "/v1/assignments", "assign_variant", Auth.PUBLISHABLE, "The variants of a shopper in each placement"),
     Route("GET", "/v1/experiments/{experiment_id}", "assign_variant", Auth.IAM, "Report of an experiment"),
+    Route("GET", "/v1/experiments", "manage_experiments", Auth.IAM, "Every experiment and what is in force"),
+    Route("POST", "/v1/experiments", "manage_experiments", Auth.IAM, "Draft an experiment: checks and a forecast"),
+    *(
+        Route("POST", f"/v1/experiments/{{experiment_id}}/{action}", "manage_experiments", Auth.IAM, summary)
+        for action, summary in ACTIONS.items()
+    ),
+    Route("GET", "/v1/experiments/{experiment_id}/audit", "manage_experiments", Auth.IAM, "Who did what, when and why"),
     Route(
         "GET",
         "/v1/health/{probe}",
@@ -63,6 +79,7 @@ class Function:
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     reads_artifacts: bool = False
+    flips_bundle: bool = False  # may point to another published bundle
     writes_events: bool = False
     needs_models: bool = False
     reads_secret: bool = False  # signs or verifies attribution tokens
@@ -81,8 +98,26 @@ FUNCTIONS: Final = (
         memory_mb=1769,
     ),
     Function("assign_variant", "http", reads=("experiments",)),
+    Function(
+        "manage_experiments",
+        "http",
+        reads=("experiments",),
+        writes=("experiments",),
+        reads_artifacts=True,
+        flips_bundle=True,
+        timeout_seconds=25,
+    ),
     Function("collect_events", "http", reads=("sessions",), writes=("sessions",), reads_secret=True),
-    Function("count_outcomes", "stream", reads=("ledger",), writes=("experiments", "ledger"), timeout_seconds=60),
+    Function(
+        "count_outcomes",
+        "stream",
+        reads=("experiments", "ledger"),
+        writes=("experiments", "ledger"),
+        reads_artifacts=True,  # margins
+        timeout_seconds=60,
+    ),
     Function("deliver_events", "stream", writes_events=True, timeout_seconds=60),
-    Function("reallocate_traffic", "schedule", reads=("experiments",), writes=("experiments",), timeout_seconds=120),
+    Function(
+        "reallocate_traffic", "schedule", reads=("experiments",), writes=("experiments", "ledger"), timeout_seconds=120
+    ),
 )
