@@ -7,6 +7,7 @@ again when the engine died.
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -110,11 +111,12 @@ def experiment_store(client: Any, names: ServingSettings) -> DynamoExperimentSto
 
 def mark_simulated(access: Access, names: ServingSettings, at: datetime) -> None:
     """Say in the audit trail of every running experiment that its epoch ends at a simulated moment."""
-    store, now = experiment_store(access.client("dynamodb"), names), datetime.now(UTC).isoformat()
-    snapshot = store.load_snapshot()
-    for config in snapshot.configs if snapshot else ():
-        if config.status == "running":
-            store.append_audit(config.experiment_id, now, {"action": "simulate", "time": at.isoformat()})
+    with closing(access.client("dynamodb")) as client:
+        store, now = experiment_store(client, names), datetime.now(UTC).isoformat()
+        snapshot = store.load_snapshot()
+        for config in snapshot.configs if snapshot else ():
+            if config.status == "running":
+                store.append_audit(config.experiment_id, now, {"action": "simulate", "time": at.isoformat()})
 
 
 def _create_buckets(s3: Any, names: ServingSettings) -> None:

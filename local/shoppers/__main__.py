@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +24,7 @@ from local.settings import ROOT, StateFolder
 from local.shoppers import telling
 from local.shoppers.clicks import Blind, ByTaste, Clicking
 from local.shoppers.connection import Connection
-from local.shoppers.crowd import read_crowd
+from local.shoppers.crowd import Crowd, read_crowd
 from local.shoppers.days import INCUMBENT_SHARE, Town
 from training_jobs.publish.train import SHOPPERS
 
@@ -34,7 +35,10 @@ def main(arguments: list[str]) -> int:
     """Send shoppers; the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        return _simulate(options)
+        with Connection(options.port) as anyone:
+            config = _shop_config(anyone, options.port)
+        with Connection(options.port, config["publishable_key"]) as shop:
+            return _simulate(Town(_crowd(config, options), shop, options.experiment), options)
     except KeyboardInterrupt:
         _say("Stopped. What was counted stays.")
         return INTERRUPTED
@@ -43,8 +47,7 @@ def main(arguments: list[str]) -> int:
         return 1
 
 
-def _simulate(options: argparse.Namespace) -> int:
-    town = _town(options)
+def _simulate(town: Town, options: argparse.Namespace) -> int:
     clicking = _clicking(town, options)
     rows, report = [], town.report()
     total, number = options.days * options.sessions_per_day, 0
@@ -68,15 +71,20 @@ def _simulate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _town(options: argparse.Namespace) -> Town:
-    """The running shop and a crowd of its own catalogue and households."""
+def _shop_config(anyone: Connection, port: int) -> Mapping[str, Any]:
+    """What the running shop says of itself."""
     try:
-        config = Connection(options.port).get("/shop-config.json")
+        config: Mapping[str, Any] = anyone.get("/shop-config.json")
     except LocalRunError as error:
         raise LocalRunError(
-            f"No shop answers on port {options.port}: start one with `make run` (PORT={options.port}) and leave it "
-            f"running, or name its port with PORT=. ({error})"
+            f"No shop answers on port {port}: start one with `make run` (PORT={port}) and leave it running, "
+            f"or name its port with PORT=. ({error})"
         ) from error
+    return config
+
+
+def _crowd(config: Mapping[str, Any], options: argparse.Namespace) -> Crowd:
+    """Shoppers for the running shop's own catalogue, among them its own households."""
     state = StateFolder(options.state_dir.resolve())
     bundle = state.artifacts / "bundles" / config["bundle_id"]
     if not bundle.is_dir():
@@ -84,8 +92,7 @@ def _town(options: argparse.Namespace) -> Town:
             f"{state.root} has no bundle {config['bundle_id']}: name the state folder of the running shop."
         )
     shoppers = state.model("session_ranker") / SHOPPERS
-    crowd = read_crowd(bundle, shoppers, seed=options.seed, run=uuid.uuid4().hex[:8])
-    return Town(crowd, Connection(options.port, config["publishable_key"]), options.experiment)
+    return read_crowd(bundle, shoppers, seed=options.seed, run=uuid.uuid4().hex[:8])
 
 
 def _clicking(town: Town, options: argparse.Namespace) -> Clicking:

@@ -1,12 +1,13 @@
-"""Calls of a simulated browser: a kept-alive connection for each thread, and the same call again after a failure."""
+"""Calls of simulated browsers: connections that are kept alive and shared, and the same call again after a failure."""
 
 from __future__ import annotations
 
 import http.client
 import json
-import threading
+from collections import deque
 from collections.abc import Mapping
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 from recommender.contracts.routes import KEY_HEADER
 
@@ -17,11 +18,20 @@ ATTEMPTS: Final = 3
 
 
 class Connection:
-    """A client of the local run that threads may share."""
+    """A client of the local run for any number of threads, open as long as the context."""
 
     def __init__(self, port: int, publishable_key: str = "") -> None:
         self._port, self._key = port, publishable_key
-        self._own = threading.local()
+        self._idle: deque[http.client.HTTPConnection] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._idle:
+            self._idle.pop().close()
 
     def get(self, path: str) -> Any:
         """The JSON of a GET."""
@@ -37,19 +47,24 @@ class Connection:
             try:
                 status, text = self._once(method, path, body)
             except (OSError, http.client.HTTPException) as error:
-                self._own.connection = None
                 status, text = 0, f"{type(error).__name__}: {error}"
-            if status == 200 or status == 202:
+            if status in (200, 201, 202):
                 return json.loads(text)
             if 0 < status < 500 or attempt == ATTEMPTS:
                 break
         raise LocalRunError(f"{method} {path} answers {status or 'nothing'}: {text[:300]}.")
 
     def _once(self, method: str, path: str, body: bytes | None) -> tuple[int, str]:
-        connection = getattr(self._own, "connection", None)
-        if connection is None:
+        try:
+            connection = self._idle.pop()
+        except IndexError:
             connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_SECONDS)
-            self._own.connection = connection
-        connection.request(method, path, body, {KEY_HEADER: self._key, "content-type": "application/json"})
-        response = connection.getresponse()
-        return response.status, response.read().decode()
+        try:
+            connection.request(method, path, body, {KEY_HEADER: self._key, "content-type": "application/json"})
+            response = connection.getresponse()
+            answer = response.status, response.read().decode()
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
+        return answer
