@@ -58,6 +58,12 @@ def test_a_page_of_the_control_comes_from_the_bundle_in_force_and_is_counted() -
     assert {claims.experiment for claims in claims_of(answer).values()} == {"exp_canary"}
 
 
+def test_a_canary_that_is_decided_serves_on_until_it_is_promoted() -> None:
+    answer = serving(0.0, 1.0, canary=replace(CANARY, status="decided")).ask("home_hero")
+
+    assert (answer.model_version, answer.degraded) == ("tiny-2", False)
+
+
 def test_over_visitors_whole_pages_are_split_by_the_weights() -> None:
     shop = serving(0.5, 0.5)
     pages = [shop.ask("home_hero", "pdp_similar", visitor_id=f"v{n}") for n in range(200)]

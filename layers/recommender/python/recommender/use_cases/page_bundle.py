@@ -20,6 +20,7 @@ from recommender.ports import BundleSource, CanarySource
 
 CANARY_UNAVAILABLE: Final = "canary_unavailable"  # the bundle in force serves and nothing is counted
 BUNDLE_UNAVAILABLE: Final = "bundle_unavailable"  # empty lists
+IN_FORCE: Final = ("running", "decided")  # decided for the canary, it has most of the traffic until it is promoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,9 @@ def page_bundle(
 
 
 def canary_in_force(snapshot: Snapshot) -> ExperimentConfig | None:
-    """The first running canary that has traffic; a process holds one bundle beside the one in force."""
-    running = (config for config in snapshot.configs if config.mode == "canary" and config.status == "running")
-    return next((config for config in running if _has_traffic(snapshot, config)), None)
+    """The first canary that has traffic, still tried out or decided; a process holds one bundle beside the current."""
+    in_force = (config for config in snapshot.configs if config.mode == "canary" and config.status in IN_FORCE)
+    return next((config for config in in_force if _has_traffic(snapshot, config)), None)
 
 
 def uncounted(arm: Assignment) -> Assignment:
