@@ -93,7 +93,10 @@ def course(report: Report) -> Iterator[Section]:
     lifts = plots.lift_over_days(days, [row["pooled_lifts"] for row in told], variants)
     pictures = [Picture("lift_over_days", "Pooled lift and its interval at the end of each day.", lifts)]
     if any(row["pooled_z"] for row in told):
-        boundary = [(row["day"], row["boundary"]) for row in told if row["boundary"] is not None]
+        decision = report["decision"]
+        boundary = (
+            list(zip(decision["look_days"], decision["boundaries"], strict=True)) if decision["boundaries"] else []
+        )
         by_placement = {
             entry["placement"]: [row["placements"][entry["placement"]]["z"] for row in told]
             for entry in report["placements"]
@@ -114,7 +117,7 @@ def course(report: Report) -> Iterator[Section]:
     columns = ("Day", *(f"lift {name}" for name in challengers), *(f"z {name}" for name in challengers), "boundary")
     meaning = (
         "Thick: all placements pooled. Thin: single placements. A challenger ships in a placement whose z lies on or "
-        "over the boundary at a look; between looks the lines decide nothing."
+        "over the boundary at a look; between looks, marked in red, the lines decide nothing."
     )
     yield Section("Evidence by day", meaning, pictures, columns, table, is_folded=True)
 

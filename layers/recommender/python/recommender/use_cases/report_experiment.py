@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
+from recommender.domain.experiments.config import ExperimentConfig, Snapshot
+from recommender.domain.experiments.counts import CellCount
+from recommender.domain.experiments.guardrails import guardrail_to_json, guardrails, variant_guardrails
 from recommender.domain.experiments.report import Beside, report
 from recommender.errors import NotFound
 from recommender.ports import ExperimentStore
@@ -23,8 +27,22 @@ def report_experiment(experiment_id: str, *, store: ExperimentStore, now: dateti
     known_epochs = [cell.epoch for cell in counted] + [int(record["epoch"]) for record in records]
     snapshots = store.snapshots(first_epoch=min(known_epochs, default=current.epoch))
     known = {snapshot.epoch for snapshot in snapshots}
-    beside = Beside(records=records, is_simulated=_is_simulated(experiment_id, store))
-    return report(config, [cell for cell in counted if cell.epoch in known], snapshots, now=now, beside=beside)
+    cells = [cell for cell in counted if cell.epoch in known]
+    beside = Beside(
+        records=records,
+        guardrails=_guardrails(config, cells, snapshots, store),
+        is_simulated=_is_simulated(experiment_id, store),
+    )
+    return report(config, cells, snapshots, now=now, beside=beside)
+
+
+def _guardrails(
+    config: ExperimentConfig, cells: Sequence[CellCount], snapshots: Sequence[Snapshot], store: ExperimentStore
+) -> list[dict[str, Any]]:
+    """Trade against the hold-out since the first day, and what each variant costs in time and completeness."""
+    first = datetime.fromisoformat(snapshots[0].created_at).astimezone(UTC).date()
+    trade = guardrails(config, store.shop_counts(first_day=first.isoformat()))
+    return [guardrail_to_json(found) for found in (*trade, *variant_guardrails(config, cells))]
 
 
 def _is_simulated(experiment_id: str, store: ExperimentStore) -> bool:

@@ -9,6 +9,7 @@ from recommender.domain.experiments.design import WEEK_DAYS
 from recommender.domain.experiments.findings import Findings, days, listed, percent, placements, share
 
 SPREAD_LIMIT: Final = 0.5  # probability that placements differ, above which one pooled figure hides too much
+NOVELTY_LIMIT: Final = 0.5  # probability of a different start, above which the first days are named
 INTERVAL: Final = "an interval that is looked at repeatedly is not a test at 5 %"
 
 
@@ -37,6 +38,11 @@ def _decisions(found: Findings) -> Iterator[str]:
         yield (
             'That any variant is better than the control: the rule "optimise" serves what costs least in expectation '
             "and bounds no error."
+        )
+    elif not found.has_boundary:
+        yield (
+            "That a variant has won or lost: no stopping boundary has been calibrated for this number of placements "
+            f"and variants, and {INTERVAL}."
         )
     elif found.undecided:
         ahead = f"the next is on day {days(found.next_look_day)}" if found.next_look_day is not None else "none is left"
@@ -77,11 +83,23 @@ def _sizes(found: Findings) -> Iterator[str]:
 
 def _time(found: Findings) -> Iterator[str]:
     design = found.config.design
-    if found.days < WEEK_DAYS:
+    if found.days < WEEK_DAYS and design.standardised:
+        yield (
+            f"Anything about days of the week that were not seen: the data cover {found.days:.1f} days; what the "
+            "others may do widens the intervals, it was not observed."
+        )
+    elif found.days < WEEK_DAYS:
         yield f"Anything about a whole week: the data cover {found.days:.1f} days, and weekends may favour a variant."
-    elif design.looks == "day":
+    elif design.looks == "day" and not design.standardised:
         yield "That a lift holds on every day of the week: looks fall on any day, not on whole weeks."
-    if design.drop_days:
+    if found.novelty_probability > NOVELTY_LIMIT:
+        yield (
+            "That what was seen first will last: first days were probably different "
+            f"(probability {found.novelty_probability:.2f}); the lifts here are what a model expects after them."
+        )
+    elif design.standardised:
+        yield "That the lift lasts for months: novelty that fades within days is taken out, slower changes are not."
+    elif design.drop_days:
         yield f"Anything about the first {design.drop_days} days: they carry novelty and are left out of every look."
     else:
         yield "That an early lift will last: the first days carry novelty and are not left out."

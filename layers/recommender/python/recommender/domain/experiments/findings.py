@@ -17,13 +17,14 @@ POWER_QUANTILE: float = 0.8416  # a lift that is seen with 80 % probability lies
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Everything that a sentence may depend on. `lifts` are those of each challenger, pooled, as of now."""
+    """Everything that a sentence may depend on. Lifts are those of each challenger, pooled, as of now."""
 
     config: ExperimentConfig
     exposures: int
     clicks: int
     days: float
-    lifts: Sequence[Lift]
+    lifts: Sequence[Lift]  # that are to last
+    present_lifts: Sequence[Lift]  # as they were so far, novelty and weekdays included
     standings: Sequence[Standing]
     probability_of_spread: float
     split: SplitCheck
@@ -31,10 +32,11 @@ class Findings:
     next_look_day: float | None = None
     holdout_lift: Mapping[str, float] | None = None
     killed: Sequence[str] = ()
-    forecast: str | None = None  # the forecast's sentence, where there is one
     is_too_small: bool = False  # even +10 % would take longer than registered
     guardrails: Sequence[Mapping[str, object]] = field(default_factory=tuple)
     is_simulated: bool = False
+    novelty_probability: float = 0.0  # that first days were different, where the model takes novelty out
+    has_boundary: bool = True  # False: nothing is calibrated for this design, so nothing can be claimed
 
     @property
     def is_withheld(self) -> bool:

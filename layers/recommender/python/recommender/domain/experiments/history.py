@@ -34,7 +34,7 @@ def history(
     ends = _ends(running, snapshots, now)
     row_of = {epoch: t for t, epoch in enumerate(epochs)}
     by_epoch = {int(record["epoch"]): record for record in records}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for group in _groups(running):
         told = [by_epoch[snapshot.epoch] for snapshot in group if snapshot.epoch in by_epoch]
         counted = [row_of[snapshot.epoch] for snapshot in group if snapshot.epoch in row_of]
@@ -63,10 +63,12 @@ def history(
     return rows[-SHOWN_ROWS:]
 
 
-def started_at(config: ExperimentConfig, snapshots: Sequence[Snapshot]) -> datetime | None:
-    """Day 0: when the first of these epochs with the experiment began."""
-    first = next((snapshot for snapshot in snapshots if snapshot.config(config.experiment_id)), None)
-    return datetime.fromisoformat(first.created_at) if first else None
+def ended_at(config: ExperimentConfig, snapshots: Sequence[Snapshot], now: datetime) -> datetime:
+    """When the experiment went out of force; now, or the newest epoch of a simulated clock, where it has not."""
+    last = max((n for n, snapshot in enumerate(snapshots) if snapshot.config(config.experiment_id)), default=-1)
+    if -1 < last < len(snapshots) - 1:
+        return datetime.fromisoformat(snapshots[last + 1].created_at)
+    return max(now, datetime.fromisoformat(snapshots[-1].created_at))
 
 
 def _ends(running: Sequence[Snapshot], snapshots: Sequence[Snapshot], now: datetime) -> dict[int, float]:

@@ -17,6 +17,7 @@ from recommender.domain.experiments.posterior import evidence, pool
 from recommender.domain.experiments.strata import StratifiedCounts
 from recommender.domain.experiments.tally import Tally, design_effect
 
+NO_LIFT: Final = (0.0, 0.0, 0.0)  # of the control over itself
 T_QUANTILE: Final = 2.3646  # Student's t, 97.5 %, 7 degrees of freedom: 8 counter shards
 
 
@@ -45,9 +46,9 @@ def rate(exposures: int, clicks: int) -> dict[str, Any]:
     return {"exposures": exposures, "clicks": clicks, "click_rate": round(clicks / exposures, 6) if exposures else None}
 
 
-def lift_json(estimate: Sequence[float]) -> dict[str, float]:
+def lift_json(estimate: Sequence[float], *, name: str = "lift") -> dict[str, float]:
     """(mean, low, high) as JSON."""
-    return dict(zip(("lift_mean", "lift_low", "lift_high"), estimate, strict=True))
+    return dict(zip((f"{name}_mean", f"{name}_low", f"{name}_high"), estimate, strict=True))
 
 
 def _lift(compared: Tally, clumping: float) -> Mapping[str, float] | None:

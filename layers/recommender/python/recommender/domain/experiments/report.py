@@ -19,7 +19,8 @@ from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.counts import CellCount
 from recommender.domain.experiments.findings import Findings, visible_lift
 from recommender.domain.experiments.history import ended_at, history
-from recommender.domain.experiments.holdout import against_holdout, lift_json
+from recommender.domain.experiments.holdout import NO_LIFT, against_holdout, lift_json
+from recommender.domain.experiments.pace import pace
 from recommender.domain.experiments.placement_rows import SHOWN_EPOCHS, epoch_rows, variant_rows
 from recommender.domain.experiments.posterior import TAUS
 from recommender.domain.experiments.segments import segment_estimates
@@ -31,11 +32,10 @@ from recommender.domain.experiments.wording import headline, may_claim
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What a report shows beside the counters: stored looks, guardrails and forecast as JSON, origin of the data."""
+    """What a report shows beside the counters: stored looks, guardrails as JSON, origin of the data."""
 
     records: Sequence[Record] = ()
     guardrails: Sequence[Mapping[str, Any]] = ()
-    forecast: Mapping[str, Any] | None = None
     is_simulated: bool = False
 
 
@@ -64,7 +64,8 @@ def report(
     strata = stratified(config, cells)
     holdout = against_holdout(config, strata)
     decision = decision_json(config, standings(config, last, beside.records), beside.records)
-    findings = _findings(config, found, split, last, decision, holdout, beside)
+    forecast = pace(config, found) if decision["status"] != "decided" else None
+    findings = _findings(config, found, split, last, decision, holdout, forecast, beside)
     return {
         **_head(config, current, findings),
         "decision": decision,
@@ -76,7 +77,7 @@ def report(
         "holdout": holdout,
         "segments": segment_estimates(config, strata),
         "guardrails": list(beside.guardrails),
-        "forecast": beside.forecast,
+        "forecast": forecast,
         "placements": [
             {
                 "placement": placement,
@@ -101,15 +102,16 @@ def _findings(
     last: Snapshot,
     decision: Mapping[str, Any],
     holdout: Mapping[str, Any],
+    forecast: Mapping[str, Any] | None,
     beside: Beside,
 ) -> Findings:
-    forecast = beside.forecast or {}
     return Findings(
         config=config,
         exposures=int(found.counts.exposures.sum()),
         clicks=int(found.counts.clicks.sum()),
         days=found.day,
         lifts=lifts(found.posterior.pooled_mean, found.posterior.pooled_covariance),
+        present_lifts=lifts(found.present.pooled_mean, found.present.pooled_covariance),
         standings=standings(config, last, beside.records),
         probability_of_spread=1 - float(found.posterior.tau_weights[0]),
         split=split,
@@ -117,12 +119,17 @@ def _findings(
         next_look_day=decision["next_look_day"],
         holdout_lift=holdout["lift"],
         killed=_killed(config, last),
-        is_too_small=forecast.get("verdict") == "too_small",
+        is_too_small=bool(forecast and forecast["verdict"] == "too_small"),
         guardrails=beside.guardrails,
         is_simulated=beside.is_simulated,
-        novelty_probability=1 - float(found.posterior.level_weights[0]) if config.design.standardised else 0.0,
+        novelty_probability=_novelty(config, found),
         has_boundary=decision["boundary"] is not None,
     )
+
+
+def _novelty(config: ExperimentConfig, found: Look) -> float:
+    """The probability that first days differed; 0 where the design does not take novelty out."""
+    return round(1 - float(found.posterior.level_weights[0]), 6) if config.design.standardised else 0.0
 
 
 def _head(config: ExperimentConfig, current: Snapshot, findings: Findings) -> dict[str, Any]:
@@ -164,13 +171,15 @@ def _split(split: SplitCheck, clumping: float) -> dict[str, Any]:
 
 
 def _pooled(config: ExperimentConfig, found: Look) -> dict[str, Any]:
-    estimates = lifts(found.posterior.pooled_mean, found.posterior.pooled_covariance)
+    lasting = lifts(found.posterior.pooled_mean, found.posterior.pooled_covariance)
+    present = lifts(found.present.pooled_mean, found.present.pooled_covariance)
     return {
         "click_design_effect": round(found.design_effect, 6),
         "variants": [
-            {"variant": variant, **lift_json(estimate)}
-            for variant, estimate in zip(config.variants, [(0.0, 0.0, 0.0), *estimates], strict=True)
+            {"variant": variant, **lift_json(estimate), **lift_json(so_far, name="present")}
+            for variant, estimate, so_far in zip(config.variants, [NO_LIFT, *lasting], [NO_LIFT, *present], strict=True)
         ],
+        "novelty_probability": _novelty(config, found),
         "spread_between_placements": [
             {"log_lift_sd": tau, "probability": weight}
             for tau, weight in zip(TAUS, rounded(found.posterior.tau_weights), strict=True)

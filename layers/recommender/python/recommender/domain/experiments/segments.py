@@ -11,7 +11,7 @@ from typing import Any
 from recommender.domain.experiments.allocation import lifts, rounded
 from recommender.domain.experiments.config import ExperimentConfig
 from recommender.domain.experiments.counts import RANDOMISED
-from recommender.domain.experiments.holdout import lift_json, rate
+from recommender.domain.experiments.holdout import NO_LIFT, lift_json, rate
 from recommender.domain.experiments.posterior import TAUS, evidence, pool
 from recommender.domain.experiments.strata import StratifiedCounts
 from recommender.domain.experiments.tally import design_effect
@@ -27,7 +27,7 @@ def segment_estimates(config: ExperimentConfig, counts: StratifiedCounts) -> dic
     seen, clicked = exposures.sum(axis=1), clicks.sum(axis=1)  # (G, K)
     entries = []
     for g, segment in enumerate(counts.segments):
-        estimates = [(0.0, 0.0, 0.0), *lifts(posterior.mean[g], posterior.covariance[g])]
+        estimates = [NO_LIFT, *lifts(posterior.mean[g], posterior.covariance[g])]
         variants = [
             {"variant": variant, **rate(int(seen[g, k]), int(clicked[g, k])), **lift_json(estimates[k])}
             for k, variant in enumerate(config.variants)

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from recommender.domain.experiments.boundaries import constant_for
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
+from recommender.domain.experiments.decision import boundary_at
 
 UNDECIDED: Final = "undecided"
 SHIP: Final = "ship"
@@ -39,9 +41,9 @@ class Standing:
         return self.status == SHIP and None not in (self.z, self.boundary) and (self.z or 0.0) >= (self.boundary or 0.0)
 
 
-def standings(config: ExperimentConfig, current: Snapshot, records: Sequence[Record]) -> tuple[Standing, ...]:
-    """Each placement's standing, in the order of the configuration."""
-    in_force = current.decided.get(config.experiment_id, {})
+def standings(config: ExperimentConfig, last: Snapshot, records: Sequence[Record]) -> tuple[Standing, ...]:
+    """Each placement's standing in the last snapshot with the experiment, in the order of the configuration."""
+    in_force = last.decided.get(config.experiment_id, {})
     return tuple(_standing(config, placement, in_force.get(placement), records) for placement in config.placements)
 
 
@@ -52,37 +54,37 @@ def overall(found: Sequence[Standing]) -> str:
 
 
 def decision_json(config: ExperimentConfig, found: Sequence[Standing], records: Sequence[Record]) -> dict[str, Any]:
-    """What was decided, by which rule, and when the next look is."""
+    """What was decided, by which rule, on which days a decision may fall, and the boundary on each."""
+    design = config.design
     day = float(records[-1].get("day") or 0.0) if records else 0.0
     status = overall(found)
-    ahead = [look_day for look_day in config.design.look_days if look_day > day]
+    ahead = [look_day for look_day in design.look_days if look_day > day]
+    constant = constant_for(design, placements=len(config.placements), variants=len(config.variants))
+    limits = [boundary_at(design, constant, look_day) for look_day in design.look_days] if constant else []
+    next_day = ahead[0] if ahead and status != "decided" else None
     return {
         "status": status,
-        "rule": config.design.rule,
-        "boundary": newest_boundary(records),
-        "error_share": config.design.error_share,
-        "expected_loss_limit": config.design.expected_loss,
-        "look_days": list(config.design.look_days),
-        "next_look_day": ahead[0] if ahead and status != "decided" else None,
+        "rule": design.rule,
+        "boundary": boundary_at(design, constant, next_day or design.last_day) if constant else None,
+        "error_share": design.error_share,
+        "expected_loss_limit": design.expected_loss,
+        "look_days": list(design.look_days),
+        "boundaries": [round(limit, 6) for limit in limits],
+        "next_look_day": next_day,
         "placements": {standing.placement: _json(standing) for standing in found},
     }
 
 
-def newest_boundary(records: Sequence[Record]) -> float | None:
-    """The limit on z at the newest decision look; None before the first."""
-    return next((record["boundary"] for record in reversed(records) if record.get("boundary") is not None), None)
-
-
 def _standing(config: ExperimentConfig, placement: str, variant: str | None, records: Sequence[Record]) -> Standing:
-    """The first look that decided; an older decision is never revised by a younger look."""
-    for record in records:
-        entry = record["placements"].get(placement, {})
-        decision = entry.get("decision", {})
-        is_decided = decision.get("status", UNDECIDED) != UNDECIDED
-        if is_decided and variant in (None, decision["variant"] or config.control):
-            return _decided(config, placement, decision, entry, record)
+    """The newest look that decided for the variant in force; where there is none, a person did."""
     if variant is None:
         return Standing(placement)
+    for record in reversed(records):
+        entry = record["placements"].get(placement, {})
+        decision = entry.get("decision", {})
+        is_own = decision.get("epoch") == record["epoch"]  # later looks only repeat what was decided
+        if is_own and (decision["variant"] or config.control) == variant:
+            return _decided(config, placement, decision, entry, record)
     status = KEEP if variant == config.control else SHIP
     return Standing(placement, status, variant, by="operator")
 

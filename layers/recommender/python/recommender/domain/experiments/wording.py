@@ -10,15 +10,25 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from recommender.domain.experiments.findings import Findings, days, listed, percent, placements, share
-from recommender.domain.experiments.standing import Standing
+from recommender.domain.experiments.holdout import NO_LIFT
+from recommender.domain.experiments.standing import Lift, Standing
 
 NAMED: Final = 3  # of more placements only the extreme lifts are spelled out
-NO_LIFT: Final = (0.0, 0.0, 0.0)
+STATES: Final = {
+    "draft": "Not started.",
+    "paused": "Paused.",
+    "killed": "Killed.",
+    "promoted": "Promoted.",
+    "rolled_back": "Rolled back.",
+}
 
 
 def headline(found: Findings) -> str:
     """One sentence on where the experiment stands; simulated data say so first."""
-    return ("Simulated shoppers. " if found.is_simulated else "") + _headline(found)
+    state = STATES.get(found.config.status, "")
+    return " ".join(
+        part for part in ("Simulated shoppers." if found.is_simulated else "", state, _headline(found)) if part
+    )
 
 
 def may_claim(found: Findings) -> list[str]:
@@ -91,13 +101,23 @@ def _kept(found: Findings) -> list[str]:
 
 
 def _estimates(found: Findings) -> list[str]:
-    return [
-        f"After {found.exposures:,} exposures in {len(found.config.placements)} placements the click rate of "
-        f"{variant} is estimated {percent(mean)} against {found.config.control} (95 % posterior interval "
-        f"{percent(low)} to {percent(high)}), averaged over placements, shrunk towards no difference, with "
-        "repeat visits accounted for. This is an estimate, not a verdict."
-        for variant, (mean, low, high) in zip(found.config.variants[1:], found.lifts, strict=True)
-    ]
+    """Each challenger's lift so far, and the one that is to last where the design tells them apart."""
+    told = zip(found.config.variants[1:], found.present_lifts, found.lifts, strict=True)
+    return [_estimate(found, variant, present, lasting) for variant, present, lasting in told]
+
+
+def _estimate(found: Findings, variant: str, present: Lift, lasting: Lift) -> str:
+    so_far = (
+        f"After {found.exposures:,} exposures in {_total(found)} the click rate of {variant} is estimated "
+        f"{_interval(present)} against {found.config.control}, averaged over placements, shrunk towards no difference, "
+        "with repeat visits accounted for."
+    )
+    if not found.config.design.standardised:
+        return f"{so_far} This is an estimate, not a verdict."
+    return (
+        f"{so_far} That is the average so far; the lift that is to last, without first days and weekdays, is estimated "
+        f"{_interval(lasting)}. Both are estimates, not verdicts."
+    )
 
 
 def _against_holdout(found: Findings) -> list[str]:
@@ -106,8 +126,8 @@ def _against_holdout(found: Findings) -> list[str]:
         return []
     return [
         f"Visitors outside of the hold-out click {percent(lift['lift_mean'])} against held-out visitors (95 % interval "
-        f"{percent(lift['lift_low'])} to {percent(lift['lift_high'])}, robust to repeat visits): the whole experiment, "
-        "exploration included."
+        f"{percent(lift['lift_low'])} to {percent(lift['lift_high'])}, robust to repeat visits): the whole experiment "
+        "so far, exploration included."
     ]
 
 
@@ -136,6 +156,16 @@ def _places_with_lifts(group: Sequence[Standing], found: Findings) -> str:
 def _lift(standing: Standing) -> str:
     mean, low, high = standing.lift or NO_LIFT
     return f"{percent(mean)}, 95 % interval {percent(low)} to {percent(high)}"
+
+
+def _interval(lift: Lift) -> str:
+    mean, low, high = lift
+    return f"{percent(mean)} (95 % posterior interval {percent(low)} to {percent(high)})"
+
+
+def _total(found: Findings) -> str:
+    count = len(found.config.placements)
+    return f"{count} {'placements' if count > 1 else 'placement'}"
 
 
 def _by_variant(found: Iterable[Standing]) -> list[tuple[str | None, list[Standing]]]:
