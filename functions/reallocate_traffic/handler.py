@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
+import uuid
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
@@ -14,18 +17,23 @@ from recommender.contracts.fields import read_time
 from recommender.contracts.metrics import EPOCHS_OPENED, NAMESPACE
 from recommender.contracts.settings import ServingSettings
 from recommender.ports import ExperimentStore
-from recommender.use_cases.reallocate_traffic import reallocate_traffic
+from recommender.use_cases.reallocate_traffic import Lease, reallocate_traffic
 
 SERVICE = "reallocate_traffic"
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
-def create_handler(store: ExperimentStore) -> Handler:
-    """The handler over any store. The event is EventBridge Scheduler's; its `time` names the epoch's start."""
+def create_handler(store: ExperimentStore, *, clock: Callable[[], float] = time.time) -> Handler:
+    """The handler over any store. The event is EventBridge Scheduler's; its `time` names the epoch's start.
+
+    Lambda keeps the request's id when it invokes again after a failure: the lease lets its own holder in.
+    """
     logger, metrics = Logger(service=SERVICE), Metrics(namespace=NAMESPACE, service=SERVICE)
 
-    def handle(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-        done = reallocate_traffic(at=read_time(event.get("time"), "/time"), store=store)
+    def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        holder = str(getattr(context, "aws_request_id", None) or uuid.uuid4())
+        lease = Lease(holder, datetime.fromtimestamp(clock(), UTC))
+        done = reallocate_traffic(at=read_time(event.get("time"), "/time"), store=store, lease=lease)
         answer = {"epoch": done.snapshot.epoch if done.snapshot else 0, "opened": done.is_new}
         metrics.add_metric(name=EPOCHS_OPENED, unit=MetricUnit.Count, value=int(done.is_new))
         metrics.flush_metrics()

@@ -127,7 +127,8 @@ def _variant_guardrail(limit: Limit, variant: str, values: Doubles, exposures: D
     over, under = values.sum(axis=(0, 1, 3)), exposures.sum(axis=(0, 1, 3))  # (2,)
     if under.min() < LEAST_EXPOSURES:
         return _finding(limit, over, under, None, f"fewer than {LEAST_EXPOSURES} exposures of a side", variant)
-    worst = max(limit.worst, 1 + LEAST_SLOWER_MS * under[0] / over[0]) if limit.worst > 1 else limit.worst
+    least = 1 + LEAST_SLOWER_MS * float(under[0] / over[0])
+    worst = max(limit.worst, least) if limit.worst > 1 else limit.worst
     estimate = _jackknife(_log_mantel_haenszel, values, exposures, t_quantiles=T_SHARDS)
     return _finding(limit, over, under, estimate, "nothing to compare yet", variant, worst)
 
