@@ -2,7 +2,8 @@
 
     python -m training_jobs.pipeline definition        prints the pipeline; needs neither account nor network
     python -m training_jobs.pipeline upsert            uploads the code and makes or updates the pipeline
-    python -m training_jobs.pipeline start s3://…      starts a run on these exports, prints its ARN
+    python -m training_jobs.pipeline start s3://…      starts a run on these exports, prints its ARN; with
+                                                       --release canary its bundle is tried out by an experiment first
 
 Settings come from TRAINING_* variables, whose values are outputs of the stacks (docs/deploy.md). The SageMaker
 SDK is imported only where a pipeline is built: starting one needs boto3 alone.
@@ -16,7 +17,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,14 @@ from training_jobs.graph import JOBS
 from training_jobs.staging import content_key, files_in, stage_code
 
 EXPORTS_PARAMETER = "ExportsUri"
+RELEASE_PARAMETER = "Release"
+RELEASES = ("current", "canary")  # of the publish job
 PREFIX = "TRAINING_"
 Upload = Callable[[Path, str], None]  # folder, key prefix in the artifacts bucket
 
 
 class MissingPipelineSetting(RuntimeError):
-    """A variable without which the pipeline cannot be built."""
+    """A variable without which the pipeline cannot be built, or one that has no meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +45,23 @@ class PipelineSettings:
     exports_uri: str  # where a scheduled run finds the exports
     shoppers_table: str
     region: str
+    release: str = "current"  # of RELEASES: what becomes of the bundle of a scheduled run
+
+    def __post_init__(self) -> None:
+        """Refuse a release that the publish job would refuse hours later."""
+        if self.release not in RELEASES:
+            raise MissingPipelineSetting(f"{PREFIX}RELEASE is {self.release!r}, expected one of {', '.join(RELEASES)}")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> PipelineSettings:
         """Read every field from its variable; raises MissingPipelineSetting naming all absent ones."""
         names = {entry.name: PREFIX + entry.name.upper() for entry in fields(cls)}
-        missing = [variable for variable in names.values() if not environment.get(variable)]
+        required = {names[entry.name] for entry in fields(cls) if entry.default is MISSING}
+        missing = [variable for variable in names.values() if variable in required and not environment.get(variable)]
         if missing:
             raise MissingPipelineSetting(f"set {', '.join(missing)}")
-        return cls(**{name: environment[variable] for name, variable in names.items()})
+        given = {name: environment[variable] for name, variable in names.items() if environment.get(variable)}
+        return cls(**given)
 
 
 def definition(settings: PipelineSettings) -> str:
@@ -73,16 +84,18 @@ def upsert(settings: PipelineSettings, *, s3: Any, sagemaker: Any) -> str:
     return str(answer["PipelineArn"])
 
 
-def start(exports_uri: str, *, pipeline_name: str, run_id: str, sagemaker: Any) -> str:
+def start(exports_uri: str, *, pipeline_name: str, run_id: str, sagemaker: Any, release: str = "") -> str:
     """Start a run on these exports and return its ARN. `sagemaker` is a boto3 client.
 
-    The same `run_id` again starts nothing: SageMaker answers with the run that it started before.
+    The same `run_id` again starts nothing: SageMaker answers with the run that it started before. `release` is one
+    of RELEASES, or empty for the pipeline's own.
     """
+    parameters = {EXPORTS_PARAMETER: exports_uri} | ({RELEASE_PARAMETER: release} if release else {})
     token = hashlib.sha256(f"{pipeline_name} {exports_uri} {run_id}".encode()).hexdigest()
     answer = sagemaker.start_pipeline_execution(
         PipelineName=pipeline_name,
         PipelineExecutionDescription=f"run {run_id}"[:3072],
-        PipelineParameters=[{"Name": EXPORTS_PARAMETER, "Value": exports_uri}],
+        PipelineParameters=[{"Name": name, "Value": value} for name, value in parameters.items()],
         ClientRequestToken=token,
     )
     return str(answer["PipelineExecutionArn"])
@@ -103,6 +116,7 @@ def main(arguments: list[str]) -> int:
     starting = commands.add_parser("start")
     starting.add_argument("exports_uri")
     starting.add_argument("--run-id", required=True, help="the same id again starts nothing")
+    starting.add_argument("--release", choices=RELEASES, default="", help="instead of the pipeline's own")
     options = parser.parse_args(arguments)
     try:
         settings = PipelineSettings.from_environment(os.environ)
@@ -121,7 +135,13 @@ def _run(options: argparse.Namespace, settings: PipelineSettings) -> str:
     client = boto3.client("sagemaker", region_name=settings.region)
     if options.command == "upsert":
         return upsert(settings, s3=boto3.client("s3", region_name=settings.region), sagemaker=client)
-    return start(options.exports_uri, pipeline_name=settings.pipeline_name, run_id=options.run_id, sagemaker=client)
+    return start(
+        options.exports_uri,
+        pipeline_name=settings.pipeline_name,
+        run_id=options.run_id,
+        sagemaker=client,
+        release=options.release,
+    )
 
 
 def _build(settings: PipelineSettings, *, code_key: str, upload: Upload, sagemaker: Any = None) -> Any:

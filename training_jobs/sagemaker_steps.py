@@ -24,7 +24,7 @@ from sagemaker.mlops.workflow.steps import TrainingStep
 from sagemaker.train import ModelTrainer
 
 from training_jobs.graph import JOBS, Channel, Instance, Job
-from training_jobs.pipeline import EXPORTS_PARAMETER, PipelineSettings, Upload
+from training_jobs.pipeline import EXPORTS_PARAMETER, RELEASE_PARAMETER, RELEASES, PipelineSettings, Upload
 from training_jobs.staging import REQUIREMENTS, content_key
 
 TORCH_IMAGE = {"version": "2.10.0", "py_version": "py313"}
@@ -77,9 +77,11 @@ def build_pipeline(settings: PipelineSettings, *, code_key: str, upload: Upload,
     """The pipeline of all jobs; `code_key` is where the staged code lies in the artifacts bucket."""
     session = ContentAddressedSession(settings, upload, sagemaker)
     exports = ParameterString(name=EXPORTS_PARAMETER, default_value=settings.exports_uri)
+    release = ParameterString(name=RELEASE_PARAMETER, default_value=settings.release, enum_values=list(RELEASES))
     steps: dict[str, Any] = {}
     for job in JOBS:
-        trainer = _trainer(job, settings, session, code_key)
+        told = {"release": release} if job.name == "publish" else {}
+        trainer = _trainer(job, settings, session, code_key, told)
         inputs = [_input(channel, exports, steps) for channel in job.channels]
         steps[job.name] = TrainingStep(
             name=job.name,
@@ -87,11 +89,17 @@ def build_pipeline(settings: PipelineSettings, *, code_key: str, upload: Upload,
             retry_policies=[_retry_policy()],
         )
     return Pipeline(
-        name=settings.pipeline_name, parameters=[exports], steps=list(steps.values()), sagemaker_session=session
+        name=settings.pipeline_name,
+        parameters=[exports, release],
+        steps=list(steps.values()),
+        sagemaker_session=session,
     )
 
 
-def _trainer(job: Job, settings: PipelineSettings, session: ContentAddressedSession, code_key: str) -> Trainer:
+def _trainer(
+    job: Job, settings: PipelineSettings, session: ContentAddressedSession, code_key: str, told: Mapping[str, Any]
+) -> Trainer:
+    """The trainer of a job; `told` are hyperparameters that the run itself decides."""
     bucket = f"s3://{settings.artifacts_bucket}"
     run = ExecutionVariables.PIPELINE_EXECUTION_ID
     return Trainer(
@@ -115,7 +123,7 @@ def _trainer(job: Job, settings: PipelineSettings, session: ContentAddressedSess
         checkpoint_config=CheckpointConfig(
             s3_uri=Join(on="/", values=[f"{bucket}/checkpoints", run, job.name]), local_path="/opt/ml/checkpoints"
         ),
-        hyperparameters=dict(job.hyperparameters),
+        hyperparameters={**job.hyperparameters, **told},
         environment=_environment(job, settings),
     )
 

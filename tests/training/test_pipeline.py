@@ -7,13 +7,15 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from training_jobs.graph import EXPORTS_CHANNEL, JOBS, job
-from training_jobs.pipeline import MissingPipelineSetting, PipelineSettings, definition, start, upsert
+from training_jobs.pipeline import RELEASES, MissingPipelineSetting, PipelineSettings, definition, start, upsert
+from training_jobs.publish import train as publish_train
 from training_jobs.staging import content_key, stage_code
 
 ROOT = Path(__file__).parents[2]
@@ -82,8 +84,25 @@ def test_model_folders_stay_uncompressed_so_that_channels_hold_files(steps: dict
 
 def test_hyperparameters_are_those_of_the_graph_as_json(steps: dict[str, dict[str, Any]]) -> None:
     for entry in JOBS:
-        given = {name: json.loads(value) for name, value in steps[entry.name]["HyperParameters"].items()}
-        assert given == dict(entry.hyperparameters)
+        told = {**steps[entry.name]["HyperParameters"]}
+        told.pop("release", None)
+        assert {name: json.loads(value) for name, value in told.items()} == dict(entry.hyperparameters)
+
+
+def test_a_run_is_told_whether_its_bundle_goes_in_force_or_is_a_canary(
+    built: dict[str, Any], steps: dict[str, dict[str, Any]]
+) -> None:
+    asked = {name: arguments["HyperParameters"].get("release") for name, arguments in steps.items()}
+
+    assert asked == {**dict.fromkeys(steps), "publish": {"Get": "Parameters.Release"}}
+    release = next(parameter for parameter in built["Parameters"] if parameter["Name"] == "Release")
+    assert (release["DefaultValue"], release["EnumValues"]) == ("current", ["current", "canary"])
+
+
+def test_the_releases_of_the_pipeline_are_those_of_the_job() -> None:
+    assert RELEASES == publish_train.RELEASES
+    with pytest.raises(MissingPipelineSetting, match="TRAINING_RELEASE is 'blue', expected one of current, canary"):
+        replace(SETTINGS, release="blue")
 
 
 def test_spot_jobs_resume_from_checkpoints_of_their_own_run(steps: dict[str, dict[str, Any]]) -> None:
@@ -137,6 +156,14 @@ def test_starting_twice_for_one_run_asks_for_the_same_execution() -> None:
     assert client.started[0]["PipelineParameters"] == [{"Name": "ExportsUri", "Value": "s3://exports/x"}]
 
 
+def test_one_run_may_publish_a_canary() -> None:
+    client = RecordingSageMaker()
+
+    start("s3://exports/x", pipeline_name="p", run_id="1", sagemaker=client, release="canary")
+
+    assert client.started[0]["PipelineParameters"][1] == {"Name": "Release", "Value": "canary"}
+
+
 def test_the_staged_folder_runs_without_the_repository(tmp_path: Path) -> None:
     staged = stage_code(tmp_path / "code")
     found = subprocess.run(
@@ -165,6 +192,13 @@ def test_the_requirements_of_the_jobs_have_the_versions_of_the_local_run() -> No
     local |= pins(ROOT / "local" / "requirements-nodeps.txt")
     jobs = pins(ROOT / "training_jobs" / "requirements.txt")
     assert jobs == {name: local[name] for name in jobs}
+
+
+def test_the_release_is_the_only_setting_that_may_be_left_out() -> None:
+    variables = {f"TRAINING_{name.upper()}": value for name, value in asdict(SETTINGS).items() if name != "release"}
+
+    assert PipelineSettings.from_environment(variables) == SETTINGS
+    assert PipelineSettings.from_environment({**variables, "TRAINING_RELEASE": "canary"}).release == "canary"
 
 
 def test_missing_settings_are_named_together() -> None:
