@@ -1,7 +1,7 @@
 """`python -m local run`: purchases → warehouse → models → bundle → API and shop on this machine.
 
 With `--check` the system then proves itself: named checks over real HTTP, one JSON line, exit 0 or 1.
-`python -m local clean` forgets the state folder.
+`python -m local clean` forgets the state folder; `python -m local experiment …` administers experiments.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from local.errors import LocalRunError
+from local.experiment import main as experiment
 from local.run import prove, say, serve
 from local.settings import REAL_SOURCE, ROOT, SOURCES, RunSettings, StateFolder
 from local.stops import stop_on_signals
@@ -25,6 +26,8 @@ NEVER_SECONDS: Final = 86_400.0  # while checking, the checks decide when an epo
 
 def main(arguments: list[str]) -> int:
     """Run a command; the exit status."""
+    if arguments[:1] == ["experiment"]:
+        return experiment(arguments[1:])
     options = _parser().parse_args(arguments)
     state = StateFolder(options.state_dir.resolve())
     if options.command == "clean":
