@@ -50,6 +50,11 @@ def _headline(found: Findings) -> str:
         return f"No click yet in {found.exposures:,} exposures: nothing can be compared."
     if len(found.undecided) < len(config.placements):
         return _decided(found)
+    if not found.has_boundary and config.design.rule == "claim":
+        return (
+            f"Undecided on day {days(found.days)}, and bound to stay so: no boundary is calibrated for "
+            f"{_total(found)} and {len(config.variants)} variants."
+        )
     if found.is_too_small:
         return "Undecided, and too small to decide: even +10 % would take longer than registered."
     ahead = f": the next look is on day {days(found.next_look_day)}" if found.next_look_day is not None else ""
