@@ -26,6 +26,7 @@ from recommender.domain.experiments.posterior import TAUS, Posterior, evidence, 
 from recommender.domain.experiments.tally import Tally, design_effect, tally
 
 DAY_SECONDS: Final = 86_400.0
+ROUNDING_DAYS: Final = 1e-9
 LOSS_CERTAINTY_SD: Final = 2.326348  # P(loss above the limit) > .99
 STATUS: Final = {UNDECIDED: "undecided", CONTROL: "keep_control"}  # of a choice; any other ships
 
@@ -78,16 +79,22 @@ def look(
     weights = next_weights(view, allocation=config.design.allocation, floor_share=config.floor_share)
     before = _days(started[epoch], origin) if epoch in started else day
     due = any(before < registered <= day for registered in config.design.look_days)
-    decision = _decide(config, counts, days, clumping, day, epoch) if due else None
+    ends = np.array([_days(started.get(e + 1, now), origin) for e in counts.epochs])
+    matured = (ends <= day - config.design.maturation_days + ROUNDING_DAYS) & (days >= config.design.drop_days)
+    decision = _decide(config, counts, days, clumping, day, epoch, matured) if due else None
     return Look(counts, days, day, clumping, posterior, present, view, weights, decision)
 
 
 def _decide(
-    config: ExperimentConfig, counts: Tally, days: Doubles, clumping: float, day: float, epoch: int
+    config: ExperimentConfig,
+    counts: Tally,
+    days: Doubles,
+    clumping: float,
+    day: float,
+    epoch: int,
+    used: NDArray[np.bool_],
 ) -> Decision:
-    """The decision of a registered day, from the epochs that have ended and matured."""
-    ends = np.r_[days[1:], day]
-    used = (ends <= day - config.design.maturation_days + 1e-9) & (days >= config.design.drop_days)
+    """The decision of a registered day, from the epochs that are used (T,)."""
     posterior = _posterior(config, counts, days, clumping, used)
     view = outlook(posterior, seed=seed_of(config.experiment_id, epoch))
     z = z_scores(posterior.mean, posterior.covariance)

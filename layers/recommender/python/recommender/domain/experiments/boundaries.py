@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -14,15 +15,16 @@ DAILY: Final = Design()
 WEEKLY: Final = Design(looks="week", standardised=False, maturation_days=2)
 TIME_BOX: Final = Design(time_box_days=10)
 
-# design -> (placements, variants) -> constant
-CONSTANTS: Final[dict[Design, dict[tuple[int, int], float]]] = {
-    DAILY: {(12, 4): 2.08},
-    WEEKLY: {(12, 4): 1.98},
-    TIME_BOX: {(12, 4): 1.61},
+Constants = Mapping[Design, Mapping[tuple[int, int], float]]  # design -> (placements, variants) -> constant
+
+CONSTANTS: Final[Constants] = {
+    DAILY: {(12, 4): 2.215},
+    WEEKLY: {(12, 4): 2.042},
+    TIME_BOX: {(12, 4): 1.655},
 }
 
 
-def constant_for(design: Design, *, placements: int, variants: int) -> float | None:
+def constant_for(design: Design, *, placements: int, variants: int, constants: Constants = CONSTANTS) -> float | None:
     """The registered constant, else that of the calibrated shape next to this one on the safe side; None without.
 
     Fewer placements pool less and more variants are more chances, so both raise the constant.
@@ -30,6 +32,6 @@ def constant_for(design: Design, *, placements: int, variants: int) -> float | N
     if design.boundary > 0:
         return design.boundary
     plain = replace(design, rule="claim", **{name: getattr(DAILY, name) for name in ("futility_loss", "expected_loss")})
-    known = CONSTANTS.get(plain, {})
+    known = constants.get(plain, {})
     safe = [constant for (p, k), constant in known.items() if p <= placements and k >= variants]
     return min(safe, default=None)
