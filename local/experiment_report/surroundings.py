@@ -145,25 +145,24 @@ def guardrails(report: Report) -> Iterator[Section]:
     found = report["guardrails"]
     if not found:
         return
+    variants = report["variants"]
     rows = {
-        entry["name"]: {0: Estimate(*(entry["ratio"][name] - 1 for name in ("value", "low", "high")))}
-        for entry in found
-        if entry.get("ratio") and entry["ratio"].get("value") is not None
-    }
-    pictures = (
-        [
-            Picture(
-                "guardrails",
-                "Guardrails: everybody else over the hold-out, as a change in per cent; the table below.",
-                plots.forest(rows, ("change",), xlabel="change against the hold-out", legend=False),
+        _watched(entry): {
+            variants.index(entry["variant"]) if entry.get("variant") in variants else 0: Estimate(
+                *(entry["ratio"][name] - 1 for name in ("value", "low", "high"))
             )
-        ]
-        if rows
-        else []
-    )
+        }
+        for entry in found
+        if entry["ratio"]
+    }
+    pictures = []
+    if rows:
+        figure = plots.forest(rows, variants, xlabel="change against the hold-out or the control", legend=False)
+        alt = "Change of each guardrail with its 95 % interval; the table below."
+        pictures.append(Picture("guardrails", alt, figure))
     table = [
         (
-            entry["name"],
+            _watched(entry),
             plain(entry["treated"]),
             plain(entry["holdout"]),
             entry["unit"],
@@ -172,13 +171,18 @@ def guardrails(report: Report) -> Iterator[Section]:
         )
         for entry in found
     ]
-    yield Section(
-        "Guardrails",
-        "Watched for harm against the hold-out; not what the experiment decides on.",
-        pictures,
-        ("Guardrail", "everybody else", "hold-out", "unit", "state", "in words"),
-        table,
+    meaning = (
+        "Watched for harm; not what the experiment decides on. Trade compares everybody else with the hold-out, "
+        "serving compares a variant with the control."
     )
+    columns = ("Guardrail", "now", "compared with", "unit", "state", "in words")
+    yield Section("Guardrails", meaning, pictures, columns, table)
+
+
+def _watched(entry: Mapping[str, Any]) -> str:
+    """What is watched, and of which variant."""
+    name = entry["name"].replace("_", " ")
+    return f"{name}, {entry['variant']}" if "variant" in entry else name
 
 
 def split(report: Report) -> Iterator[Section]:
@@ -208,8 +212,9 @@ def split(report: Report) -> Iterator[Section]:
     verdict = "They do not fit: something loses exposures." if check["suspect"] else "They fit."
     meaning = (
         f"Do exposures match the weights of every epoch? {verdict} Chi-square {check['statistic']:.1f} with "
-        f"{check['degrees_of_freedom']} degrees of freedom, p = {check['p_value']:.2g}; below 0.0001 every claim is "
-        "withheld. Bars: ± 2 standard deviations of a fair split, repeat visits not counted in."
+        f"{check['degrees_of_freedom']} degrees of freedom; evidence that may be read at every look: "
+        f"p = {check['anytime_p_value']:.2g}. Where that is too small every claim is withheld. Bars: ± 2 standard "
+        "deviations of a fair split, repeat visits not counted in."
     )
     picture = Picture("split", f"Observed against expected exposures. {verdict}", figure)
     columns = ("Placement", "variant", "observed", "expected")

@@ -24,7 +24,7 @@ def _data(found: Findings) -> Iterator[str]:
     if found.is_withheld:
         yield (
             "Any comparison: exposures do not match the weights "
-            f"(sample-ratio mismatch, p = {found.split.p_value:.1g}); find the cause first."
+            f"(sample-ratio mismatch, p = {found.split.anytime_p_value:.1g}); find the cause first."
         )
     if not found.clicks:
         yield "Anything about click rates: no click has been counted yet."

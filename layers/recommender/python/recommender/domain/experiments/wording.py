@@ -71,8 +71,9 @@ def _decided(found: Findings) -> str:
     if len(parts) == 1 and not found.undecided:
         return f"{parts[0][1]} {placements(parts[0][2], found.config)}."
     told = [f"{words} {len(group)}" for _, words, group in parts]
-    waiting = [f"{len(found.undecided)} still undecided"] if found.undecided else []
-    return f"Of {total} placements, {listed([*told, *waiting])}."
+    waiting = len(found.undecided)
+    still = [f"{waiting} {'are' if waiting > 1 else 'is'} still undecided"] if waiting else []
+    return f"Of {total} placements, {', '.join([*told, *still])}."
 
 
 def _winners(found: Findings) -> list[str]:

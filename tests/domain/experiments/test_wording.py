@@ -1,0 +1,235 @@
+"""Each sentence of a report follows from facts: which are said, which are not, and with what figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from recommender.domain.experiments.caveats import may_not_claim
+from recommender.domain.experiments.checks import SplitCheck
+from recommender.domain.experiments.config import default_config
+from recommender.domain.experiments.design import Design
+from recommender.domain.experiments.findings import Findings
+from recommender.domain.experiments.standing import Standing
+from recommender.domain.experiments.wording import headline, may_claim
+
+NAMES = ("home_hero", "home_trending", "category_top", "cart_cross_sell", "order_next")
+CONFIG = replace(default_config(datetime(2026, 11, 2, tzinfo=UTC)), placements=NAMES)
+FAIR = SplitCheck(4.0, 4, 0.4, np.ones((5, 3)))
+OFF = SplitCheck(90.0, 4, 1e-18, np.ones((5, 3)), 1e-18)
+OPEN = tuple(Standing(name) for name in NAMES)
+WON = Standing("home_hero", "ship", "hybrid", 9.0, 9, 3.1, 2.6, (0.098, 0.051, 0.147), 0.0004)
+KEPT = Standing("order_next", "keep_control", "cohorts", 16.0, 16, expected_loss=0.001)
+BY_HAND = Standing("category_top", "ship", "hybrid_margin", by="operator")
+
+FOUND = Findings(
+    config=CONFIG,
+    exposures=120_000,
+    clicks=2_160,
+    days=9.0,
+    lifts=[(0.08, 0.02, 0.14), (0.01, -0.05, 0.07)],
+    present_lifts=[(0.1, 0.05, 0.15), (0.0, -0.05, 0.05)],
+    standings=OPEN,
+    probability_of_spread=0.2,
+    split=FAIR,
+    visible_lift=0.062,
+    next_look_day=10,
+)
+
+
+def stands(*standings: Standing) -> Findings:
+    """The facts with these placements decided and the others open."""
+    decided = {standing.placement: standing for standing in standings}
+    return replace(FOUND, standings=tuple(decided.get(name, Standing(name)) for name in NAMES))
+
+
+def designed(found: Findings, **changes: object) -> Findings:
+    return replace(found, config=replace(CONFIG, design=replace(Design(), **changes)))  # type: ignore[arg-type]
+
+
+def says(sentences: list[str], words: str) -> bool:
+    return any(words in sentence for sentence in sentences)
+
+
+def test_a_shipped_variant_is_better_than_the_control_in_that_placement() -> None:
+    claims = may_claim(stands(WON))
+
+    assert claims[0] == (
+        "hybrid is better than cohorts in home_hero (+9.8 %, 95 % interval +5.1 % to +14.7 %); decided on day 9."
+    )
+    assert (
+        "calibrated boundary (z of 2.60), which variants that equal the control pass in 2 % of placements" in claims[1]
+    )
+    assert "posterior mean at that look" in claims[1]
+
+
+def test_of_many_placements_the_smallest_and_the_largest_lift_are_told() -> None:
+    won = [replace(WON, placement=name, lift=(0.05 + n / 100, 0.01, 0.2)) for n, name in enumerate(NAMES)]
+
+    claim = may_claim(stands(*won))[0]
+
+    assert claim.startswith("hybrid is better than cohorts in all 5 placements (lifts from +5.0 %")
+    assert "in home_hero to +9.0 %" in claim
+    assert "in order_next)" in claim
+
+
+def test_variants_that_won_on_other_days_have_sentences_of_their_own() -> None:
+    later = replace(WON, placement="home_trending", variant="hybrid_margin", day=12.0, boundary=2.5)
+
+    claims = may_claim(stands(later, WON))
+
+    assert [claim.split(" is better")[0] for claim in claims[:2]] == ["hybrid", "hybrid_margin"]
+    assert "(z of 2.50 to 2.60, depending on the day)" in claims[2]
+
+
+@pytest.mark.parametrize("z", [None, 2.5])
+def test_a_variant_that_ships_without_passing_the_boundary_is_not_called_better(z: float | None) -> None:
+    assert not says(may_claim(stands(replace(WON, z=z))), "is better")
+
+
+def test_what_a_person_decided_is_not_called_better_and_is_named() -> None:
+    found = stands(BY_HAND)
+
+    assert not says(may_claim(found), "is better")
+    assert says(may_not_claim(found), "That what serves category_top is better: it was put there by hand.")
+    assert headline(found) == "Of 5 placements, hybrid_margin serves 1, 4 are still undecided."
+
+
+def test_under_optimise_only_the_expected_loss_is_stated() -> None:
+    found = designed(stands(WON), rule="optimise")
+
+    assert may_claim(found) == [
+        "hybrid serves home_hero since day 9: choosing it costs an expected 0.04 % of clicks, "
+        "below the registered 0.25 %."
+    ]
+    assert says(may_not_claim(found), "That any variant is better than the control")
+
+
+def test_a_kept_control_is_no_proof_that_variants_are_equal() -> None:
+    found = stands(KEPT)
+
+    assert says(may_claim(found), "cohorts stays in order_next: no variant passed the boundary by day 16")
+    assert says(may_not_claim(found), "That variants are equal in order_next and home_hero")
+    assert says(may_not_claim(found), "a lift below about +6.2 % is under what the test can see")
+
+
+def test_everything_is_withheld_where_the_split_is_off() -> None:
+    found = replace(stands(WON), split=OFF)
+
+    assert may_claim(found) == []
+    assert headline(found).startswith("Withheld")
+    assert says(may_not_claim(found), "sample-ratio mismatch, p = 1e-18")
+
+
+def test_nothing_is_claimed_without_a_click() -> None:
+    found = replace(FOUND, clicks=0)
+
+    assert may_claim(found) == []
+    assert headline(found) == "No click yet in 120,000 exposures: nothing can be compared."
+    assert says(may_not_claim(found), "no click has been counted yet")
+
+
+def test_the_estimate_tells_the_lift_so_far_from_the_one_that_is_to_last() -> None:
+    estimate = may_claim(FOUND)[0]
+
+    assert "is estimated +10.0 % (95 % posterior interval +5.0 % to +15.0 %) against cohorts" in estimate
+    assert "to last, without first days and weekdays, is estimated +8.0 % (95 % posterior interval +2.0 %" in estimate
+    assert "to last" not in may_claim(designed(FOUND, standardised=False))[0]
+
+
+def test_an_open_test_has_no_winner_and_names_its_next_look() -> None:
+    assert headline(FOUND) == "Undecided on day 9: the next look is on day 10."
+    assert says(
+        may_not_claim(FOUND), "won or lost in all 5 placements: no look has decided yet (the next is on day 10)"
+    )
+
+
+def test_a_design_without_a_boundary_can_never_claim_and_says_so() -> None:
+    found = replace(FOUND, has_boundary=False)
+
+    assert headline(found) == (
+        "Undecided on day 9, and bound to stay so: no boundary is calibrated for 5 placements and 3 variants."
+    )
+    assert says(may_not_claim(found), "no stopping boundary has been calibrated")
+
+
+def test_too_small_to_decide_is_said() -> None:
+    found = replace(FOUND, is_too_small=True)
+
+    assert "too small to decide" in headline(found)
+    assert says(may_not_claim(found), "too small to decide")
+
+
+def test_many_shipped_placements_share_no_single_error() -> None:
+    both = stands(WON, replace(WON, placement="home_trending"))
+
+    assert says(may_not_claim(both), "That each of the 2 shipped placements is right: the error of 2 %")
+    assert not says(may_not_claim(stands(WON)), "That each of the")
+
+
+@pytest.mark.parametrize(
+    ("spread", "words"),
+    [(0.2, "borrows from the other placements"), (0.8, "placements probably differ (probability 0.80)")],
+)
+def test_one_placement_and_all_of_them_are_told_apart(spread: float, words: str) -> None:
+    assert says(may_not_claim(replace(FOUND, probability_of_spread=spread)), words)
+
+
+@pytest.mark.parametrize(
+    ("days", "design", "words"),
+    [
+        (3.0, {}, "days of the week that were not seen: the data cover 3.0 days"),
+        (3.0, {"standardised": False}, "Anything about a whole week: the data cover 3.0 days"),
+        (9.0, {"standardised": False}, "on every day of the week"),
+        (9.0, {}, "novelty that fades within days is taken out, slower changes are not"),
+        (9.0, {"standardised": False}, "the first days carry novelty and are not left out"),
+        (13.0, {"standardised": False, "drop_days": 4}, "Anything about the first 4 days"),
+    ],
+)
+def test_weekdays_and_novelty_are_told_as_the_design_treats_them(
+    days: float, design: dict[str, object], words: str
+) -> None:
+    assert says(may_not_claim(designed(replace(FOUND, days=days), **design)), words)
+
+
+def test_probable_novelty_is_named_with_its_probability() -> None:
+    assert says(may_not_claim(replace(FOUND, novelty_probability=0.9)), "probably different (probability 0.90)")
+
+
+def test_whole_weeks_leave_no_doubt_about_weekdays() -> None:
+    assert not says(may_not_claim(designed(FOUND, looks="week", standardised=False)), "day of the week")
+
+
+def test_a_killed_variant_is_named() -> None:
+    assert says(may_not_claim(replace(FOUND, killed=["exp_default/hybrid"])), "exp_default/hybrid from now on")
+
+
+def test_simulated_visits_say_nothing_about_real_shoppers() -> None:
+    found = replace(FOUND, is_simulated=True)
+
+    assert headline(found).startswith("Simulated shoppers. ")
+    assert may_not_claim(found)[0] == "Anything about real shoppers: these visits were simulated."
+
+
+def test_guardrails_are_watched_not_tested_and_a_breach_is_quoted() -> None:
+    breach = {"state": "breach", "sentence": "Revenue per session fell by 12 %."}
+
+    assert says(may_not_claim(FOUND), "only exposures and clicks are counted here")
+    sentences = may_not_claim(replace(FOUND, guardrails=[breach]))
+    assert says(sentences, "That shipping does no harm: Revenue per session fell by 12 %.")
+    assert says(sentences, "watched against the hold-out, not tested")
+
+
+def test_the_hold_out_speaks_for_the_whole_experiment() -> None:
+    lift = {"lift_mean": 0.05, "lift_low": -0.01, "lift_high": 0.11}
+
+    claim = may_claim(replace(FOUND, holdout_lift=lift))[-1]
+
+    assert "outside of the hold-out click +5.0 % against held-out visitors (95 % interval -1.0 % to +11.0 %" in claim
+
+
+@pytest.mark.parametrize(("status", "words"), [("paused", "Paused. "), ("promoted", "Promoted. "), ("running", "Und")])
+def test_the_headline_begins_with_the_state_of_the_experiment(status: str, words: str) -> None:
+    assert headline(replace(FOUND, config=replace(CONFIG, status=status))).startswith(words)
