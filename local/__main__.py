@@ -19,6 +19,7 @@ from local.experiment import main as experiment
 from local.run import prove, say, serve
 from local.settings import REAL_SOURCE, ROOT, SOURCES, RunSettings, StateFolder
 from local.stops import stop_on_signals
+from training_jobs.graph import RELEASES
 
 INTERRUPTED: Final = 130
 NEVER_SECONDS: Final = 86_400.0  # while checking, the checks decide when an epoch ends
@@ -58,6 +59,7 @@ def _settings(options: argparse.Namespace, state: StateFolder) -> RunSettings:
         seed=options.seed,
         period_seconds=NEVER_SECONDS if options.check else options.period,
         keeps_events=not options.check,  # the checks' visitors are nobody
+        release=options.release,
         reports=ROOT / "reports" if state.root == ROOT / ".local" else state.root / "reports",
     )
 
@@ -68,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("command", choices=("run", "clean"))
     parser.add_argument("--check", action="store_true", help="prove the system, print one JSON line and exit")
     parser.add_argument("--retrain", action="store_true", help="train again on the kept warehouse")
+    parser.add_argument(
+        "--release", choices=RELEASES, default=usual.release, help="a new bundle goes in force, or is a canary"
+    )
     parser.add_argument("--port", type=int, default=_port(os.environ.get("PORT") or "8080"), help="of shop and API")
     parser.add_argument("--source", choices=SOURCES, default=REAL_SOURCE, help="where the purchases come from")
     parser.add_argument("--shoppers", type=int, default=usual.shoppers, help="generated source: how many shoppers")

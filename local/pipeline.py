@@ -75,13 +75,15 @@ def _warehouse(settings: RunSettings, shared: Mapping[str, str]) -> Step:
 def _job(job: Job, settings: RunSettings, shared: Mapping[str, str]) -> Step:
     state = settings.state
     parameters = {**job.hyperparameters, **hyperparameters(settings.source, job.name)}
+    # Where a bundle went is no reason to publish it again: the release stays out of the fingerprint.
+    release = {"release": settings.release} if job.name == "publish" else {}
     folder = state.job(job.name)
     recommender = PACKAGE / "recommender"
     return Step(
         name=job.name,
         title=TITLES.get(job.name, job.name),
         command=(sys.executable, "-m", job.module),
-        environment={**shared, **container_variables(job, state, parameters)},
+        environment={**shared, **container_variables(job, state, {**parameters, **release})},
         parameters=json.dumps(parameters, sort_keys=True),
         sources=(
             *sorted((ROOT / "training_jobs").glob("*.py")),

@@ -83,3 +83,4 @@ class RunSettings:
     keeps_events: bool = True  # what the shop lands goes into the next training
     registry: str = "default"
     reports: Path = ROOT / "reports"
+    release: str = "current"  # of the publish job: a new bundle goes in force, or is a canary

@@ -13,6 +13,7 @@ from typing import Final
 
 EXPORTS_CHANNEL: Final = "exports"
 HOLDOUT_DAYS: Final = 28
+RELEASES: Final = ("current", "canary")  # of publish: a new bundle goes in force, or an experiment tries it out
 
 
 @dataclass(frozen=True, slots=True)

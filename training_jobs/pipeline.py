@@ -21,12 +21,11 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from training_jobs.graph import JOBS
+from training_jobs.graph import JOBS, RELEASES
 from training_jobs.staging import content_key, files_in, stage_code
 
 EXPORTS_PARAMETER = "ExportsUri"
 RELEASE_PARAMETER = "Release"
-RELEASES = ("current", "canary")  # of the publish job
 PREFIX = "TRAINING_"
 Upload = Callable[[Path, str], None]  # folder, key prefix in the artifacts bucket
 

@@ -23,8 +23,8 @@ from sagemaker.mlops.workflow.retry import SageMakerJobExceptionTypeEnum, SageMa
 from sagemaker.mlops.workflow.steps import TrainingStep
 from sagemaker.train import ModelTrainer
 
-from training_jobs.graph import JOBS, Channel, Instance, Job
-from training_jobs.pipeline import EXPORTS_PARAMETER, RELEASE_PARAMETER, RELEASES, PipelineSettings, Upload
+from training_jobs.graph import JOBS, RELEASES, Channel, Instance, Job
+from training_jobs.pipeline import EXPORTS_PARAMETER, RELEASE_PARAMETER, PipelineSettings, Upload
 from training_jobs.staging import REQUIREMENTS, content_key
 
 TORCH_IMAGE = {"version": "2.10.0", "py_version": "py313"}

@@ -54,7 +54,7 @@ class PythonFunction(Construct):
             architecture=ARCHITECTURE,
             layers=layers.all,
             memory_size=definition.memory_mb,
-            # Two bundles lie in /tmp while one replaces the other.
+            # Two bundles lie in /tmp while one replaces the other, and beside them a canary's.
             ephemeral_storage_size=core.Size.gibibytes(2) if definition.needs_models else None,
             timeout=core.Duration.seconds(definition.timeout_seconds),
             environment=_variables(definition, deployment, stores),

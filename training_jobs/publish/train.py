@@ -26,6 +26,7 @@ from recommender.ports import ArtifactStore
 from training_jobs.environment import JobEnvironment, read_metrics
 from training_jobs.exports import Exports, read_exports
 from training_jobs.gate import judge, require_pass
+from training_jobs.graph import RELEASES
 from training_jobs.provenance import code_hash, git_commit
 from training_jobs.publishing import (
     Origin,
@@ -42,7 +43,6 @@ FOLDER = "RECOMMENDER_ARTIFACTS_FOLDER"
 SHOPPERS_TABLE = "RECOMMENDER_SHOPPERS_TABLE"
 MODEL_CHANNELS = ("content", "two_tower", "session_ranker")
 SHOPPERS = "shoppers.jsonl"
-RELEASES = ("current", "canary")
 
 
 @dataclass(frozen=True, slots=True)
