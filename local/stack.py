@@ -64,6 +64,11 @@ class Stack:
         """A client with the publishable key."""
         return ApiClient(self.server.port, self.keys.publishable_key)
 
+    @property
+    def administrator(self) -> KeyPair:
+        """Who may call the admin routes."""
+        return KeyPair(self.keys.access_key, self.keys.secret_key, REGION)
+
     def report(self) -> Mapping[str, Any]:
         """The report of the default experiment, as the console shows it."""
         answer = self.api.get(f"{CONSOLE}/v1/experiments/{DEFAULT_EXPERIMENT}")
@@ -168,16 +173,16 @@ class Stack:
         return self.workers.invoke(SCHEDULED, event)
 
     def _site(self) -> Shop:
-        state, pair = self.settings.state, KeyPair(self.keys.access_key, self.keys.secret_key, REGION)
+        state = self.settings.state
         catalogue = KeptCatalogue(state.artifacts)
         self.bundle_id = catalogue.bundle_id
         return Shop(
-            Gateway(self.workers.invoke, pair),
+            Gateway(self.workers.invoke, self.administrator),
             files=ROOT / "storefront",
             report=state.model("evaluate"),
             catalogue=catalogue,
             households=self.households,
             publishable_key=self.keys.publishable_key,
-            keys=pair,
+            keys=self.administrator,
             simulate=self.simulate,
         )

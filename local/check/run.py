@@ -60,9 +60,9 @@ def acceptance(stack: Stack) -> dict[str, Check]:
             refusals.missing_key,
         )
     }
-    loop = {  # after the other counting: its epoch begins tomorrow
+    loop = {  # after the other counting: it ends the default experiment, and its epoch begins tomorrow
         "simulated_shoppers_move_traffic": lambda: simulated.simulated_shoppers_move_traffic(
-            api.port, api.publishable_key, stack.bundle_id, stack.settings.state
+            api.port, api.publishable_key, stack.bundle_id, stack.settings.state, stack.administrator
         )
     }
     broken = {

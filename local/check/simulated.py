@@ -1,4 +1,4 @@
-"""Check of the closed loop: a simulated day of shoppers moves the traffic, and is counted exactly."""
+"""Check of the closed loop: a new experiment, a simulated day of shoppers, counted exactly, and the traffic moves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from recommender.domain.experiments.config import DEFAULT_EXPERIMENT, default_config
+from recommender.domain.experiments.config import default_config
 
 from local.check.shopping import expect
 from local.settings import StateFolder
@@ -15,6 +15,8 @@ from local.shoppers.clicks import ByTaste
 from local.shoppers.connection import Connection
 from local.shoppers.crowd import read_crowd
 from local.shoppers.days import INCUMBENT_SHARE, Town
+from local.shoppers.experiment import Administrator, open_experiment
+from local.signing import KeyPair
 from training_jobs.publish.train import SHOPPERS
 
 SESSIONS: Final = 100
@@ -22,12 +24,15 @@ CLICK_SCALE: Final = 10.0  # so that one short day is enough to tell
 LEAST_MOVE: Final = 0.001  # in a shop of a few items the variants show nearly the same
 
 
-def simulated_shoppers_move_traffic(port: int, publishable_key: str, bundle_id: str, state: StateFolder) -> str:
+def simulated_shoppers_move_traffic(
+    port: int, publishable_key: str, bundle_id: str, state: StateFolder, keys: KeyPair
+) -> str:
     """The report counts what the shoppers did, exactly, and the next epoch has other weights."""
     bundle, shoppers = state.artifacts / "bundles" / bundle_id, state.model("session_ranker") / SHOPPERS
     crowd = read_crowd(bundle, shoppers, seed=1, run=uuid.uuid4().hex[:8])
     with Connection(port, publishable_key) as shop:
-        town = Town(crowd, shop, DEFAULT_EXPERIMENT)
+        experiment_id = open_experiment(Administrator(shop, keys), rule="claim", say=lambda _: None)
+        town = Town(crowd, shop, experiment_id)
         eagerness = town.eagerness(default_config(datetime.now(UTC)), INCUMBENT_SHARE * CLICK_SCALE)
         before = town.report()
         day = town.day(range(SESSIONS), ByTaste(eagerness), progress=lambda: None)

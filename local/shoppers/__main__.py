@@ -16,16 +16,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from recommender.domain.experiments.config import DEFAULT_EXPERIMENT, default_config
+from recommender.domain.experiments.config import default_config
+from recommender.domain.experiments.design import RULES
 from tqdm import tqdm
 
 from local.errors import LocalRunError
-from local.settings import ROOT, StateFolder
+from local.experiment_report.page import write
+from local.keys import load_or_make
+from local.settings import REGION, ROOT, StateFolder
 from local.shoppers import telling
 from local.shoppers.clicks import Blind, ByTaste, Clicking
 from local.shoppers.connection import Connection
 from local.shoppers.crowd import Crowd, read_crowd
 from local.shoppers.days import INCUMBENT_SHARE, Town
+from local.shoppers.experiment import Administrator, open_experiment
+from local.signing import KeyPair
 from training_jobs.publish.train import SHOPPERS
 
 INTERRUPTED: Final = 130
@@ -38,7 +43,8 @@ def main(arguments: list[str]) -> int:
         with Connection(options.port) as anyone:
             config = _shop_config(anyone, options.port)
         with Connection(options.port, config["publishable_key"]) as shop:
-            return _simulate(Town(_crowd(config, options), shop, options.experiment), options)
+            crowd = _crowd(config, options)
+            return _simulate(Town(crowd, shop, options.experiment or _new_experiment(shop, options)), options)
     except KeyboardInterrupt:
         _say("Stopped. What was counted stays.")
         return INTERRUPTED
@@ -65,10 +71,17 @@ def _simulate(town: Town, options: argparse.Namespace) -> int:
     print(
         f"\nSimulated shoppers, experiment {town.experiment_id}\n\n{telling.table(rows)}\n\n{telling.closing(report)}"
     )
+    print(f"\nReport of the simulated days: {write(report, _reports(options) / 'experiments' / town.experiment_id)}")
     if options.null and telling.is_shipped(report):
         _say("A challenger was shipped although no list could be better than another: a false alarm.")
         return 1
     return 0
+
+
+def _new_experiment(shop: Connection, options: argparse.Namespace) -> str:
+    keys = load_or_make(StateFolder(options.state_dir.resolve()).keys)
+    admin = Administrator(shop, KeyPair(keys.access_key, keys.secret_key, REGION))
+    return open_experiment(admin, rule=options.rule, say=_say)
 
 
 def _shop_config(anyone: Connection, port: int) -> Mapping[str, Any]:
@@ -113,10 +126,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--click-scale", type=float, default=1.0, help="times the incumbent's 1.8 %% of clicked lists")
     parser.add_argument("--null", action="store_true", help="clicks do not depend on what is shown")
-    parser.add_argument("--experiment", default=DEFAULT_EXPERIMENT)
+    parser.add_argument("--rule", choices=RULES, default="claim", help="of the new experiment")
+    parser.add_argument("--experiment", default="", help="take part in this one instead of starting one")
     parser.add_argument("--port", type=int, default=int(os.environ.get("PORT") or "8080"), help="of the running shop")
     parser.add_argument("--state-dir", type=Path, default=ROOT / ".local", help="of the running shop")
     return parser
+
+
+def _reports(options: argparse.Namespace) -> Path:
+    state: Path = options.state_dir.resolve()
+    return ROOT / "reports" if state == ROOT / ".local" else state / "reports"
 
 
 def _above_zero(text: str) -> int:

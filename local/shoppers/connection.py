@@ -15,6 +15,7 @@ from local.errors import LocalRunError
 
 TIMEOUT_SECONDS: Final = 60.0
 ATTEMPTS: Final = 3
+NOTHING: Final[Mapping[str, str]] = {}
 
 
 class Connection:
@@ -33,19 +34,24 @@ class Connection:
         while self._idle:
             self._idle.pop().close()
 
-    def get(self, path: str) -> Any:
+    @property
+    def url(self) -> str:
+        """The address of the local run."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def get(self, path: str, headers: Mapping[str, str] = NOTHING) -> Any:
         """The JSON of a GET."""
-        return self._send("GET", path, None)
+        return self._send("GET", path, None, headers)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+    def post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] = NOTHING) -> Any:
         """The JSON of a POST; sending it twice must be safe, as it is for events (by id) and recommendations."""
-        return self._send("POST", path, json.dumps(body).encode())
+        return self._send("POST", path, json.dumps(body).encode(), headers)
 
-    def _send(self, method: str, path: str, body: bytes | None) -> Any:
+    def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
         """Try again where the connection broke or a worker was lost; raises LocalRunError for any other answer."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                status, text = self._once(method, path, body)
+                status, text = self._once(method, path, body, headers)
             except (OSError, http.client.HTTPException) as error:
                 status, text = 0, f"{type(error).__name__}: {error}"
             if status in (200, 201, 202):
@@ -54,13 +60,14 @@ class Connection:
                 break
         raise LocalRunError(f"{method} {path} answers {status or 'nothing'}: {text[:300]}.")
 
-    def _once(self, method: str, path: str, body: bytes | None) -> tuple[int, str]:
+    def _once(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, str]:
         try:
             connection = self._idle.pop()
         except IndexError:
             connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_SECONDS)
         try:
-            connection.request(method, path, body, {KEY_HEADER: self._key, "content-type": "application/json"})
+            usual = {KEY_HEADER: self._key, "content-type": "application/json"}
+            connection.request(method, path, body, {**usual, **headers})
             response = connection.getresponse()
             answer = response.status, response.read().decode()
         except BaseException:

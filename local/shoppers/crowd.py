@@ -14,6 +14,7 @@ from recommender.contracts.artifacts import CATALOGUE
 from recommender.domain.experiments.assignment import is_held_out
 from recommender.domain.experiments.config import ExperimentConfig
 
+from local.landing import SIMULATED
 from local.shoppers.tastes import Shelves, Taste, draw_intent, draw_taste, shelves
 from local.shoppers.visit import Shopper
 
@@ -45,8 +46,8 @@ class Crowd:
         else:
             chosen = int(rng.integers(len(self.households)))
             taste, visitor, user = self._taste(chosen), f"{self.seed}-h{chosen}", self.households[chosen].user_id
-        session = f"simulated-{self.run}-{number}"
-        return Shopper(f"simulated-{visitor}", session, user, taste, draw_intent(taste, rng)), rng
+        session = f"{SIMULATED}{self.run}-{number}"
+        return Shopper(f"{SIMULATED}{visitor}", session, user, taste, draw_intent(taste, rng)), rng
 
     def held_out(self, config: ExperimentConfig) -> Iterator[tuple[Shopper, np.random.Generator]]:
         """Shoppers under names that the hold-out holds: they see the control on every page."""

@@ -12,14 +12,13 @@ Report = Mapping[str, Any]
 
 def row(day: int, exposures: int, clicks: int, report: Report) -> tuple[str, ...]:
     """One simulated day: what shoppers saw and clicked on it, and what the report says at its end."""
-    decided = [entry for entry in report["placements"] if decision(entry)["status"] != "undecided"]
     return (
         str(day),
         f"{exposures:,}",
         f"{clicks:,}",
         _by_variant(report, "weight"),
         _by_variant(report, "probability_best"),
-        f"{len(decided)} of {len(report['placements'])}",
+        f"{len(decisions(report))} of {len(report['placements'])}",
     )
 
 
@@ -31,29 +30,25 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def decision(placement: Report) -> Report:
-    """The decision about a placement; a report that says nothing of it has not decided."""
-    found: Report = placement.get("decision") or {"status": "undecided"}
-    return found
+def decisions(report: Report) -> dict[str, Report]:
+    """What was decided, by placement; a placement that is still open is not in it."""
+    found: Mapping[str, Report] = report["decision"].get("placements", {})
+    return {placement: entry for placement, entry in found.items() if entry["status"] != "undecided"}
 
 
 def is_decided(report: Report) -> bool:
     """True where nothing is left to decide."""
-    return all(decision(entry)["status"] != "undecided" for entry in report["placements"])
+    return len(decisions(report)) == len(report["placements"])
 
 
 def is_shipped(report: Report) -> bool:
     """True where a challenger was shipped anywhere."""
-    return any(decision(entry)["status"] == "ship" for entry in report["placements"])
+    return any(entry["status"] == "ship" for entry in decisions(report).values())
 
 
 def closing(report: Report) -> str:
     """The decisions and the claims, in sentences."""
-    decided = [
-        f"  {entry['placement']}: {_sentence(decision(entry))}"
-        for entry in report["placements"]
-        if decision(entry)["status"] != "undecided"
-    ]
+    decided = [f"  {placement}: {_sentence(entry)}" for placement, entry in decisions(report).items()]
     parts = [
         ("Decided (simulated)", decided or ["  nothing yet"]),
         ("What may be claimed of these simulated days", _bullets(report["may_claim"])),
@@ -64,7 +59,7 @@ def closing(report: Report) -> str:
 
 def _sentence(decided: Report) -> str:
     chosen = f"ship {decided['variant']}" if decided["status"] == "ship" else "keep the control"
-    return chosen if decided.get("day") is None else f"{chosen}, on day {decided['day']:.0f}"
+    return chosen if decided.get("day") is None else f"{chosen}, day {decided['day']:.0f}"
 
 
 def _by_variant(report: Report, key: str) -> str:

@@ -19,14 +19,13 @@ def report(*statuses: str) -> dict[str, Any]:
     ]
     return {
         "variants": ["cohorts", "hybrid"],
-        "placements": [
-            {
-                "placement": f"p{n}",
-                "variants": arms,
-                "decision": {"status": status, "variant": "hybrid" if status == "ship" else None, "day": 9.02},
+        "placements": [{"placement": f"p{n}", "variants": arms} for n in range(len(statuses))],
+        "decision": {
+            "placements": {
+                f"p{n}": {"status": status, "variant": "hybrid" if status == "ship" else None, "day": 9.02}
+                for n, status in enumerate(statuses)
             }
-            for n, status in enumerate(statuses)
-        ],
+        },
         "may_claim": ["It was simulated."],
         "may_not_claim": ["All else."],
     }
@@ -49,7 +48,7 @@ def test_it_is_over_when_every_placement_is_decided() -> None:
 def test_the_closing_words_name_each_decision_and_what_may_be_claimed() -> None:
     words = telling.closing(report("ship", "keep_control", "undecided"))
 
-    assert "Decided (simulated):\n  p0: ship hybrid, on day 9\n  p1: keep the control, on day 9\n\n" in words
+    assert "Decided (simulated):\n  p0: ship hybrid, day 9\n  p1: keep the control, day 9\n\n" in words
     assert "of these simulated days:\n  - It was simulated." in words
     assert "may not be claimed:\n  - All else." in words
 
