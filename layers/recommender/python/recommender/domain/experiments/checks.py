@@ -1,7 +1,8 @@
 """Is the split what was asked for? Sample-ratio mismatch against the weights of every epoch.
 
 A variant whose pages fail to load, or a client that drops events, loses exposures; the comparison of
-click rates is then not to be trusted, however clear it looks.
+click rates is then not to be trusted, however clear it looks. The chi-square describes the gap of one look; whether
+the split is suspect rests on evidence that may be read at every look.
 Letters: P placements, T epochs, K variants.
 """
 
@@ -10,15 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
 from recommender.domain.arrays import Counts, Doubles
 from recommender.domain.experiments.assignment import live_weights
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
-
-SUSPECT: Final = 1e-4  # below this p-value the split is suspect; a looser limit would cry wolf at every look
+from recommender.domain.experiments.split_evidence import SUSPECT, split_evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +28,12 @@ class SplitCheck:
     degrees: int
     p_value: float
     expected: Doubles  # (P, K)
+    anytime_p_value: float = 1.0  # the one that may be looked at every epoch: split_evidence.py
 
     @property
     def is_suspect(self) -> bool:
-        """True where chance alone does not explain the split."""
-        return self.p_value < SUSPECT
+        """True where chance alone does not explain the split, however often one looks."""
+        return self.anytime_p_value < SUSPECT
 
 
 def expected_exposures(
@@ -65,7 +65,8 @@ def check_split(exposures: Counts, expected: Doubles, *, design_effect: float) -
         statistic += float((((gap @ vectors)[used] ** 2) / values[used]).sum())
         degrees += int(used.sum())
     statistic /= design_effect
-    return SplitCheck(statistic, degrees, chi_square_tail(statistic, degrees), expected.sum(axis=1))
+    anytime = split_evidence(exposures, expected, design_effect=design_effect).p_value
+    return SplitCheck(statistic, degrees, chi_square_tail(statistic, degrees), expected.sum(axis=1), anytime)
 
 
 def chi_square_tail(statistic: float, degrees: int) -> float:

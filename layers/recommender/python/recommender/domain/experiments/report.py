@@ -165,6 +165,7 @@ def _split(split: SplitCheck, clumping: float) -> dict[str, Any]:
         "statistic": round(split.statistic, 6),
         "degrees_of_freedom": split.degrees,
         "p_value": split.p_value,
+        "anytime_p_value": split.anytime_p_value,
         "exposure_design_effect": round(clumping, 6),
         "suspect": split.is_suspect,
     }

@@ -17,8 +17,8 @@ from typing import Final
 import numpy as np
 
 from recommender.domain.arrays import Counts, Doubles
-from recommender.domain.experiments.checks import SUSPECT
 
+SUSPECT: Final = 1e-3  # chance of ever suspecting a split that is right
 CONCENTRATION: Final = 3000.0  # κ: before data, shares are thought to be off by somewhat less than one point
 _log_gamma = np.vectorize(math.lgamma, otypes=[np.float64])
 
