@@ -33,5 +33,8 @@ def constant_for(design: Design, *, placements: int, variants: int, constants: C
         return design.boundary
     plain = replace(design, rule="claim", **{name: getattr(DAILY, name) for name in ("futility_loss", "expected_loss")})
     known = constants.get(plain, {})
-    safe = [constant for (p, k), constant in known.items() if p <= placements and k >= variants]
-    return min(safe, default=None)
+    safe = [(-p, k) for p, k in known if p <= placements and k >= variants]
+    if not safe:
+        return None
+    fewest, most = min(safe)
+    return known[-fewest, most]
