@@ -13,7 +13,6 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 from recommender.adapters.event_landing import PREFIX
 
-
 SIMULATED: Final = "simulated-"  # how the visitor ids of simulated shoppers begin
 
 
