@@ -34,4 +34,13 @@ RAW: Final[Mapping[str, Columns]] = {
         ("availability", "varchar(32)"),
     ),
     "shoppers": (("shopper_id", "varchar(128)"), ("attributes", "variant")),
+    "reviews": (
+        ("review_id", "varchar(128)"),
+        ("item_id", "varchar(128)"),
+        ("shopper_id", "varchar(128)"),
+        ("rating", "number(9, 0)"),
+        ("text", "varchar(16384)"),
+        ("reviewed_at", "timestamp_ntz"),
+    ),
+    "erasures": (("shopper_id", "varchar(128)"), ("requested_at", "timestamp_ntz")),
 }

@@ -48,3 +48,31 @@ create table if not exists raw.shoppers (
     attributes variant,
     loaded_at timestamp_ntz not null
 );
+
+-- Grain: one version of a review. item_id and rating make it usable; the newest version of a review_id wins.
+create table if not exists raw.reviews (
+    review_id varchar(128),
+    item_id varchar(128),
+    shopper_id varchar(128),
+    rating number(9, 0),
+    text varchar(16384),
+    reviewed_at timestamp_ntz,
+    loaded_at timestamp_ntz not null
+);
+
+-- Grain: one request of a shopper to be forgotten, once for each delivery.
+create table if not exists raw.erasures (
+    shopper_id varchar(128),
+    requested_at timestamp_ntz,
+    loaded_at timestamp_ntz not null
+);
+
+-- Grain: one row of a delivered file that could not be taken. Key: source_file, row_number. content is the row as it
+-- was delivered, so that it can be put right and loaded again.
+create table if not exists raw.rejects (
+    source_file varchar(512) not null,
+    row_number number(38, 0) not null,
+    reason varchar(1024) not null,
+    content varchar(16384),
+    loaded_at timestamp_ntz not null
+);
