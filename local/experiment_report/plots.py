@@ -140,10 +140,8 @@ def evidence(
             )
         if boundary:
             at, limits = zip(*boundary, strict=True)
-            axes.plot(at, limits, color=WARN, linestyle="--", marker="_", markersize=16, markeredgewidth=2.4, zorder=5)
-            axes.annotate(
-                "boundary", (at[-1], limits[-1]), (-12, -4), textcoords="offset points", color=WARN, ha="right"
-            )
+            axes.plot(at, limits, color=WARN, linewidth=1, marker="_", markersize=9, markeredgewidth=2.4, zorder=5)
+            axes.annotate("boundary", (at[-1], limits[-1]), (5, 7), textcoords="offset points", color=WARN, ha="right")
         axes.set_xlim(left=0)
         axes.set_xlabel("day of the experiment")
         axes.set_ylabel("z against the control")
@@ -153,19 +151,23 @@ def evidence(
 
 
 def lift_over_days(
-    days: Sequence[float], lifts: Sequence[Sequence[Sequence[float]] | None], variants: Sequence[str]
+    days: Sequence[float],
+    lasting: Sequence[Sequence[Sequence[float]]],  # (T, K - 1, 3)
+    present: Sequence[Sequence[Sequence[float]] | None],  # (T, K - 1, 3)
+    variants: Sequence[str],
 ) -> Figure:
-    """The pooled lift of each challenger with its interval, as it was known at the end of each day."""
-    known = [(day, row) for day, row in zip(days, lifts, strict=True) if row is not None]
+    """The pooled lift that is to last with its interval, and dashed the one so far, as known at the end of each day."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.6, 3.1), layout="constrained")
         axes = figure.add_subplot()
         axes.axhline(0, color=INK, linewidth=0.8)
-        at = [day for day, _ in known]
         for place in range(1, len(variants)):
-            mean, low, high = zip(*(row[place - 1] for _, row in known), strict=True) if known else ((), (), ())
-            axes.fill_between(at, low, high, color=colour_of(place), alpha=0.14, linewidth=0)
-            axes.plot(at, mean, color=colour_of(place), linewidth=2, marker=MARKERS[place % len(MARKERS)], markersize=4)
+            colour, marker = colour_of(place), MARKERS[place % len(MARKERS)]
+            mean, low, high = zip(*(row[place - 1] for row in lasting), strict=True)
+            so_far = [row[place - 1][0] if row else float("nan") for row in present]
+            axes.fill_between(days, low, high, color=colour, alpha=0.14, linewidth=0)
+            axes.plot(days, mean, color=colour, linewidth=2, marker=marker, markersize=4)
+            axes.plot(days, so_far, color=colour, linewidth=1.2, linestyle="--")
         axes.set_xlim(left=0)
         axes.yaxis.set_major_formatter(FuncFormatter(_percent))
         axes.set_xlabel("day of the experiment")

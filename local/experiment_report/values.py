@@ -46,11 +46,12 @@ def estimate(row: Mapping[str, Any]) -> Estimate:
     return Estimate(*(row[name] for name in LIFT))
 
 
-def lift_text(entry: Mapping[str, Any]) -> str:
+def lift_text(entry: Mapping[str, Any], *, name: str = "lift") -> str:
     """A lift as text; a dash where there is none."""
-    if entry["lift_mean"] is None:
+    values = [entry[f"{name}_{end}"] for end in ("mean", "low", "high")]
+    if values[0] is None:
         return "–"
-    mean, low, high = (100 * entry[name] for name in LIFT)
+    mean, low, high = (100 * value for value in values)
     return f"{mean:+.1f} % ({low:+.1f} to {high:+.1f})"
 
 

@@ -5,7 +5,8 @@ Nothing is computed here that the report does not say. A section without data is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from local.experiment_report import plots
 from local.experiment_report.plots import Panel
@@ -40,10 +41,9 @@ def decisions(report: Report) -> Section:
         )
         for placement, entry in decision["placements"].items()
     ]
-    looks = ", ".join(days_text(day) for day in decision["look_days"])
     ahead = decision["next_look_day"]
     meaning = (
-        f"Rule {decision['rule']}, decided only on days {looks}"
+        f"Rule {decision['rule']}, decided only {_looks(decision['look_days'])}"
         f"{f'; the next is day {days_text(ahead)}' if ahead is not None else ''}. "
         "Figures are those of the look that decided."
     )
@@ -68,6 +68,7 @@ def estimates(report: Report) -> Iterator[Section]:
             count(row["exposures"]),
             count(row["clicks"]),
             share(row["click_rate"], 2),
+            lift_text(row, name="present") if k else "–",
             lift_text(row) if k else "–",
             share(row["probability_best"]),
             share(row["expected_loss"], 2),
@@ -77,10 +78,21 @@ def estimates(report: Report) -> Iterator[Section]:
         for k, row in enumerate(entry["variants"])
     ]
     meaning = (
-        "As of now: posterior mean and 95 % interval of each variant, in each placement and pooled. Estimates are "
-        "drawn towards each other as far as placements agree, and towards no difference."
+        "The lift that is to last, as of now: posterior mean and 95 % interval, in each placement and pooled. "
+        "Estimates are drawn towards each other as far as placements agree, and towards no difference."
     )
-    columns = ("Placement", "variant", "exposures", "clicks", "rate", "lift", "P(best)", "expected loss", "traffic")
+    columns = (
+        "Placement",
+        "variant",
+        "exposures",
+        "clicks",
+        "rate",
+        "lift so far",
+        "lasting",
+        "P(best)",
+        "loss",
+        "traffic",
+    )
     yield Section("What the variants do", meaning, (Picture("lifts", alt, figure),), columns, table, is_folded=True)
 
 
@@ -90,8 +102,10 @@ def course(report: Report) -> Iterator[Section]:
     if not told:
         return
     variants, days = report["variants"], [row["day"] for row in told]
-    lifts = plots.lift_over_days(days, [row["pooled_lifts"] for row in told], variants)
-    pictures = [Picture("lift_over_days", "Pooled lift and its interval at the end of each day.", lifts)]
+    lasting, present = ([row[name] for row in told] for name in ("pooled_lifts", "present_lifts"))
+    lifts = plots.lift_over_days(days, lasting, present, variants)
+    alt = "Pooled lift that is to last with its interval, and the lift so far, at the end of each day; the table below."
+    pictures = [Picture("lift_over_days", alt, lifts)]
     if any(row["pooled_z"] for row in told):
         decision = report["decision"]
         boundary = (
@@ -117,7 +131,8 @@ def course(report: Report) -> Iterator[Section]:
     columns = ("Day", *(f"lift {name}" for name in challengers), *(f"z {name}" for name in challengers), "boundary")
     meaning = (
         "Thick: all placements pooled. Thin: single placements. A challenger ships in a placement whose z lies on or "
-        "over the boundary at a look; between looks, marked in red, the lines decide nothing."
+        "over the boundary at a look, a red mark; between looks the lines decide nothing. Below: the lift that is to "
+        "last, and dashed the lift so far, which first days and weekdays may favour."
     )
     yield Section("Evidence by day", meaning, pictures, columns, table, is_folded=True)
 
@@ -148,3 +163,10 @@ def choice(report: Report) -> Iterator[Section]:
         "error rate: it may pass 95 % by chance when it is read every day."
     )
     yield Section("Which one to choose", meaning, pictures)
+
+
+def _looks(days: Sequence[float]) -> str:
+    """The registered days in words."""
+    if len(days) > 2 and all(later - day == 1 for day, later in pairwise(days)):
+        return f"every day from {days_text(days[0])} to {days_text(days[-1])}"
+    return f"on day {', '.join(days_text(day) for day in days)}"

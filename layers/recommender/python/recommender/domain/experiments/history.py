@@ -48,6 +48,9 @@ def history(
                 "is_look": bool(record and record.get("look")),
                 "boundary": record.get("boundary") if record else None,
                 "pooled_lifts": [_rounded(lift) for lift in record["pooled_lifts"]] if record else None,
+                "present_lifts": [_rounded(lift) for lift in record["present_lifts"]]
+                if record and "present_lifts" in record
+                else None,
                 "pooled_z": _rounded(record["global"]["z"]) if record and "global" in record else None,
                 "placements": {
                     placement: {

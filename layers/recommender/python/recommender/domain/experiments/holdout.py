@@ -18,6 +18,7 @@ from recommender.domain.experiments.strata import StratifiedCounts
 from recommender.domain.experiments.tally import Tally, design_effect
 
 NO_LIFT: Final = (0.0, 0.0, 0.0)  # of the control over itself
+PRIOR_SD: Final = 0.5  # of the log lift: wide, so that the interval covers large lifts as often as small ones
 T_QUANTILE: Final = 2.3646  # Student's t, 97.5 %, 7 degrees of freedom: 8 counter shards
 
 
@@ -57,7 +58,7 @@ def _lift(compared: Tally, clumping: float) -> Mapping[str, float] | None:
     if not clicks.all():
         return None
     found = evidence(compared.exposures.sum(axis=3), compared.clicks.sum(axis=3), design_effect=clumping)
-    posterior = pool(found, taus=(0.0,))
+    posterior = pool(found, taus=(0.0,), pooled=((1.0, PRIOR_SD),))
     mean, variance = float(posterior.pooled_mean[0]), float(posterior.pooled_covariance[0, 0])
     half = T_QUANTILE * np.sqrt(variance)
     ends = np.expm1([mean + variance / 2, mean - half, mean + half])
