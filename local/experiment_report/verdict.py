@@ -43,7 +43,7 @@ def decisions(report: Report) -> Section:
     ]
     ahead = decision["next_look_day"]
     meaning = (
-        f"Rule {decision['rule']}, decided only {_looks(decision['look_days'])}"
+        f"Rule {decision['rule']}, decided {_looks(decision['look_days'])}"
         f"{f'; the next is day {days_text(ahead)}' if ahead is not None else ''}. "
         "Figures are those of the look that decided."
     )
@@ -168,5 +168,5 @@ def choice(report: Report) -> Iterator[Section]:
 def _looks(days: Sequence[float]) -> str:
     """The registered days in words."""
     if len(days) > 2 and all(later - day == 1 for day, later in pairwise(days)):
-        return f"every day from {days_text(days[0])} to {days_text(days[-1])}"
+        return f"on every day from {days_text(days[0])} to {days_text(days[-1])}"
     return f"on day {', '.join(days_text(day) for day in days)}"

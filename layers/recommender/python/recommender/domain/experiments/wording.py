@@ -153,15 +153,17 @@ def _places_with_lifts(group: Sequence[Standing], found: Findings) -> str:
         return listed(f"{standing.placement} ({_lift(standing)})" for standing in group)
     ordered = sorted(group, key=lambda standing: standing.lift or NO_LIFT)
     low, high = ordered[0], ordered[-1]
-    return (
-        f"{placements(group, found.config)} (lifts from {_lift(low)} in {low.placement} "
-        f"to {_lift(high)} in {high.placement})"
-    )
+    ends = (f"{percent((end.lift or NO_LIFT)[0])} ({end.placement}, {_ends(end)})" for end in (low, high))
+    return f"{placements(group, found.config)}: lifts from {' to '.join(ends)}"
 
 
 def _lift(standing: Standing) -> str:
-    mean, low, high = standing.lift or NO_LIFT
-    return f"{percent(mean)}, 95 % interval {percent(low)} to {percent(high)}"
+    return f"{percent((standing.lift or NO_LIFT)[0])}, {_ends(standing)}"
+
+
+def _ends(standing: Standing) -> str:
+    _, low, high = standing.lift or NO_LIFT
+    return f"95 % interval {percent(low)} to {percent(high)}"
 
 
 def _interval(lift: Lift) -> str:
