@@ -45,14 +45,17 @@ synth: .venv/dev.stamp  ## the CloudFormation templates, in cdk.out
 layers: .venv/run.stamp  ## third-party Lambda layer, in .build/runtime-layer
 	@$(BIN)/python layers/runtime/build.py
 
-# DIGINETICA= TMALL= (folders) BEAUTY= BEAUTY_ITEMS= TOYS= PRODUCTS= JUDGMENTS= (files) COLUMNS= (of PRODUCTS) add theirs.
-bench: .venv/run.stamp  ## the purchases benchmark, which needs only PyPI (others where their data is given), and docs/benchmarks.md
+# DIGINETICA= TMALL= (folders) BEAUTY= BEAUTY_ITEMS= TOYS= PRODUCTS= JUDGMENTS= (files) COLUMNS= (of PRODUCTS)
+# LOGS= (folder, Open Bandit form) PRIOR= (file) add theirs.
+bench: .venv/run.stamp  ## purchases and uplift, which need only PyPI (others where their data is given), and docs/benchmarks.md
 	@$(call door,purchases,purchases,--complete-journey --ablation $(seeds) $(peers))
 	@$(if $(DIGINETICA),$(call door,next_item,diginetica,--data $(DIGINETICA) $(seeds) $(peers)))
 	@$(if $(TMALL),$(call door,next_item,tmall,--data $(TMALL) $(seeds) $(peers)))
 	@$(if $(BEAUTY),$(call door,sequences,beauty,--data $(BEAUTY) $(if $(BEAUTY_ITEMS),--items $(BEAUTY_ITEMS)) $(seeds) $(peers)))
 	@$(if $(TOYS),$(call door,sequences,toys,--data $(TOYS) $(seeds) $(peers)))
 	@$(if $(PRODUCTS),$(call door,search,search,--products $(PRODUCTS) --judgments $(JUDGMENTS) $(if $(COLUMNS),--columns $(COLUMNS)) $(seeds)))
+	@$(if $(LOGS),$(call door,off_policy,off_policy,--logs $(LOGS) $(if $(PRIOR),--prior $(PRIOR))))
+	@$(call door,uplift,uplift,)
 	@$(BIN)/python -m benchmarks.document
 
 bench-peers: .peers-venv/stamp  ## the same beside implicit and RecTools, in an environment of their own
