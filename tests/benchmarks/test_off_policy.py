@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from recommender.contracts.events import Event
+from recommender.contracts.outbox import CLICK, EXPOSURE, Accepted, to_accepted_record
+from recommender.domain.attribution import Claims, to_record
 from recommender.errors import InvalidInput
 
 from benchmarks import document, off_policy, off_policy_policies
@@ -162,15 +166,24 @@ def test_a_prior_that_is_none_is_refused_by_line(tmp_path: Path) -> None:
         off_policy_policies.starting({"all": {"alpha": np.ones(3), "beta": np.ones(3)}}, "all", 4, 2)
 
 
-def exposure(number: int, variant: str, propensity: float, is_clicked: bool, **claims: object) -> list[dict[str, Any]]:
-    """The landed events of one list: seen, and perhaps clicked."""
-    shared = {
-        "recommendation_id": f"r{number}", "placement": f"p{number % 2}", "experiment": "exp", "epoch": number % 3,
-        "variant": variant, "propensity": propensity, "is_holdout": False, **claims,
-    }  # fmt: skip
-    event = {"event_name": "view_item_list", "visitor_id": f"v{number // 4}", "session_id": "s", "claims": shared}
-    click = {**event, "event_name": "select_item", "rewards": ["click"]}
-    return [{**event, "rewards": ["exposure"]}, *([click] if is_clicked else [])]
+def exposure(number: int, variant: str, propensity: float, is_clicked: bool, **claims: Any) -> list[dict[str, Any]]:
+    """The landed events of one list, as `collect_events` accepts them: seen, and perhaps clicked."""
+    shown = Claims(
+        recommendation_id=f"r{number}", placement=f"p{number % 2}", experiment="exp", config_version=1,
+        epoch=number % 3, variant=variant, propensity=propensity, item_ids=("a", "b"), issued_at=0, session_id="s",
+        **claims,
+    )  # fmt: skip
+    events = [("view_item_list", EXPOSURE), *([("select_item", CLICK)] if is_clicked else [])]
+    return [
+        to_accepted_record(
+            Accepted(
+                Event(f"{number}-{name}", name, datetime(2026, 6, 1, tzinfo=UTC), f"v{number // 4}", "s", visible=True),
+                to_record(shown),
+                (reward,),
+            )
+        )
+        for name, reward in events
+    ]
 
 
 def land(path: Path, rows: int = 4000) -> Path:
