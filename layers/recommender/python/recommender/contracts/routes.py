@@ -118,6 +118,12 @@ FUNCTIONS: Final = (
     ),
     Function("deliver_events", "stream", writes_events=True, timeout_seconds=60),
     Function(
-        "reallocate_traffic", "schedule", reads=("experiments",), writes=("experiments", "ledger"), timeout_seconds=120
+        "reallocate_traffic",
+        "schedule",
+        reads=("experiments",),
+        writes=("experiments", "ledger"),
+        reads_artifacts=True,
+        flips_bundle=True,  # a canary whose design says when it is promoted by itself
+        timeout_seconds=120,
     ),
 )
