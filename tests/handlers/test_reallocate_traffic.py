@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from recommender.adapters.memory.artifacts import MemoryArtifacts
 from recommender.adapters.memory.experiments import MemoryExperimentStore
+from recommender.contracts.artifacts import CURRENT, Pointer
 from recommender.domain.experiments.config import default_config
+from recommender.domain.experiments.counts import CellCount
+from recommender.domain.experiments.design import Design
 from recommender.errors import InvalidInput
+from recommender.pointers import pointed
+from recommender.ports import StreamPosition
 from recommender.use_cases.reallocate_traffic import JOB, LEASE_SECONDS
 from recommender.use_cases.start_experiment import start_experiment
 
+from tests.adapters.bundle_files import publish_tiny
 from tests.handlers.deployed import deployed
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -59,3 +68,33 @@ def test_an_event_without_a_time_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         handler(scheduled(None), None)
 
     assert refusal.value.problems[0].pointer == "/time"
+
+
+def test_a_canary_whose_day_has_come_is_promoted_behind_the_epoch(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    artifacts, store = MemoryArtifacts(), MemoryExperimentStore()
+    bundle_id = publish_tiny(artifacts, tmp_path)
+    artifacts.write(CURRENT, Pointer("20261101T000000Z-0123456789ab").to_json())
+    design = Design(rule="optimise", time_box_days=1)
+    canary = replace(
+        default_config(NOW), mode="canary", variants=("hybrid", "canary"), bundle_id=bundle_id, design=design
+    )
+    snapshot = start_experiment(canary, store=store, now=NOW)
+    half = {canary.experiment_id: dict.fromkeys(canary.placements, (0.5, 0.5))}
+    store.swap_snapshot(replace(snapshot, epoch=2, weights=half))
+    cells = [
+        CellCount(canary.experiment_id, placement, 2, "session", variant, 5000, 90, shard)
+        for placement in canary.placements
+        for variant in canary.variants
+        for shard in range(8)
+    ]
+    store.add_counts(cells, consumer="c", shard_id="s", after=StreamPosition(), upto=StreamPosition("1"))
+    handler = deployed("reallocate_traffic", monkeypatch).create_handler(store, artifacts)
+
+    answer = handler(scheduled("2026-11-24T00:00:00Z"), None)
+
+    assert answer == {"epoch": 3, "opened": True}
+    assert pointed(artifacts, CURRENT) == bundle_id
+    config = store.load_config(canary.experiment_id)
+    assert config is not None and config.status == "promoted"
