@@ -22,7 +22,7 @@ from benchmarks.experiments_scenarios import HORIZON_DAYS, Scenario
 BONFERRONI_Z: Final = 2.394  # two-sided 5 % over three comparisons
 PEEKING_Z: Final = 1.96
 PEEKING_FROM_DAY: Final = 3
-PER_SLOT: Final = Design(allocation="thompson", standardised=False, maturation_days=2)
+PER_SLOT: Final = Design(allocation="thompson", standardised=False, maturation_days=2, boundary=2.19)
 
 
 @dataclass(frozen=True, slots=True)
