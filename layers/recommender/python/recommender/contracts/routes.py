@@ -124,6 +124,7 @@ FUNCTIONS: Final = (
         writes=("experiments", "ledger"),
         reads_artifacts=True,
         flips_bundle=True,  # a canary whose design says when it is promoted by itself
+        memory_mb=1769,  # one whole processor: a month of hourly epochs is seconds of work
         timeout_seconds=120,
     ),
 )
