@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -52,7 +53,8 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
     for experiment, variants in result.get("exposures", {}).get("experiments", {}).items():
         pooled = {f"always {variant}": places["pooled"] for variant, places in variants.items()}
         meaning = "Clicks an exposure if everybody had been served one variant, all placements; hatched: refused."
-        found.append(_section(f"exposures_{experiment}", f"Experiment {experiment}", meaning, pooled))
+        file = re.sub(r"[^\w-]", "_", f"exposures_{experiment}")
+        found.append(_section(file, f"Experiment {experiment}", meaning, pooled))
     return found
 
 
