@@ -1,7 +1,7 @@
 """What assigning 12 placements costs a page view, and how often it reads: python -m benchmarks.assignment
 
-Time is processor time. Visitors are made up, everything else is the product's: the hash, the snapshot in memory, its refresh. Prints one JSON
-object as its last line.
+Time is processor time. Visitors are made up, everything else is the product's: the hash, the snapshot in memory, its
+refresh. Prints one JSON object as its last line.
 """
 
 from __future__ import annotations
