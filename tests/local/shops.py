@@ -24,3 +24,20 @@ HOUSEHOLDS = (Household("7", {"tea1": 500.0}), Household("8", {"bread1": 500.0})
 
 def crowd(*, seed: int = 1, run: str = "r") -> Crowd:
     return Crowd(SHOP, HOUSEHOLDS, seed, run)
+
+
+def answer(body: dict[str, Any]) -> dict[str, Any]:
+    """Two milks in every placement asked for."""
+    items = [{"item_id": item["item_id"]} for item in ITEMS[3:5]]
+    return {
+        "placements": [
+            {
+                "placement": (name := entry["placement"]),
+                "item_list_id": name,
+                "attribution_token": f"token of {name}",
+                "experiment": {"id": "e", "variant": "cohorts"},
+                "items": items,
+            }
+            for entry in body["placements"]
+        ]
+    }

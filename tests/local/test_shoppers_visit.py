@@ -12,26 +12,9 @@ from recommender.contracts.placements import DEFAULT
 
 from local.shoppers.clicks import Blind, Clicking
 from local.shoppers.visit import EVENTS, RECOMMENDATIONS, Call, Visited, visit
-from tests.local.shops import ITEMS, SHOP, crowd
+from tests.local.shops import SHOP, answer, crowd
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
-
-
-def answer(body: dict[str, Any]) -> dict[str, Any]:
-    """Two milks in every placement asked for."""
-    items = [{"item_id": item["item_id"]} for item in ITEMS[3:5]]
-    return {
-        "placements": [
-            {
-                "placement": (name := entry["placement"]),
-                "item_list_id": name,
-                "attribution_token": f"token of {name}",
-                "experiment": {"id": "e", "variant": "cohorts"},
-                "items": items,
-            }
-            for entry in body["placements"]
-        ]
-    }
 
 
 def walk(number: int, clicking: Clicking) -> tuple[list[Call], Visited]:
