@@ -96,9 +96,7 @@ def _step(
     order: Order, config: ExperimentConfig, snapshot: Snapshot | None, *, store: ExperimentStore, now: datetime
 ) -> Step:
     """The step that this order means at this moment."""
-    if order.action == "rollback" and config.status == "paused" and snapshot is not None:
-        return shipping.undo_decision(config, snapshot, now, _history(config, store))
-    if not lifecycle.check_action(config, order.action):
+    if not lifecycle.check_action(config, snapshot, order.action):
         return Step(None, None)
     if order.action == "start":
         return lifecycle.start(config, snapshot, now)

@@ -51,14 +51,24 @@ class Step:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def check_action(config: ExperimentConfig, action: str) -> bool:
+def status_of(config: ExperimentConfig, snapshot: Snapshot | None) -> str:
+    """The status as it stands: the epoch job decides and kills in the snapshot, without a new version."""
+    if snapshot is None or config.status not in OCCUPYING or snapshot.config(config.experiment_id) is None:
+        return config.status
+    if config.experiment_id in snapshot.killed:
+        return "killed"
+    all_decided = snapshot.decided.get(config.experiment_id, {}).keys() >= set(config.placements)
+    return "decided" if config.status == "running" and all_decided else config.status
+
+
+def check_action(config: ExperimentConfig, snapshot: Snapshot | None, action: str) -> bool:
     """True where the action has something to do, False where it was done; raises Conflict where it is not allowed."""
-    if REPEATED.get(action) == config.status:
+    status = status_of(config, snapshot)
+    if REPEATED.get(action) == status:
         return False
-    if config.status not in ACTIONS[action]:
-        allowed = ", ".join(ACTIONS[action])
+    if status not in ACTIONS[action]:
         raise Conflict(
-            f"experiment {config.experiment_id!r} is {config.status}; {action} needs one that is {allowed}",
+            f"experiment {config.experiment_id!r} is {status}; {action} needs one that is {', '.join(ACTIONS[action])}",
             code="wrong_status",
         )
     return True
@@ -90,7 +100,7 @@ def start(config: ExperimentConfig, snapshot: Snapshot | None, now: datetime) ->
     retired = [
         other
         for other in current.configs
-        if other.status == "killed" and set(other.placements) & set(config.placements)
+        if status_of(other, current) == "killed" and set(other.placements) & set(config.placements)
     ]
     for killed in retired:  # what it served stays as it is: the control
         kept = dict.fromkeys(killed.placements, killed.control)
@@ -131,11 +141,14 @@ def kill_part(config: ExperimentConfig, snapshot: Snapshot, now: datetime, *, va
 
 def overlaps(config: ExperimentConfig, snapshot: Snapshot | None) -> dict[str, str]:
     """placement -> the other experiment that holds it now."""
+    if snapshot is None:
+        return {}
+    holders = [other for other in snapshot.configs if status_of(other, snapshot) in OCCUPYING]
     return {
         placement: other.experiment_id
         for placement in config.placements
-        for other in (snapshot.configs if snapshot else ())
-        if other.experiment_id != config.experiment_id and other.status in OCCUPYING and placement in other.placements
+        for other in holders
+        if other.experiment_id != config.experiment_id and placement in other.placements
     }
 
 
@@ -169,7 +182,7 @@ def _refuse_overlap(config: ExperimentConfig, snapshot: Snapshot) -> None:
             code="overlapping_experiments",
         )
     for other in snapshot.configs:
-        if config.mode == other.mode == "canary" and other.status in OCCUPYING:
+        if config.mode == other.mode == "canary" and status_of(other, snapshot) in OCCUPYING:
             raise Conflict(
                 f"canary {other.experiment_id!r} is {other.status} and serving holds one bundle beside the current; "
                 f"{config.experiment_id!r} must wait",

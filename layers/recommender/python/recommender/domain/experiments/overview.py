@@ -7,6 +7,7 @@ from typing import Any
 
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.design import design_to_json
+from recommender.domain.experiments.lifecycle import status_of
 
 
 def overview(config: ExperimentConfig, snapshot: Snapshot | None) -> dict[str, Any]:
@@ -17,6 +18,7 @@ def overview(config: ExperimentConfig, snapshot: Snapshot | None) -> dict[str, A
     weights = snapshot.weights.get(name, {}) if snapshot and in_force else {}
     return {
         **asdict(shown),
+        "status": status_of(shown, snapshot),
         "design": design_to_json(shown.design),
         "look_days": list(shown.design.look_days),
         "in_force": in_force is not None,

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from recommender.contracts.fields import problem
+from recommender.domain.experiments.analysis import decided_weights
 from recommender.domain.experiments.assignment import DEFAULT_VARIANT
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.lifecycle import Step, exchanged, known, next_epoch, without
@@ -33,7 +34,7 @@ def decide(config: ExperimentConfig, snapshot: Snapshot, now: datetime, choices:
         return Step(None, None)
     weights = {
         **snapshot.weights[config.experiment_id],
-        **{placement: shipped_weights(config, variant) for placement, variant in choices.items()},
+        **{placement: decided_weights(config, variant) for placement, variant in choices.items()},
     }
     follower = next_epoch(
         snapshot,
@@ -107,12 +108,6 @@ def undo_promotion(
     rolled_back = replace(config, version=config.version + 1, status="rolled_back")
     facts = {"kept": sorted(kept)} if kept else {}
     return Step(rolled_back, next_epoch(snapshot, now, defaults=defaults), facts)
-
-
-def shipped_weights(config: ExperimentConfig, variant: str) -> tuple[float, ...]:
-    """All traffic but the floors for this variant, so that the comparison stays watched after the decision."""
-    rest = 1 - config.floor_share * (len(config.variants) - 1)
-    return tuple(rest if name == variant else config.floor_share for name in config.variants)
 
 
 def _policies(config: ExperimentConfig, snapshot: Snapshot) -> Mapping[str, str]:
