@@ -34,6 +34,7 @@ from local.signing import KeyPair
 from training_jobs.publish.train import SHOPPERS
 
 INTERRUPTED: Final = 130
+MOST_CLICKED: Final = 0.45  # of the incumbent's lists: beyond, nothing is left to tell apart
 
 
 def main(arguments: list[str]) -> int:
@@ -124,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--days", type=_above_zero, default=16, help="at most; it ends a day after all is decided")
     parser.add_argument("--sessions-per-day", type=_above_zero, default=300)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--click-scale", type=float, default=1.0, help="times the incumbent's 1.8 %% of clicked lists")
+    parser.add_argument("--click-scale", type=_scale, default=1.0, help="times the incumbent's 1.8 %% of clicked lists")
     parser.add_argument("--null", action="store_true", help="clicks do not depend on what is shown")
     parser.add_argument("--rule", choices=RULES, default="claim", help="of the new experiment")
     parser.add_argument("--experiment", default="", help="take part in this one instead of starting one")
@@ -136,6 +137,13 @@ def _parser() -> argparse.ArgumentParser:
 def _reports(options: argparse.Namespace) -> Path:
     state: Path = options.state_dir.resolve()
     return ROOT / "reports" if state == ROOT / ".local" else state / "reports"
+
+
+def _scale(text: str) -> float:
+    scale = float(text)
+    if not 0 < scale * INCUMBENT_SHARE <= MOST_CLICKED:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most {MOST_CLICKED / INCUMBENT_SHARE:.0f}")
+    return scale
 
 
 def _above_zero(text: str) -> int:

@@ -70,7 +70,10 @@ class Town:
         visitors = islice(self.crowd.held_out(config), CALIBRATION_SESSIONS)
         visits = _side_by_side(lambda visitor: self._walk(visitor, Blind(0.0), tells=False), visitors)
         lists: Sequence[Doubles] = [wanted for visited in visits for _, wanted in visited.attractions]
-        return eagerness_for(share, lists)
+        try:
+            return eagerness_for(share, lists)
+        except ValueError as error:
+            raise LocalRunError(f"Shoppers do not find enough to click: {error}.") from error
 
     def day(self, numbers: Iterable[int], clicking: Clicking, *, progress: Callable[[], object]) -> Day:
         """The sessions of these numbers."""
@@ -111,6 +114,9 @@ class Town:
 
 
 def _side_by_side(walk: Callable[[Visitor], Visited], visitors: Iterable[Visitor]) -> Iterator[Visited]:
-    """The visits, BROWSERS at a time, in order."""
-    with ThreadPoolExecutor(BROWSERS) as browsers:
+    """The visits, BROWSERS at a time, in order; whoever stops listening stops those that have not begun."""
+    browsers = ThreadPoolExecutor(BROWSERS)
+    try:
         yield from browsers.map(walk, visitors)
+    finally:
+        browsers.shutdown(cancel_futures=True)

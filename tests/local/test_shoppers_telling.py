@@ -55,6 +55,14 @@ def test_the_closing_words_name_each_decision_and_what_may_be_claimed() -> None:
     assert "may not be claimed:\n  - All else." in words
 
 
+@pytest.mark.parametrize("wrong", ["0", "-1", "26", "many"])
+def test_a_scale_that_cannot_be_is_refused(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--click-scale", wrong])
+
+    assert "--click-scale" in capsys.readouterr().err
+
+
 def test_where_no_shop_runs_one_sentence_says_how_to_start_one(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
