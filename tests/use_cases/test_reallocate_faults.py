@@ -69,7 +69,13 @@ class Exploding(MemoryExperimentStore):
         self._write(lambda: super(Exploding, self).end_lease(name, holder))
 
 
-def filled(clicks: Mapping[str, int], *, trade: float = 1.0, served_ms: Mapping[str, int] | None = None) -> Exploding:
+def filled(
+    clicks: Mapping[str, int],
+    *,
+    trade: float = 1.0,
+    served_ms: Mapping[str, int] | None = None,
+    lost: float = 0.0,
+) -> Exploding:
     """Two experiments with 4,000 exposures a variant in an epoch that is long over and in the present one.
 
     The shop's treated visitors buy `trade` times as often as the hold-out.
@@ -78,14 +84,13 @@ def filled(clicks: Mapping[str, int], *, trade: float = 1.0, served_ms: Mapping[
     for n, config in enumerate((FIRST, SECOND)):
         start_experiment(config, store=store, now=NOW + n * timedelta(minutes=1))
     times = served_ms or dict.fromkeys(EVERYWHERE.variants, 30)
+    shown = {**dict.fromkeys(EVERYWHERE.variants, 500), "hybrid_margin": round(500 * (1 - lost))}
     cells = [
-        CellCount(
-            config.experiment_id, placement, epoch, "user", variant, 500, clicks[variant], shard, 500 * times[variant]
-        )
-        for config in (FIRST, SECOND)
+        CellCount(name, placement, epoch, "user", variant, n, clicks[variant], shard, n * times[variant])
+        for name, placements in ((FIRST.experiment_id, FIRST.placements), (SECOND.experiment_id, SECOND.placements))
         for epoch in (1, 2)
-        for placement in config.placements
-        for variant in config.variants
+        for placement in placements
+        for variant, n in shown.items()
         for shard in range(8)
     ]
     shop = [
@@ -223,3 +228,31 @@ def test_what_is_decided_stays_decided_and_is_audited_once() -> None:
     assert second.weights["exp_a"][FIRST.placements[0]] == pytest.approx((FIRST.floor_share, rest, FIRST.floor_share))
     decisions = [entry for entry in store.audit_trail("exp_a") if entry["action"] == "decide"]
     assert [entry["decided"] for entry in decisions] == [chosen]
+
+
+def test_a_registered_day_is_not_lost_where_a_person_opens_an_epoch_just_after_it() -> None:
+    """The run of day 14 comes second: somebody has opened epoch 3 a minute after the moment it was scheduled for."""
+    store = filled({"cohorts": 10, "hybrid": 30, "hybrid_margin": 10})
+    before = store.load_snapshot()
+    assert before is not None
+    store.swap_snapshot(replace(before, epoch=3, created_at=(AT + timedelta(minutes=1)).isoformat()))
+
+    missed = reallocate_traffic(at=AT, store=store)
+    following = reallocate_traffic(at=AT + timedelta(hours=1), store=store).snapshot
+
+    assert not missed.is_new
+    assert following is not None
+    assert following.decided["exp_a"] == dict.fromkeys(FIRST.placements, "hybrid")
+
+
+def test_while_the_split_is_suspect_nothing_is_decided() -> None:
+    """Of the exposures of one variant a quarter is missing; its clicks would win."""
+    store = filled({"cohorts": 10, "hybrid": 30, "hybrid_margin": 10}, lost=0.25)
+
+    done = reallocate_traffic(at=AT, store=store).snapshot
+
+    assert done is not None
+    assert "exp_a" not in done.decided
+    (record,) = store.posteriors("exp_a")
+    assert record["split"]["suspect"]
+    assert not record["look"]

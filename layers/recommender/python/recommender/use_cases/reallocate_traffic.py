@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from recommender.domain.experiments.analysis import conclusion, look, weights_of
+from recommender.domain.experiments.analysis import Look, conclusion, look, weights_of
 from recommender.domain.experiments.canary import steered
+from recommender.domain.experiments.checks import SplitCheck, check_split, expected_exposures
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.guardrails import (
     Guardrail,
@@ -24,6 +25,7 @@ from recommender.domain.experiments.guardrails import (
     kills,
     variant_guardrails,
 )
+from recommender.domain.experiments.tally import exposure_clumping
 from recommender.errors import Conflict, DependencyDown
 from recommender.ports import ExperimentStore
 
@@ -97,16 +99,37 @@ def _conclude(config: ExperimentConfig, current: Snapshot, at: datetime, store: 
         return stored
     cells = [cell for cell in store.counts(config) if cell.epoch <= current.epoch]
     first = min((cell.epoch for cell in cells), default=current.epoch)
-    started = {past.epoch: datetime.fromisoformat(past.created_at) for past in store.snapshots(first_epoch=first)}
-    found = look(config, cells, epoch=current.epoch, started=started, now=at)
+    snapshots = {past.epoch: past for past in store.snapshots(first_epoch=first)}
+    started = {epoch: datetime.fromisoformat(past.created_at) for epoch, past in snapshots.items()}
+    looked_at = _looked_at(config, snapshots, store)
+    found = look(config, cells, epoch=current.epoch, started=started, now=at, looked_at=looked_at)
+    split = _split(config, found, snapshots)
+    if split.is_suspect:
+        found = replace(found, decision=None)  # nothing may be claimed, so nothing is decided
     decided = current.decided.get(config.experiment_id, {})
     record = conclusion(config, found, epoch=current.epoch, decided=decided)
+    record |= {"at": at.isoformat(), "split": {"p_value": split.anytime_p_value, "suspect": split.is_suspect}}
     if config.mode == "canary":
         weights = current.weights[config.experiment_id]
         record = dict(steered(record, config, cells, weights=weights))
     trade = store.shop_counts(first_day=started[first].astimezone(UTC).date().isoformat())
     watched = [*guardrails(config, trade), *variant_guardrails(config, cells)]
     return store.save_posterior(config.experiment_id, current.epoch, _guarded(config, record, watched))
+
+
+def _looked_at(config: ExperimentConfig, snapshots: Mapping[int, Snapshot], store: ExperimentStore) -> datetime:
+    """When the last look was that opened an epoch, which not every epoch has; else when the first epoch began."""
+    for epoch in sorted(snapshots, reverse=True)[1:]:
+        record = store.posterior(config.experiment_id, epoch)
+        if record and record.get("at") == snapshots[epoch + 1].created_at:
+            return datetime.fromisoformat(record["at"])
+    return datetime.fromisoformat(snapshots[min(snapshots)].created_at)
+
+
+def _split(config: ExperimentConfig, found: Look, snapshots: Mapping[int, Snapshot]) -> SplitCheck:
+    exposures = found.counts.exposures.sum(axis=3)
+    expected = expected_exposures(config, exposures, found.counts.epochs, snapshots)
+    return check_split(exposures, expected, design_effect=exposure_clumping(found.counts))
 
 
 def _guarded(config: ExperimentConfig, record: Mapping[str, Any], watched: Sequence[Guardrail]) -> dict[str, Any]:

@@ -59,11 +59,18 @@ class Decision:
 
 
 def look(
-    config: ExperimentConfig, cells: Iterable[CellCount], *, epoch: int, started: Mapping[int, datetime], now: datetime
+    config: ExperimentConfig,
+    cells: Iterable[CellCount],
+    *,
+    epoch: int,
+    started: Mapping[int, datetime],
+    now: datetime,
+    looked_at: datetime | None = None,
 ) -> Look:
     """The analysis at `now`, the end of `epoch`; the same counts and times give the same numbers on every run.
 
-    `started` holds the start of every epoch that was counted, and of this one.
+    `started` holds the start of every epoch that was counted, and of this one. A registered day since `looked_at`, the
+    last look that was acted on, is due now; where nothing is known of one, since the start of this epoch.
     """
     counts = tally(config, cells)
     origin = min((started[e] for e in counts.epochs), default=now)
@@ -77,7 +84,8 @@ def look(
     )
     view = outlook(present, seed=seed_of(config.experiment_id, epoch))
     weights = next_weights(view, allocation=config.design.allocation, floor_share=config.floor_share)
-    before = _days(started[epoch], origin) if epoch in started else day
+    since = looked_at or started.get(epoch)
+    before = day if since is None else _days(since, origin)
     due = any(before < registered <= day for registered in config.design.look_days)
     ends = np.array([_days(started.get(e + 1, now), origin) for e in counts.epochs])
     matured = (ends <= day - config.design.maturation_days + ROUNDING_DAYS) & (days >= config.design.drop_days)
