@@ -25,7 +25,7 @@ BODY: Mapping[str, Any] = {
     "variants": ["cohorts", "hybrid"],
     "expected_daily_exposures": 50_000,
     "expected_click_rate": 0.02,
-    "design": {"looks": "week", "standardised": False},
+    "design": {"looks": "week", "standardised": False, "maturation_days": 2},
 }
 
 
@@ -61,7 +61,7 @@ def test_a_draft_is_stored_and_forecast(edge: Edge) -> None:
     assert (status, body["changed"]) == (201, True)
     experiment = body["experiment"]
     assert (experiment["status"], experiment["version"], experiment["in_force"]) == ("draft", 1, False)
-    assert experiment["look_days"] == [8, 15, 22, 28]
+    assert experiment["look_days"] == [9, 16, 23, 28]
     assert body["forecast"]["traffic"] == {
         "source": "given",
         "measured_days": None,
@@ -266,6 +266,17 @@ def test_an_unknown_experiment_is_not_found(edge: Edge) -> None:
     for method, path in (("POST", "/exp_x/start"), ("GET", "/exp_x/audit")):
         status, problem = edge.call(method, path)
         assert (status, problem["code"]) == (404, "unknown_experiment")
+
+
+def test_a_claim_without_a_calibrated_boundary_is_drafted_with_a_note_and_does_not_start(edge: Edge) -> None:
+    _, drafted = edge.post("", {**BODY, "design": {"max_days": 21}})
+    status, problem = edge.post("/exp_hero/start")
+
+    assert "boundary_not_calibrated" in [one["code"] for one in drafted["problems"]]
+    assert (status, problem["code"]) == (409, "boundary_not_calibrated")
+
+    edge.post("", {**BODY, "design": {"max_days": 21, "boundary": 2.4}})
+    assert edge.post("/exp_hero/start")[0] == 200
 
 
 def test_a_body_that_is_no_json_is_refused(edge: Edge) -> None:

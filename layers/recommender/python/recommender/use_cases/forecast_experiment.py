@@ -14,7 +14,7 @@ from recommender.contracts.experiments import ExperimentRequest
 from recommender.domain.experiments.assignment import DEFAULT_VARIANT
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.forecast import Traffic, forecast_of
-from recommender.domain.experiments.lifecycle import overlaps
+from recommender.domain.experiments.lifecycle import is_calibrated, overlaps
 from recommender.ports import ExperimentStore
 
 MEASURED_DAYS: Final = 7
@@ -68,6 +68,13 @@ def forecast_experiment(
 UNKNOWN_TRAFFIC: Final = (
     "expected_daily_exposures and expected_click_rate, because nothing was counted on these placements in the last "
     f"{MEASURED_DAYS} days"
+)
+
+
+UNCALIBRATED: Final = (
+    "a calibrated constant, which this design with this many placements and variants does not have: run "
+    "`python -m local experiment calibrate --file …`. Until then the experiment cannot start, and the forecast rests on "
+    "an estimate of the constant"
 )
 
 
@@ -127,6 +134,8 @@ def _warnings(config: ExperimentConfig, snapshot: Snapshot | None) -> list[dict[
         )
         for placement, other in overlaps(config, snapshot).items()
     ]
+    if not is_calibrated(config):
+        found.append(_problem("/design/boundary", config.design.boundary, "boundary_not_calibrated", UNCALIBRATED))
     served = {name: (snapshot.defaults if snapshot else {}).get(name, DEFAULT_VARIANT) for name in config.placements}
     differing = [name for name, variant in served.items() if variant != config.control]
     if differing:

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from recommender.contracts.fields import one_of, problem
+from recommender.domain.experiments.boundaries import constant_for
 from recommender.domain.experiments.config import NO_EXPERIMENTS, ExperimentConfig, Snapshot, with_experiment
 from recommender.errors import Conflict, FieldProblem, InvalidInput
 
@@ -38,6 +39,7 @@ REPEATED: Final = {  # action -> the status in which it has been done already
     "rollback": "rolled_back",
 }
 OCCUPYING: Final = ("running", "paused", "decided")  # a killed experiment makes room for the next one
+NOT_CALIBRATED: Final = "no boundary is calibrated for this design with"
 CHANGED_BY_STEPS: Final = ("version", "status", "started_at")
 EDITABLE_WHEN_PAUSED: Final = ("floor_share", "loss_limit")  # all else is what the test was registered as
 
@@ -94,8 +96,17 @@ def draft(wanted: ExperimentConfig, stored: ExperimentConfig | None, snapshot: S
 
 
 def start(config: ExperimentConfig, snapshot: Snapshot | None, now: datetime) -> Step:
-    """Put the experiment in force. Raises Conflict where another one holds a placement; a killed one makes room."""
+    """Put the experiment in force. Raises Conflict where another one holds a placement; a killed one makes room.
+
+    A claim without a calibrated boundary could never be made, so such a test does not start either.
+    """
     current = snapshot or NO_EXPERIMENTS
+    if not is_calibrated(config):
+        raise Conflict(
+            f"experiment {config.experiment_id!r} cannot start: {NOT_CALIBRATED} {len(config.placements)} placements "
+            f"and {len(config.variants)} variants; calibrate it, or use a usual design",
+            code="boundary_not_calibrated",
+        )
     _refuse_overlap(config, current)
     retired = [
         other
@@ -109,6 +120,14 @@ def start(config: ExperimentConfig, snapshot: Snapshot | None, now: datetime) ->
     running = replace(config, version=config.version + 1, status="running", started_at=moment.isoformat())
     facts = {"retired": [killed.experiment_id for killed in retired]} if retired else {}
     return Step(running, with_experiment(current, running, moment), facts)
+
+
+def is_calibrated(config: ExperimentConfig) -> bool:
+    """True where the rule needs no boundary or one is known for this design and shape."""
+    if config.mode == "canary" or config.design.rule != "claim":
+        return True
+    known = constant_for(config.design, placements=len(config.placements), variants=len(config.variants))
+    return known is not None
 
 
 def set_status(config: ExperimentConfig, snapshot: Snapshot, status: str, now: datetime) -> Step:
