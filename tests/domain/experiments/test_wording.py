@@ -234,3 +234,39 @@ def test_the_hold_out_speaks_for_the_whole_experiment() -> None:
 @pytest.mark.parametrize(("status", "words"), [("paused", "Paused. "), ("promoted", "Promoted. "), ("running", "Und")])
 def test_the_headline_begins_with_the_state_of_the_experiment(status: str, words: str) -> None:
     assert headline(replace(FOUND, config=replace(CONFIG, status=status))).startswith(words)
+
+
+CANARY = replace(
+    FOUND, config=replace(CONFIG, mode="canary", variants=("hybrid", "canary"), bundle_id="b_2", loss_limit=0.1)
+)
+STATES = {
+    "watching": "stays at its share",
+    "rising": "gets more traffic",
+    "ready": "may be promoted",
+    "off": "taken off",
+}
+
+
+def steered(state: str) -> Findings:
+    looked = {"state": state, "lift": (0.01, -0.06, 0.08), "loss_limit": 0.1, "probability_of_loss": 0.0312}
+    return replace(CANARY, canary=looked)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_canary_is_told_by_its_loss_and_never_called_better(state: str) -> None:
+    found = steered(state)
+
+    assert STATES[state] in headline(found)
+    assert may_claim(found) == [
+        "The probability that canary loses more than 10 % of the clicks against hybrid is 3.1 %; its click rate is "
+        "estimated +1.0 % (95 % posterior interval -6.0 % to +8.0 %), whole pages and repeat visits accounted for."
+    ]
+    sentences = may_not_claim(found)
+    assert says(sentences, "That the new bundle is better")
+    assert says(sentences, "a loss below 10 % may pass")
+    assert not says(sentences, "no look has decided")
+
+
+def test_a_canary_before_its_first_look_says_nothing() -> None:
+    assert headline(CANARY) == "The canary has begun: no epoch has ended yet."
+    assert may_claim(CANARY) == []

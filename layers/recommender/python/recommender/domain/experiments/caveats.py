@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from recommender.domain.experiments.canary_wording import canary_caveats
 from recommender.domain.experiments.design import WEEK_DAYS
 from recommender.domain.experiments.findings import Findings, days, listed, percent, placements, share
 
@@ -15,7 +16,9 @@ INTERVAL: Final = "an interval that is looked at repeatedly is not a test at 5 %
 
 def may_not_claim(found: Findings) -> list[str]:
     """What these data do not show, most serious first."""
-    return [*_data(found), *_decisions(found), *_sizes(found), *_time(found), *_beyond_clicks(found)]
+    if found.config.mode == "canary":
+        return [*_data(found), *canary_caveats(found), *_week(found), *_beyond_clicks(found)]
+    return [*_data(found), *_decisions(found), *_sizes(found), *_week(found), *_novelty(found), *_beyond_clicks(found)]
 
 
 def _data(found: Findings) -> Iterator[str]:
@@ -81,17 +84,21 @@ def _sizes(found: Findings) -> Iterator[str]:
             yield "That a placement's lift was measured there alone: it borrows from the other placements."
 
 
-def _time(found: Findings) -> Iterator[str]:
+def _week(found: Findings) -> Iterator[str]:
     design = found.config.design
-    if found.days < WEEK_DAYS and design.standardised:
+    if found.days < WEEK_DAYS and design.standardised and found.config.mode == "test":
         yield (
             f"Anything about days of the week that were not seen: the data cover {found.days:.1f} days; what the "
             "others may do widens the intervals, it was not observed."
         )
     elif found.days < WEEK_DAYS:
         yield f"Anything about a whole week: the data cover {found.days:.1f} days, and weekends may favour a variant."
-    elif design.looks == "day" and not design.standardised:
+    elif design.looks == "day" and not design.standardised and found.config.mode == "test":
         yield "That a lift holds on every day of the week: looks fall on any day, not on whole weeks."
+
+
+def _novelty(found: Findings) -> Iterator[str]:
+    design = found.config.design
     if found.novelty_probability > NOVELTY_LIMIT:
         yield (
             "That what was seen first will last: first days were probably different "

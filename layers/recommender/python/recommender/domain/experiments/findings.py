@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,7 @@ class Findings:
     guardrails: Sequence[Mapping[str, object]] = field(default_factory=tuple)
     is_simulated: bool = False
     novelty_probability: float = 0.0  # that first days were different, where the model takes novelty out
+    canary: Mapping[str, Any] | None = None  # what the newest look said of a canary
     has_boundary: bool = True  # False: nothing is calibrated for this design, so nothing can be claimed
 
     @property
@@ -80,6 +82,12 @@ def percent(lift: float) -> str:
 def share(value: float) -> str:
     """A percentage without a sign; up to two decimals."""
     return f"{100 * value:.2f}".rstrip("0").rstrip(".") + " %"
+
+
+def interval(lift: Sequence[float]) -> str:
+    """A lift with its 95 % posterior interval."""
+    mean, low, high = lift
+    return f"{percent(mean)} (95 % posterior interval {percent(low)} to {percent(high)})"
 
 
 def days(value: float) -> str:

@@ -69,6 +69,7 @@ def report(
     return {
         **_head(config, current, findings),
         "decision": decision,
+        "canary": findings.canary,
         "headline": headline(findings),
         "may_claim": may_claim(findings),
         "may_not_claim": may_not_claim(findings),
@@ -115,7 +116,7 @@ def _findings(
         standings=standings(config, last, beside.records),
         probability_of_spread=1 - float(found.posterior.tau_weights[0]),
         split=split,
-        visible_lift=visible_lift(found.posterior, decision["boundary"]),
+        visible_lift=None if config.mode == "canary" else visible_lift(found.posterior, decision["boundary"]),
         next_look_day=decision["next_look_day"],
         holdout_lift=holdout["lift"],
         killed=_killed(config, last),
@@ -123,6 +124,7 @@ def _findings(
         guardrails=beside.guardrails,
         is_simulated=beside.is_simulated,
         novelty_probability=_novelty(config, found),
+        canary=_canary(beside.records),
         has_boundary=decision["boundary"] is not None,
     )
 
@@ -152,6 +154,12 @@ def _head(config: ExperimentConfig, current: Snapshot, findings: Findings) -> di
         "clicks": findings.clicks,
         "visible_lift": findings.visible_lift,
     }
+
+
+def _canary(records: Sequence[Record]) -> Mapping[str, Any] | None:
+    """What the newest look said of a canary; None for a test."""
+    newest: Mapping[str, Any] | None = records[-1].get("canary") if records else None
+    return newest
 
 
 def _killed(config: ExperimentConfig, current: Snapshot) -> list[str]:

@@ -61,7 +61,8 @@ def decision_json(config: ExperimentConfig, found: Sequence[Standing], records: 
     ahead = [look_day for look_day in design.look_days if look_day > day]
     constant = constant_for(design, placements=len(config.placements), variants=len(config.variants))
     limits = [boundary_at(design, constant, look_day) for look_day in design.look_days] if constant else []
-    next_day = ahead[0] if ahead and status != "decided" else None
+    has_looks = config.mode == "test"  # a canary is steered at every epoch
+    next_day = ahead[0] if ahead and has_looks and status != "decided" else None
     return {
         "status": status,
         "rule": design.rule,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from recommender.domain.experiments.findings import Findings, days, listed, percent, placements, share
+from recommender.domain.experiments.canary_wording import canary_claims, canary_headline
+from recommender.domain.experiments.findings import Findings, days, interval, listed, percent, placements, share
 from recommender.domain.experiments.holdout import NO_LIFT
 from recommender.domain.experiments.standing import Lift, Standing
 
@@ -35,6 +36,8 @@ def may_claim(found: Findings) -> list[str]:
     """What these data carry, strongest first; nothing before the first click or where the split is off."""
     if not found.clicks or found.is_withheld:
         return []
+    if found.config.mode == "canary":
+        return [*canary_claims(found), *_against_holdout(found)]
     if found.config.design.rule == "optimise":
         return _costs(found)
     return [*_winners(found), *_kept(found), *_estimates(found), *_against_holdout(found)]
@@ -50,6 +53,8 @@ def _headline(found: Findings) -> str:
         return f"No click yet in {found.exposures:,} exposures: nothing can be compared."
     if len(found.undecided) < len(config.placements):
         return _decided(found)
+    if config.mode == "canary":
+        return canary_headline(found)
     if not found.has_boundary and config.design.rule == "claim":
         return (
             f"Undecided on day {days(found.days)}, and bound to stay so: no boundary is calibrated for "
@@ -115,14 +120,14 @@ def _estimates(found: Findings) -> list[str]:
 def _estimate(found: Findings, variant: str, present: Lift, lasting: Lift) -> str:
     so_far = (
         f"After {found.exposures:,} exposures in {_total(found)} the click rate of {variant} is estimated "
-        f"{_interval(present)} against {found.config.control}, averaged over placements, shrunk towards no difference, "
+        f"{interval(present)} against {found.config.control}, averaged over placements, shrunk towards no difference, "
         "with repeat visits accounted for."
     )
     if not found.config.design.standardised:
         return f"{so_far} This is an estimate, not a verdict."
     return (
         f"{so_far} That is the average so far; the lift that is to last, without first days and weekdays, is estimated "
-        f"{_interval(lasting)}. Both are estimates, not verdicts."
+        f"{interval(lasting)}. Both are estimates, not verdicts."
     )
 
 
@@ -164,11 +169,6 @@ def _lift(standing: Standing) -> str:
 def _ends(standing: Standing) -> str:
     _, low, high = standing.lift or NO_LIFT
     return f"95 % interval {percent(low)} to {percent(high)}"
-
-
-def _interval(lift: Lift) -> str:
-    mean, low, high = lift
-    return f"{percent(mean)} (95 % posterior interval {percent(low)} to {percent(high)})"
 
 
 def _total(found: Findings) -> str:
