@@ -24,7 +24,7 @@ from recommender.errors import NotFound
 from recommender.ports import ArtifactStore, ExperimentStore
 from recommender.use_cases.forecast_experiment import forecast_experiment
 from recommender.use_cases.manage_experiments import Order, change_experiment, draft_experiment
-from recommender.use_cases.release_bundle import candidate
+from recommender.use_cases.release_bundle import candidate, require_bundle
 
 SERVICE = "manage_experiments"
 
@@ -50,6 +50,8 @@ def create_handler(
     def post_experiment(request: Request) -> Answer:
         asked = parse_experiment(read_json(request.body))
         wanted = proposed(asked, bundle_id=_bundle_id(asked, artifacts))
+        if wanted.bundle_id:
+            require_bundle(wanted.bundle_id, artifacts=artifacts)
         done = draft_experiment(
             wanted,
             placements=placements,
