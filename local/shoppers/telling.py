@@ -7,6 +7,11 @@ from typing import Any, Final
 
 HEAD: Final = ("day", "exposures", "clicks", "share of traffic", "P(best)", "decided")
 
+WHY: Final = {  # by how the experiment allocates
+    "top_two": "the control keeps as much traffic as the best challenger, so good challengers and the control share alike",
+    "thompson": "each variant gets the probability that it is the best",
+}
+
 Report = Mapping[str, Any]
 
 
@@ -30,16 +35,6 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def traffic(report: Report) -> str:
-    """Why the shares are what they are."""
-    before = (
-        "the control keeps as much traffic as the best challenger, so good challengers and the control share alike"
-        if report["decision"]["rule"] == "claim"
-        else "traffic goes where the best is probably found"
-    )
-    return f"Until a placement is decided {before}; afterwards what was chosen gets all but the floors."
-
-
 def decisions(report: Report) -> dict[str, Report]:
     """What was decided, by placement; a placement that is still open is not in it."""
     found: Mapping[str, Report] = report["decision"].get("placements", {})
@@ -56,11 +51,14 @@ def is_shipped(report: Report) -> bool:
     return any(entry["status"] == "ship" for entry in decisions(report).values())
 
 
-def closing(report: Report) -> str:
-    """The decisions and the claims, in sentences."""
+def closing(report: Report, *, allocation: str) -> str:
+    """Why traffic is where it is, the decisions and the claims, in sentences."""
     decided = [f"  {placement}: {_sentence(entry)}" for placement, entry in decisions(report).items()]
     parts = [
-        ("Traffic (simulated)", [f"  {traffic(report)}"]),
+        (
+            "Traffic (simulated)",
+            [f"  Until a placement is decided {WHY[allocation]}; then what was chosen gets all but the floors."],
+        ),
         ("Decided (simulated)", decided or ["  nothing yet"]),
         ("What may be claimed of these simulated days", _bullets(report["may_claim"])),
         ("What may not be claimed", _bullets(report["may_not_claim"])),
