@@ -11,13 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recommender.adapters.memory.experiments import MemoryExperimentStore
+from recommender.adapters.memory.margins import MemoryMargins
 from recommender.domain.experiments.config import default_config
 from recommender.domain.experiments.counts import CellCount, merged, outcomes
+from recommender.domain.experiments.shop_counts import ShopCount, shop_counts
 from recommender.errors import Conflict, DependencyDown
 from recommender.ports import StreamPosition
-from recommender.use_cases.count_outcomes import Counted, Entry, count_outcomes
+from recommender.use_cases.count_outcomes import Count, Counted, Entry, count_outcomes
 
 CONFIG = default_config(datetime(2026, 11, 23, tzinfo=UTC))
+MARGINS = MemoryMargins({"A": 0.4, "B": 0.1})
+SHOP: dict[str, Any] = {"holdout_share": CONFIG.holdout_share, "margins": MARGINS}
 
 
 def record(rng: random.Random) -> dict[str, Any]:
@@ -29,8 +33,15 @@ def record(rng: random.Random) -> dict[str, Any]:
         "variant": rng.choice(CONFIG.variants),
         "is_holdout": False,
     }
-    rewards = rng.choice([["exposure"], ["exposure", "click"], ["click"], []])
-    return {"visitor_id": f"v_{rng.randint(0, 40)}", "rewards": rewards, "claims": claims}
+    rewards = rng.choice([["exposure"], ["exposure", "click"], ["click"], [], ["order", "session"], ["refund"]])
+    items = [{"item_id": rng.choice("ABC"), "quantity": rng.randint(1, 3), "price_cents": 250}]
+    return {
+        "visitor_id": f"v_{rng.randint(0, 40)}",
+        "event_time": f"2026-11-2{rng.randint(3, 5)}T12:00:00Z",
+        "rewards": rewards,
+        "claims": claims,
+        "items": items,
+    }
 
 
 def stream(seed: int, *, length: int, records: int = 12) -> list[Entry]:
@@ -43,6 +54,14 @@ def truth(entries: Sequence[Entry]) -> list[CellCount]:
     return outcomes(record for _, records in entries for record in records)
 
 
+def trade(entries: Sequence[Entry]) -> list[ShopCount]:
+    return shop_counts(
+        (record for _, records in entries for record in records),
+        holdout_share=CONFIG.holdout_share,
+        margin_shares=MARGINS.shares,
+    )
+
+
 class CrashingStore(MemoryExperimentStore):
     """Fails before or after a transaction with the given chance, as a network does."""
 
@@ -52,7 +71,7 @@ class CrashingStore(MemoryExperimentStore):
         self._chance = chance
 
     def add_counts(
-        self, cells: Sequence[CellCount], *, consumer: str, shard_id: str, after: StreamPosition, upto: StreamPosition
+        self, cells: Sequence[Count], *, consumer: str, shard_id: str, after: StreamPosition, upto: StreamPosition
     ) -> None:
         if self._rng.random() < self._chance:
             raise DependencyDown("the request never arrived")
@@ -68,6 +87,18 @@ def test_a_batch_adds_its_exposures_and_clicks() -> None:
 
     assert store.counts(CONFIG) == truth(entries)
     assert counted.exposures == sum(cell.exposures for cell in truth(entries))
+
+
+def test_trade_is_booked_beside_it_and_not_at_all_while_no_experiment_holds_anybody_out() -> None:
+    with_shop, without, entries = MemoryExperimentStore(), MemoryExperimentStore(), stream(1, length=5)
+
+    counted = count_outcomes(entries, shard_id="a", store=with_shop, **SHOP)
+    count_outcomes(entries, shard_id="a", store=without)
+
+    assert with_shop.shop_counts(first_day="2026-11-23") == trade(entries)
+    assert counted.orders == sum(count.orders for count in trade(entries)) > 0
+    assert without.shop_counts(first_day="2026-11-23") == []
+    assert without.counts(CONFIG) == with_shop.counts(CONFIG)
 
 
 def test_a_batch_that_comes_again_adds_nothing() -> None:
@@ -122,15 +153,18 @@ def test_replays_and_crashes_never_change_the_counts(seed: int, chance: float, s
         start = max(0, reached[name] - rng.randint(0, 4))  # an overlap with what was delivered before
         end = min(len(sources[name]), start + rng.randint(1, 6))
         try:
-            count_outcomes(sources[name][start:end], shard_id=name, store=store)
+            count_outcomes(sources[name][start:end], shard_id=name, store=store, **SHOP)
         except DependencyDown:
             continue
         reached[name] = max(reached[name], end)
     store._chance = 0.0
     for name, entries in sources.items():
-        count_outcomes(entries, shard_id=name, store=store)
+        count_outcomes(entries, shard_id=name, store=store, **SHOP)
 
     assert store.counts(CONFIG) == merged(cell for entries in sources.values() for cell in truth(entries))
+    assert store.shop_counts(first_day="2026-11-23") == merged(
+        count for entries in sources.values() for count in trade(entries)
+    )
 
 
 def test_a_race_that_is_lost_is_run_again_from_the_stored_position() -> None:
@@ -141,7 +175,7 @@ def test_a_race_that_is_lost_is_run_again_from_the_stored_position() -> None:
 
         raced = False
 
-        def add_counts(self, cells: Sequence[CellCount], **where: Any) -> None:
+        def add_counts(self, cells: Sequence[Count], **where: Any) -> None:
             if not self.raced:
                 self.raced = True
                 count_outcomes(entries[:3], shard_id="a", store=self)
@@ -156,7 +190,7 @@ def test_a_race_that_is_lost_is_run_again_from_the_stored_position() -> None:
 
 def test_a_race_that_is_lost_again_and_again_is_left_to_the_next_delivery() -> None:
     class Losing(MemoryExperimentStore):
-        def add_counts(self, cells: Sequence[CellCount], **where: Any) -> None:
+        def add_counts(self, cells: Sequence[Count], **where: Any) -> None:
             raise Conflict("another consumer was first")
 
     with pytest.raises(Conflict):

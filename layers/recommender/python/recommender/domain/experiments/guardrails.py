@@ -227,8 +227,14 @@ def _by_stratum(config: ExperimentConfig, cells: Iterable[CellCount]) -> tuple[D
     variant = {name: k for k, name in enumerate(config.variants)}
     kept = [cell for cell in cells if cell.segment != HOLDOUT and cell.placement in place and cell.variant in variant]
     row = {epoch: t for t, epoch in enumerate(sorted({cell.epoch for cell in kept}))}
-    table = np.zeros((3, len(place), len(row), len(variant), COUNTER_SHARDS))
-    for cell in kept:
-        at = (place[cell.placement], row[cell.epoch], variant[cell.variant], cell.shard)
-        table[(slice(None), *at)] += (cell.exposures, cell.served_ms, cell.exposures - cell.degraded)
-    return table[0], table[1], table[2]
+    shape = (len(place), len(row), len(variant), COUNTER_SHARDS)
+    found = [(place[cell.placement], row[cell.epoch], variant[cell.variant], cell.shard) for cell in kept]
+    at = np.ravel_multi_index(np.array(found, np.int64).reshape(-1, 4).T, shape) if kept else np.zeros(0, np.int64)
+
+    def added(values: Iterable[int]) -> Doubles:
+        sums = np.bincount(at, np.fromiter(values, np.float64, len(kept)), math.prod(shape))
+        return sums.reshape(shape).astype(np.float64)
+
+    exposures = added(cell.exposures for cell in kept)
+    complete = exposures - added(cell.degraded for cell in kept)
+    return exposures, added(cell.served_ms for cell in kept), complete
