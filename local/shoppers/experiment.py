@@ -39,14 +39,14 @@ class Administrator:
         return self.shop.post(path, body, headers)
 
 
-def open_experiment(admin: Administrator, *, rule: str, say: Callable[[str], None]) -> str:
+def open_experiment(admin: Administrator, *, rule: str, allocation: str, say: Callable[[str], None]) -> str:
     """Start an experiment with every policy in all placements; its id."""
     known = {entry["experiment_id"]: entry["status"] for entry in admin.get(EXPERIMENTS)["experiments"]}
     body = {
         "experiment_id": (name := _free_name(set(known))),
         "placements": PLACEMENTS,
         "variants": POLICIES,
-        "design": {"rule": rule},
+        "design": {"rule": rule, "allocation": allocation},
         "reason": REASON,
     }
     admin.post(EXPERIMENTS, body)

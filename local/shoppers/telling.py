@@ -8,7 +8,7 @@ from typing import Any, Final
 HEAD: Final = ("day", "exposures", "clicks", "share of traffic", "P(best)", "decided")
 
 WHY: Final = {  # by how the experiment allocates
-    "top_two": "the control keeps as much traffic as the best challenger, so good challengers and the control share alike",
+    "top_two": "the control keeps as much traffic as the best challenger, so good ones and it share alike",
     "thompson": "each variant gets the probability that it is the best",
 }
 

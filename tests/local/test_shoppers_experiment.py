@@ -43,7 +43,7 @@ def server() -> Iterator[WebServer]:
 def opened(server: WebServer, api: Api) -> str:
     server.site = api
     with Connection(server.port) as shop:
-        return open_experiment(Administrator(shop, KEYS), rule="optimise", say=lambda _: None)
+        return open_experiment(Administrator(shop, KEYS), rule="optimise", allocation="thompson", say=lambda _: None)
 
 
 def test_the_one_in_force_makes_room_once_the_new_one_is_drafted(server: WebServer) -> None:
@@ -57,7 +57,7 @@ def test_the_one_in_force_makes_room_once_the_new_one_is_drafted(server: WebServ
         "/exp_default/kill",
         "/exp_simulated/start",
     ]
-    assert api.calls[0][1]["design"] == {"rule": "optimise"}
+    assert api.calls[0][1]["design"] == {"rule": "optimise", "allocation": "thompson"}
 
 
 def test_every_run_has_an_experiment_of_its_own(server: WebServer) -> None:
