@@ -79,14 +79,7 @@ def report(
         "segments": segment_estimates(config, strata),
         "guardrails": list(beside.guardrails),
         "forecast": forecast,
-        "placements": [
-            {
-                "placement": placement,
-                "variants": variant_rows(config, found, p, current, exposures[p], clicks[p], split.expected[p]),
-                "epochs": epoch_rows(config, placement, epochs, exposures[p], clicks[p], by_epoch),
-            }
-            for p, placement in enumerate(config.placements)
-        ],
+        "placements": _placements(config, found, split, current, by_epoch),
         "epochs": [
             {"epoch": snapshot.epoch, "created_at": snapshot.created_at} for snapshot in snapshots[-SHOWN_EPOCHS:]
         ],
@@ -94,6 +87,21 @@ def report(
             config, snapshots, beside.records, epochs=epochs, exposures=exposures, clicks=clicks, now=now
         ),
     }
+
+
+def _placements(
+    config: ExperimentConfig, found: Look, split: SplitCheck, current: Snapshot, by_epoch: Mapping[int, Snapshot]
+) -> list[dict[str, Any]]:
+    """Each placement with its variants as of now and its newest epochs."""
+    exposures, clicks = found.counts.exposures.sum(axis=3), found.counts.clicks.sum(axis=3)  # (P, T, K)
+    return [
+        {
+            "placement": placement,
+            "variants": variant_rows(config, found, p, current, exposures[p], clicks[p], split.expected[p]),
+            "epochs": epoch_rows(config, placement, found.counts.epochs, exposures[p], clicks[p], by_epoch),
+        }
+        for p, placement in enumerate(config.placements)
+    ]
 
 
 def _findings(
