@@ -125,14 +125,17 @@ def _rates(config: ExperimentConfig, asked: ExperimentRequest, measured: Measure
 
 def _warnings(config: ExperimentConfig, snapshot: Snapshot | None) -> list[dict[str, str]]:
     """What would stop the draft from starting today, or make its result read oddly."""
+    held: dict[str, list[str]] = {}
+    for placement, other in overlaps(config, snapshot).items():
+        held.setdefault(other, []).append(placement)
     found = [
         _problem(
-            f"/placements/{config.placements.index(placement)}",
-            placement,
+            f"/placements/{config.placements.index(names[0])}",
+            ", ".join(names),
             "overlapping_experiments",
-            f"a placement that no other experiment holds; {other!r} must end before this one starts",
+            f"placements that no other experiment holds; {other!r} must end before this one starts",
         )
-        for placement, other in overlaps(config, snapshot).items()
+        for other, names in held.items()
     ]
     if not is_calibrated(config):
         found.append(_problem("/design/boundary", config.design.boundary, "boundary_not_calibrated", UNCALIBRATED))
