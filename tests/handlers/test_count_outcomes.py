@@ -105,12 +105,15 @@ def test_the_deployed_function_counts_on_dynamodb(
     aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_tables(dynamodb_client())
-    handler = deployed("count_outcomes", monkeypatch).compose({**os.environ, **ENVIRONMENT})
-
-    for _ in range(2):
-        handler(delivery(change(9, EXPOSURE), change(10, CLICK)), None)
-
     store = DynamoExperimentStore(
         connect(), experiments_table=SETTINGS.experiments_table, ledger_table=SETTINGS.ledger_table
     )
+    store.swap_snapshot(first_snapshot(CONFIG, NOW))
+    handler = deployed("count_outcomes", monkeypatch).compose({**os.environ, **ENVIRONMENT})
+
+    for _ in range(2):
+        handler(delivery(change(9, EXPOSURE, ORDER), change(10, CLICK)), None)
+
     assert store.counts(CONFIG) == counted(1, 1)
+    (trade,) = store.shop_counts(first_day="2026-11-23")
+    assert (trade.orders, trade.revenue_cents, trade.costed_cents) == (1, 2 * 400, 0)  # no bundle was ever published
