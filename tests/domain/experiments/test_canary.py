@@ -18,9 +18,10 @@ from recommender.domain.experiments.canary import (
     steered,
     student_tail,
 )
+from recommender.domain.experiments.checks import check_split
 from recommender.domain.experiments.config import default_config
 from recommender.domain.experiments.counts import CellCount
-from recommender.domain.experiments.tally import Tally, design_effect
+from recommender.domain.experiments.tally import Tally, design_effect, split_clumping
 from scipy import stats
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -129,6 +130,51 @@ def test_the_record_of_a_look_gets_the_canarys_weights_and_decides_nothing_else(
     assert (record["canary"]["state"], record["canary"]["bundle_id"]) == ("off", "b-2")
     mean, low, high = record["canary"]["lift"]
     assert low < mean < high < 0 < record["canary"]["probability_of_loss"]
+
+
+@pytest.mark.parametrize(
+    ("exposures", "clicks", "state", "share"),
+    [
+        ((9500, 500), 9, "watching", 0.2),  # would rise to half of the traffic
+        ((9500, 100), 2, "off", 0.0),  # a fifth of the smallest share: its pages fail
+    ],
+)
+def test_on_a_suspect_split_no_canary_rises_and_one_without_its_pages_is_off(
+    exposures: tuple[int, int], clicks: int, state: str, share: float
+) -> None:
+    cells = [
+        CellCount("exp_default", placement, 1, "session", variant, n, c, shard)
+        for placement in CONFIG.placements
+        for variant, n, c in zip(CONFIG.variants, exposures, (171, clicks), strict=True)
+        for shard in range(S)
+    ]
+    look = {"split": {"suspect": True}, "placements": {placement: {} for placement in CONFIG.placements}}
+
+    record = steered(look, CONFIG, cells, weights=at(0.2))
+
+    assert record["canary"]["state"] == state
+    assert record["placements"]["home_hero"]["next_weights"] == [1 - share, share]
+    assert record["kills"] == (["exp_default/canary"] if state == "off" else [])
+
+
+def split_of(seed: int, *, failing: float) -> bool:
+    """Is the split of ten simulated days at 5 % suspect, where this share of the canary's pages fails?"""
+    rng = np.random.default_rng(seed)
+    is_canary, shard = rng.random(12_750) < 0.05, rng.integers(0, S, 12_750)
+    n = np.zeros((P, 10, 2, S), np.int64)
+    for t in range(10):
+        lists = rng.poisson(4.0, 12_750) * (rng.random(12_750) < 1 / 3)
+        n[:, t, 0] = np.bincount(shard, lists * ~is_canary, S)
+        n[:, t, 1] = np.bincount(shard, lists * is_canary * (rng.random(12_750) >= failing), S)
+    exposures = n.sum(axis=3)
+    expected = exposures.sum(axis=2, keepdims=True) * np.array([0.95, 0.05])
+    clumping = split_clumping(CONFIG, Tally(tuple(range(10)), n, np.zeros_like(n)))
+    return check_split(exposures, expected, design_effect=clumping).is_suspect
+
+
+def test_whole_pages_are_no_reason_to_suspect_the_split_and_failing_pages_are() -> None:
+    assert not any(split_of(seed, failing=0.0) for seed in range(20))
+    assert all(split_of(seed, failing=0.9) for seed in range(10))
 
 
 @dataclass(frozen=True)

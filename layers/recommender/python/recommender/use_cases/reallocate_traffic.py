@@ -25,7 +25,7 @@ from recommender.domain.experiments.guardrails import (
     kills,
     variant_guardrails,
 )
-from recommender.domain.experiments.tally import exposure_clumping
+from recommender.domain.experiments.tally import split_clumping
 from recommender.errors import Conflict, DependencyDown
 from recommender.ports import ExperimentStore
 
@@ -129,7 +129,7 @@ def _looked_at(config: ExperimentConfig, snapshots: Mapping[int, Snapshot], stor
 def _split(config: ExperimentConfig, found: Look, snapshots: Mapping[int, Snapshot]) -> SplitCheck:
     exposures = found.counts.exposures.sum(axis=3)
     expected = expected_exposures(config, exposures, found.counts.epochs, snapshots)
-    return check_split(exposures, expected, design_effect=exposure_clumping(found.counts))
+    return check_split(exposures, expected, design_effect=split_clumping(config, found.counts))
 
 
 def _guarded(config: ExperimentConfig, record: Mapping[str, Any], watched: Sequence[Guardrail]) -> dict[str, Any]:

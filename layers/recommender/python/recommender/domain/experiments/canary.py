@@ -28,6 +28,7 @@ LADDER: Final = (CANARY_SHARE, 0.2, 0.5)  # shares of the traffic; one step up a
 OFF_ABOVE: Final = 0.95  # P(loss > limit) from which the canary is taken off
 RISE_BELOW: Final = 0.1  # P(loss > limit) up to which it gets more traffic
 PRIOR_SD: Final = 0.3  # of the log lift: 19 bundles of 20 between -45 % and +80 %
+MISSING: Final = 0.5  # of the pages that the smallest share would bring
 NEWTON_STEPS: Final = 8
 
 
@@ -55,16 +56,13 @@ def steer(config: ExperimentConfig, counts: Tally, *, weights: Mapping[str, Sequ
     """The canary's next step from its counts and its present `weights`; one that was taken off stays off."""
     loss = clicks_lost(counts, limit=config.loss_limit)
     share = max((placement[1] for placement in weights.values()), default=CANARY_SHARE)
-    kills: tuple[str, ...] = ()
     if share == 0 or loss.probability > OFF_ABOVE:
-        share, state, kills = 0.0, "off", (f"{config.experiment_id}/{config.variants[1]}",)
-    elif loss.probability >= RISE_BELOW:
-        state = "watching"
-    elif share >= LADDER[-1]:
-        state = "ready"
-    else:
-        share, state = next(step for step in LADDER if step > share), "rising"
-    return Steering(dict.fromkeys(config.placements, (1 - share, share)), kills, loss, state)
+        return _off(config, loss)
+    state = "watching"
+    if loss.probability < RISE_BELOW:
+        state = "ready" if share >= LADDER[-1] else "rising"
+        share = next((step for step in LADDER if step > share), share)
+    return Steering(dict.fromkeys(config.placements, (1 - share, share)), (), loss, state)
 
 
 def steered(
@@ -75,7 +73,10 @@ def steered(
     weights: Mapping[str, Sequence[float]],
 ) -> dict[str, Any]:
     """The record of a look with the canary's step in it: weights, kills, and nothing decided placement by placement."""
-    step = steer(config, tally(config, cells), weights=weights)
+    counts = tally(config, cells)
+    step = steer(config, counts, weights=weights)
+    if record.get("split", {}).get("suspect"):
+        step = _with_a_suspect_split(config, step, counts, weights)
     (lift,) = lifts(np.array([step.loss.log_lift]), np.array([[step.loss.sd**2]]))
     canary = {
         "bundle_id": config.bundle_id,
@@ -90,6 +91,25 @@ def steered(
         for placement, entry in record["placements"].items()
     }
     return {**record, "placements": placements, "kills": list(step.kills), "decided": {}, "canary": canary}
+
+
+def _with_a_suspect_split(
+    config: ExperimentConfig, step: Steering, counts: Tally, weights: Mapping[str, Sequence[float]]
+) -> Steering:
+    """No more traffic on counts that do not match the weights; off where most of the canary's pages are missing.
+
+    A page whose making fails is answered without the canary and counted nowhere: clicks alone would not show it.
+    """
+    control, canary = counts.exposures.sum(axis=(0, 1, 3)).tolist()
+    share = max(placement[1] for placement in weights.values())
+    if step.kills or canary < MISSING * LADDER[0] * (control + canary):
+        return _off(config, step.loss)
+    return Steering(dict.fromkeys(config.placements, (1 - share, share)), (), step.loss, "watching")
+
+
+def _off(config: ExperimentConfig, loss: Loss) -> Steering:
+    kill = f"{config.experiment_id}/{config.variants[1]}"
+    return Steering(dict.fromkeys(config.placements, (1.0, 0.0)), (kill,), loss, "off")
 
 
 def clicks_lost(counts: Tally, *, limit: float) -> Loss:

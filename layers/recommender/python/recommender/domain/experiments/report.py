@@ -26,7 +26,7 @@ from recommender.domain.experiments.posterior import TAUS
 from recommender.domain.experiments.segments import segment_estimates
 from recommender.domain.experiments.standing import Record, decision_json, standings
 from recommender.domain.experiments.strata import stratified
-from recommender.domain.experiments.tally import exposure_clumping
+from recommender.domain.experiments.tally import split_clumping
 from recommender.domain.experiments.wording import headline, may_claim
 
 
@@ -59,7 +59,7 @@ def report(
     epochs = found.counts.epochs
     exposures, clicks = found.counts.exposures.sum(axis=3), found.counts.clicks.sum(axis=3)  # (P, T, K)
     by_epoch = {snapshot.epoch: snapshot for snapshot in snapshots}
-    clumping = exposure_clumping(found.counts)
+    clumping = split_clumping(config, found.counts)
     split = check_split(exposures, expected_exposures(config, exposures, epochs, by_epoch), design_effect=clumping)
     strata = stratified(config, cells)
     holdout = against_holdout(config, strata)
@@ -124,7 +124,7 @@ def _findings(
         standings=standings(config, last, beside.records),
         probability_of_spread=1 - float(found.posterior.tau_weights[0]),
         split=split,
-        visible_lift=None if config.mode == "canary" else visible_lift(found.posterior, decision["boundary"]),
+        visible_lift=_visible_lift(config, found, decision["boundary"]),
         next_look_day=decision["next_look_day"],
         holdout_lift=holdout["lift"],
         killed=_killed(config, last),
@@ -135,6 +135,12 @@ def _findings(
         canary=_canary(beside.records),
         has_boundary=decision["boundary"] is not None,
     )
+
+
+def _visible_lift(config: ExperimentConfig, found: Look, boundary: float | None) -> float | None:
+    """What a placement's test can see; None where no look tests anything, or there is nothing to see yet."""
+    is_tested = config.mode == "test" and config.design.rule == "claim" and found.counts.clicks.any()
+    return visible_lift(found.posterior, boundary) if is_tested else None
 
 
 def _novelty(config: ExperimentConfig, found: Look) -> float:

@@ -76,6 +76,17 @@ def exposure_clumping(counts: Tally) -> float:
     return _dispersion(counts.exposures - exposures * share, exposures * others * share * (1 - share))
 
 
+def split_clumping(config: ExperimentConfig, counts: Tally) -> float:
+    """`exposure_clumping`; of a canary, which is assigned by page, that of the sums over placements.
+
+    There one shopper brings the exposures of all placements at once, and cells apart would not show it.
+    """
+    if config.mode == "test":
+        return exposure_clumping(counts)
+    pages = Tally(counts.epochs, counts.exposures.sum(axis=0, keepdims=True), counts.clicks.sum(axis=0, keepdims=True))
+    return exposure_clumping(pages)
+
+
 def _shares(values: Counts, *, axis: int = 3) -> Doubles:
     """Each value over its sum along the axis; 0 where the sum is 0."""
     whole = values.astype(float)
