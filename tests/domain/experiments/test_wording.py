@@ -270,3 +270,11 @@ def test_a_canary_is_told_by_its_loss_and_never_called_better(state: str) -> Non
 def test_a_canary_before_its_first_look_says_nothing() -> None:
     assert headline(CANARY) == "The canary has begun: no epoch has ended yet."
     assert may_claim(CANARY) == []
+
+
+def test_a_winner_was_tested_against_the_control_only() -> None:
+    words = "better than the other challengers"
+
+    assert says(may_not_claim(stands(WON)), words)
+    two = replace(CONFIG, variants=("cohorts", "hybrid"))
+    assert not says(may_not_claim(replace(stands(WON), config=two)), words)

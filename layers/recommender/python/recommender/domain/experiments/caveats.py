@@ -55,6 +55,8 @@ def _decisions(found: Findings) -> Iterator[str]:
         )
     if found.by_hand:
         yield f"That what serves {placements(found.by_hand, found.config)} is better: it was put there by hand."
+    if design.rule == "claim" and found.shipped and len(found.config.variants) > 2:
+        yield "That what was shipped is better than the other challengers: it was tested against the control only."
     if design.rule == "claim" and len(found.shipped) > 1:
         yield (
             f"That each of the {len(found.shipped)} shipped placements is right: the error of "
