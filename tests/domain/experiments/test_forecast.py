@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from recommender.domain.experiments.design import Design
 from recommender.domain.experiments.forecast import (
@@ -13,6 +14,7 @@ from recommender.domain.experiments.forecast import (
     forecast,
     forecast_of,
 )
+from recommender.domain.experiments.simulation import Truth, simulate
 
 CLICKS = 17_118 * 0.018  # a day and placement: +10 % in 28 days by the textbook, four variants
 WEEKLY = Design(looks="week", standardised=False, maturation_days=2)
@@ -57,6 +59,22 @@ def test_one_placement_alone_takes_eighteen_days_for_ten_percent() -> None:
     assert found.median_days is not None
     assert abs(found.median_days - 18) <= 3
     assert found.power == pytest.approx(0.89, abs=0.12)
+
+
+def test_the_forecast_agrees_with_a_full_simulation_of_the_same_design() -> None:
+    lifts = np.zeros((200, 1, 2))
+    lifts[:, :, 1] = 0.10
+    constant, is_calibrated = constant_of(Design(), placements=1, variants=2)
+    course = simulate(
+        Truth(lifts, 17_118, 0.018), Design(), constant=constant, rng=np.random.default_rng(3), horizon=28
+    )
+
+    found = forecast(shop(placements=1), Design(), variants=2, lifts=(0.10,))[0]
+
+    assert is_calibrated
+    for day in (14, 21, 28):
+        simulated = ((course.choice == 1) & (course.day <= day)).mean()
+        assert found.shipped_by[day] == pytest.approx(simulated, abs=0.1)
 
 
 def test_power_grows_with_lift_time_and_traffic() -> None:

@@ -105,6 +105,7 @@ FUNCTIONS: Final = (
         writes=("experiments",),
         reads_artifacts=True,
         flips_bundle=True,
+        memory_mb=1769,  # a whole processor for the forecast
         timeout_seconds=25,
     ),
     Function("collect_events", "http", reads=("sessions",), writes=("sessions",), reads_secret=True),
