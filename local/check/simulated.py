@@ -31,9 +31,7 @@ def simulated_shoppers_move_traffic(
     bundle, shoppers = state.artifacts / "bundles" / bundle_id, state.model("session_ranker") / SHOPPERS
     crowd = read_crowd(bundle, shoppers, seed=1, run=uuid.uuid4().hex[:8])
     with Connection(port, publishable_key) as shop:
-        experiment_id = open_experiment(
-            Administrator(shop, keys), rule="claim", allocation="top_two", say=lambda _: None
-        )
+        experiment_id = open_experiment(Administrator(shop, keys), rule="claim", say=lambda _: None)
         town = Town(crowd, shop, experiment_id)
         eagerness = town.eagerness(default_config(datetime.now(UTC)), INCUMBENT_SHARE * CLICK_SCALE)
         before = town.report()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from recommender.domain.experiments.config import default_config
-from recommender.domain.experiments.design import ALLOCATIONS, RULES
+from recommender.domain.experiments.design import RULES
 from tqdm import tqdm
 
 from local.errors import LocalRunError
@@ -69,7 +69,7 @@ def _simulate(town: Town, options: argparse.Namespace) -> int:
             bar.write(f"simulated day {'  '.join(rows[-1])}", file=sys.stdout)
             if is_last:
                 break
-    words = telling.closing(report, allocation=options.allocation)
+    words = telling.closing(report)
     print(f"\nSimulated shoppers, experiment {town.experiment_id}\n\n{telling.table(rows)}\n\n{words}")
     print(f"\nReport of the simulated days: {write(report, _reports(options) / 'experiments' / town.experiment_id)}")
     if options.null and telling.is_shipped(report):
@@ -81,7 +81,7 @@ def _simulate(town: Town, options: argparse.Namespace) -> int:
 def _new_experiment(shop: Connection, options: argparse.Namespace) -> str:
     keys = load_or_make(StateFolder(options.state_dir.resolve()).keys)
     admin = Administrator(shop, KeyPair(keys.access_key, keys.secret_key, REGION))
-    return open_experiment(admin, rule=options.rule, allocation=options.allocation, say=_say)
+    return open_experiment(admin, rule=options.rule, say=_say)
 
 
 def _shop_config(anyone: Connection, port: int) -> Mapping[str, Any]:
@@ -127,7 +127,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--click-scale", type=_scale, default=1.0, help="times the incumbent's 1.8 %% of clicked lists")
     parser.add_argument("--null", action="store_true", help="clicks do not depend on what is shown")
     parser.add_argument("--rule", choices=RULES, default="claim", help="of the new experiment")
-    parser.add_argument("--allocation", choices=ALLOCATIONS, default="top_two", help="of the new experiment")
     parser.add_argument("--experiment", default="", help="take part in this one instead of starting one")
     parser.add_argument("--port", type=int, default=int(os.environ.get("PORT") or "8080"), help="of the running shop")
     parser.add_argument("--state-dir", type=Path, default=ROOT / ".local", help="of the running shop")

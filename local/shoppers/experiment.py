@@ -18,6 +18,7 @@ from local.signing import KeyPair, sign
 
 NAME: Final = "exp_simulated"
 EXPERIMENTS: Final = "/v1/experiments"
+ALLOCATION: Final = {"claim": "top_two", "optimise": "thompson"}  # the calibrated one, and the one that loses least
 REASON: Final = "simulated shoppers"
 PLACEMENTS: Final = tuple(placement.placement_id for placement in DEFAULT)
 
@@ -39,14 +40,14 @@ class Administrator:
         return self.shop.post(path, body, headers)
 
 
-def open_experiment(admin: Administrator, *, rule: str, allocation: str, say: Callable[[str], None]) -> str:
+def open_experiment(admin: Administrator, *, rule: str, say: Callable[[str], None]) -> str:
     """Start an experiment with every policy in all placements; its id."""
     known = {entry["experiment_id"]: entry["status"] for entry in admin.get(EXPERIMENTS)["experiments"]}
     body = {
         "experiment_id": (name := _free_name(set(known))),
         "placements": PLACEMENTS,
         "variants": POLICIES,
-        "design": {"rule": rule, "allocation": allocation},
+        "design": {"rule": rule, "allocation": ALLOCATION[rule]},
         "reason": REASON,
     }
     admin.post(EXPERIMENTS, body)

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 HEAD: Final = ("day", "exposures", "clicks", "share of traffic", "P(best)", "decided")
 
-WHY: Final = {  # by how the experiment allocates
-    "top_two": "the control keeps as much traffic as the best challenger, so good ones and it share alike",
-    "thompson": "each variant gets the probability that it is the best",
+WHY: Final = {  # by the rule of the experiment
+    "claim": "the control keeps as much traffic as the best challenger, so good ones and it share alike",
+    "optimise": "each variant gets the probability that it is the best",
 }
 
 Report = Mapping[str, Any]
@@ -51,13 +51,14 @@ def is_shipped(report: Report) -> bool:
     return any(entry["status"] == "ship" for entry in decisions(report).values())
 
 
-def closing(report: Report, *, allocation: str) -> str:
+def closing(report: Report) -> str:
     """Why traffic is where it is, the decisions and the claims, in sentences."""
     decided = [f"  {placement}: {_sentence(entry)}" for placement, entry in decisions(report).items()]
+    why = WHY[report["decision"]["rule"]]
     parts = [
         (
             "Traffic (simulated)",
-            [f"  Until a placement is decided {WHY[allocation]}; then what was chosen gets all but the floors."],
+            [f"  Until a placement is decided {why}; then what was chosen gets all but the floors."],
         ),
         ("Decided (simulated)", decided or ["  nothing yet"]),
         ("What may be claimed of these simulated days", _bullets(report["may_claim"])),

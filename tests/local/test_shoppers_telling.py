@@ -21,6 +21,7 @@ def report(*statuses: str) -> dict[str, Any]:
         "variants": ["cohorts", "hybrid"],
         "placements": [{"placement": f"p{n}", "variants": arms} for n in range(len(statuses))],
         "decision": {
+            "rule": "claim",
             "placements": {
                 f"p{n}": {"status": status, "variant": "hybrid" if status == "ship" else None, "day": 9.02}
                 for n, status in enumerate(statuses)
@@ -46,7 +47,7 @@ def test_it_is_over_when_every_placement_is_decided() -> None:
 
 
 def test_the_closing_words_name_each_decision_and_what_may_be_claimed() -> None:
-    words = telling.closing(report("ship", "keep_control", "undecided"), allocation="top_two")
+    words = telling.closing(report("ship", "keep_control", "undecided"))
 
     assert "Decided (simulated):\n  p0: ship hybrid, day 9\n  p1: keep the control, day 9\n\n" in words
     assert "the control keeps as much traffic as the best challenger" in words
