@@ -32,11 +32,14 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         report = _read(options.file) if options.file else fetch(options.experiment, options.url, _keys(options))
+        out = options.out or ROOT / "reports" / "experiments" / str(report["experiment_id"])
+        print(write(report, out))
     except LocalRunError as error:
         print(error, file=sys.stderr)
         return 1
-    out = options.out or ROOT / "reports" / "experiments" / str(report["experiment_id"])
-    print(write(report, out))
+    except KeyError as missing:
+        print(f"The report has no {missing}: it was made by another version than this page.", file=sys.stderr)
+        return 1
     return 0
 
 

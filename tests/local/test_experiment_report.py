@@ -147,6 +147,14 @@ def test_a_file_that_is_no_report_is_refused_in_one_sentence(
     assert "holds no experiment report" in capsys.readouterr().err
 
 
+def test_a_report_of_another_version_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    older = {name: value for name, value in EDGES["no_event"][0]().items() if name != "decision"}
+    (tmp_path / "older.json").write_text(json.dumps(older))
+
+    assert main(["--file", str(tmp_path / "older.json"), "--out", str(tmp_path)]) == 1
+    assert "has no 'decision': it was made by another version" in capsys.readouterr().err
+
+
 @contextmanager
 def api(status: int, body: object) -> Iterator[tuple[str, list[bool]]]:
     """An address that answers every GET with this, and whether each request was signed by KEYS."""
