@@ -6,7 +6,7 @@ const SHOWN_BARS = 20;
 const DECISIONS = { ship: "ships", keep_control: "stays", undecided: "undecided" };
 const count = (number) => new Intl.NumberFormat("en-US").format(number);
 const percent = (share) => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
-const signed = (lift) => `${lift < 0 ? "−" : "+"}${Math.abs(lift * 100).toFixed(1)} %`;
+const signed = (lift) => `${lift < 0 ? "−" : "+"}${Math.abs(lift * 100).toFixed(Math.abs(lift) < 1 ? 1 : 0)} %`;
 const days = (number) => Number(number.toFixed(1));
 
 /** Read the report and show it for the placements of this page. */
@@ -48,7 +48,7 @@ function claims(title, sentences, open) {
     "details",
     { class: "claims", open },
     h("summary", {}, `${title} (${sentences.length})`),
-    sentences.length ? h("ul", {}, sentences.map((sentence) => h("li", {}, sentence))) : h("p", {}, "Nothing."),
+    sentences.length ? h("ul", { tabindex: "0" }, sentences.map((sentence) => h("li", {}, sentence))) : h("p", {}, "Nothing."),
   );
 }
 

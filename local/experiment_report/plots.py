@@ -113,7 +113,7 @@ def losses(rows: Mapping[str, Sequence[float]], variants: Sequence[str], *, limi
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_xlim(left=min(0.0, limit) - 0.0003)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.1f} %"))
-        axes.set_xlabel("clicks lost in expectation by choosing the variant")
+        axes.set_xlabel("expected loss by choosing the variant, as a share of the clicks of the control")
         _plain(axes, grid="x")
         _legend(figure, variants)
     return figure

@@ -162,10 +162,9 @@ def guardrails(report: Report) -> Iterator[Section]:
         pictures.append(Picture("guardrails", alt, figure))
     table = [
         (
-            _watched(entry),
+            f"{_watched(entry)} ({entry['unit']})",
             plain(entry["treated"]),
             plain(entry["holdout"]),
-            entry["unit"],
             entry["state"].replace("_", " "),
             entry["sentence"],
         )
@@ -175,7 +174,7 @@ def guardrails(report: Report) -> Iterator[Section]:
         "Watched for harm; not what the experiment decides on. Trade compares everybody else with the hold-out, "
         "serving compares a variant with the control."
     )
-    columns = ("Guardrail", "now", "compared with", "unit", "state", "in words")
+    columns = ("Guardrail", "now", "compared with", "state", "in words")
     yield Section("Guardrails", meaning, pictures, columns, table)
 
 
