@@ -256,3 +256,17 @@ def test_while_the_split_is_suspect_nothing_is_decided() -> None:
     (record,) = store.posteriors("exp_a")
     assert record["split"]["suspect"]
     assert not record["look"]
+
+
+def test_a_day_that_a_dead_run_has_looked_at_is_not_looked_at_twice() -> None:
+    """The run of day 14 stores its posterior and dies; the next scheduled one, an hour later, puts it in force."""
+    store = filled(dict.fromkeys(EVERYWHERE.variants, 20))
+    store.dies_at = 3  # the swap, after two posteriors
+    with suppress(DependencyDown):
+        reallocate_traffic(at=AT, store=store)
+    store.dies_at = None
+
+    for hours in (1, 2):
+        reallocate_traffic(at=AT + timedelta(hours=hours), store=store)
+
+    assert [(record["epoch"], record["look"]) for record in store.posteriors("exp_a")] == [(2, True), (3, False)]

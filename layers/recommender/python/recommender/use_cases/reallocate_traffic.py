@@ -118,10 +118,13 @@ def _conclude(config: ExperimentConfig, current: Snapshot, at: datetime, store: 
 
 
 def _looked_at(config: ExperimentConfig, snapshots: Mapping[int, Snapshot], store: ExperimentStore) -> datetime:
-    """When the last look was that opened an epoch, which not every epoch has; else when the first epoch began."""
+    """When the last look was whose weights came into force; else when the first epoch began.
+
+    An epoch that a person opened has none, and a run that lost its race to one has looked in vain.
+    """
     for epoch in sorted(snapshots, reverse=True)[1:]:
         record = store.posterior(config.experiment_id, epoch)
-        if record and record.get("at") == snapshots[epoch + 1].created_at:
+        if record and "at" in record and snapshots[epoch + 1].weights.get(config.experiment_id) == weights_of(record):
             return datetime.fromisoformat(record["at"])
     return datetime.fromisoformat(snapshots[min(snapshots)].created_at)
 
