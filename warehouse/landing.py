@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from recommender.contracts.events import EVENT_COLUMNS, EVENT_NAMES
 
-from warehouse.loading import append, is_loaded
+from warehouse.additions import admit
+from warehouse.loading import is_loaded, load
 from warehouse.statements import execute, transaction
 from warehouse.tables import RAW
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from warehouse.engine import Connection
 
 REQUIRED = tuple(column.name for column in EVENT_COLUMNS if column.required)
+# What a landed record holds today: the contract, the verified claims, and what only the reward counters read.
+KNOWN = frozenset(column.name for column in EVENT_COLUMNS) | {"claims", "rewards"}
 TEXTS = tuple(column.name for column in EVENT_COLUMNS if column.json_type == "string" and column.name != "event_time")
 SCHEMA = {
     **dict.fromkeys((name for name, _ in RAW["events"]), pl.String),
@@ -36,11 +39,12 @@ SCHEMA = {
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """What was loaded: files, events, and lines that were no events."""
+    """What was loaded: files, events, lines that were no events, and keys of records that raw did not have."""
 
     files: int = 0
     events: int = 0
     rejected: int = 0
+    new_columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +56,25 @@ class Rejection:
 
 
 def load_stage(connection: Connection, stage: str, *, loaded_at: datetime) -> int:
-    """Load the files below `stage` that COPY INTO has not read yet; returns the number of events."""
-    names = ", ".join(name for name, _ in RAW["events"])
-    values = ", ".join(f"record:{name}" + ("" if kind == "variant" else f"::{kind}") for name, kind in RAW["events"])
+    """Load the files below `stage` that COPY INTO has not read yet; returns the number of events.
+
+    COPY and its load history are one step, the way from ops.landed_records into raw.events another: between them a
+    key that is new may add a column, which no transaction survives. What a killed run left there, the next one takes.
+    """
     with transaction(connection):
         execute(connection, f"copy into ops.landed_records from {stage} file_format = (type = json)")
+    extra = _new_keys(connection, stage, loaded_at)
+    names = ", ".join([*(name for name, _ in RAW["events"]), *(f'"{name.upper()}"' for name in extra)])
+    values = ", ".join(
+        [
+            *(f"record:{name}" + ("" if kind == "variant" else f"::{kind}") for name, kind in RAW["events"]),
+            *(f"record:{name}::varchar" for name in extra),
+        ]
+    )
+    with transaction(connection):
         ((count,),) = execute(
             connection,
-            f"insert into raw.events ({names}, loaded_at)"  # noqa: S608 - names are this package's own
+            f"insert into raw.events ({names}, loaded_at)"  # noqa: S608 - names are this package's own or checked
             f" select {values}, %(loaded_at)s::timestamp_ntz from ops.landed_records",
             {"loaded_at": loaded_at},
         )
@@ -67,29 +82,44 @@ def load_stage(connection: Connection, stage: str, *, loaded_at: datetime) -> in
     return int(count)
 
 
+def _new_keys(connection: Connection, stage: str, loaded_at: datetime) -> tuple[str, ...]:
+    """Keys of the records beyond the contract that raw.events has, or has now; values are text until it names them."""
+    query = "select distinct keys.key from ops.landed_records, lateral flatten(input => record) as keys"
+    keys = sorted({key for (key,) in execute(connection, query)} - KNOWN)
+    if not keys:
+        return ()
+    frame = pl.DataFrame(schema=dict.fromkeys(keys, pl.String))
+    taken, _ = admit(connection, "events", frame, load_id=stage, loaded_at=loaded_at)
+    return tuple(name for name, _ in taken)
+
+
 def load_landing(connection: Connection, folder: Path, *, loaded_at: datetime) -> Landed:
     """Load every file below `folder` that the ledger does not know yet. `loaded_at` is naive UTC."""
     files = events = rejected = 0
+    added: list[str] = []
     for path in sorted(folder.rglob("*.jsonl")):
         load_id = f"landing/{path.relative_to(folder).as_posix()}"
         if is_loaded(connection, load_id):
             continue
         frame, rejections = read_lines(path)
         _keep(connection, load_id, rejections, loaded_at)
-        events += append(connection, "events", frame, load_id=load_id, loaded_at=loaded_at)
-        files, rejected = files + 1, rejected + len(rejections)
-    return Landed(files, events, rejected)
+        loaded = load(connection, "events", frame, load_id=load_id, loaded_at=loaded_at)
+        files, events, rejected = files + 1, events + loaded.rows, rejected + len(rejections)
+        added += loaded.additions.added
+    return Landed(files, events, rejected, tuple(added))
 
 
 def read_lines(path: Path) -> tuple[pl.DataFrame, list[Rejection]]:
-    """The events of a file with the columns of raw.events, and the lines that are none."""
+    """The events of a file with the columns of raw.events and any new ones as text, and the lines that are none."""
     rows, rejections = [], []
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
             rows.append(_row(json.loads(line)))
         except (ValueError, TypeError, KeyError) as error:
             rejections.append(Rejection(number, f"{type(error).__name__}: {error}"[:512]))
-    return pl.DataFrame(rows, schema=SCHEMA), rejections
+    extra = sorted({name for row in rows for name in row} - set(SCHEMA))
+    schema = {**SCHEMA, **dict.fromkeys(extra, pl.String)}
+    return pl.DataFrame([{name: row.get(name) for name in schema} for row in rows], schema=schema), rejections
 
 
 def _row(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,7 +138,12 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
         "visible": bool(record.get("visible")),
         "derived": bool(record.get("derived")),
         "claims": None if claims is None else json.dumps(claims),
+        **{name: _as_text(value) for name, value in record.items() if name not in KNOWN},
     }
+
+
+def _as_text(value: object) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
 def _keep(connection: Connection, file: str, rejections: list[Rejection], loaded_at: datetime) -> None:

@@ -1,19 +1,21 @@
 """Append rows to a raw table: Parquet, PUT on a stage, COPY INTO, and a line in the ledger of loads.
 
 Copy and ledger are one transaction, and a load id that the ledger knows is skipped: a load happens once
-or not at all, however often it is tried.
+or not at all, however often it is tried. What a killed attempt left on the stage is removed by the next one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from warehouse.additions import Additions, admit, complete
 from warehouse.statements import execute, transaction
-from warehouse.tables import RAW
+from warehouse.tables import RAW, Columns
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,28 +23,45 @@ if TYPE_CHECKING:
     from warehouse.engine import Connection
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load did: rows, 0 where it was made before, and the columns beyond the contract that it brought."""
+
+    rows: int = 0
+    additions: Additions = field(default_factory=Additions)
+
+
 def append(connection: Connection, table: str, frame: pl.DataFrame, *, load_id: str, loaded_at: datetime) -> int:
     """Append `frame` to raw.`table`; returns the number of rows, 0 where this load was made before.
 
     Variant columns are JSON text in the frame. `loaded_at` is naive UTC.
     """
+    return load(connection, table, frame, load_id=load_id, loaded_at=loaded_at).rows
+
+
+def load(connection: Connection, table: str, frame: pl.DataFrame, *, load_id: str, loaded_at: datetime) -> Loaded:
+    """`append` that also tells which columns were new. Raises InvalidInput where a required column is missing."""
     if frame.is_empty() or is_loaded(connection, load_id):
-        return 0
+        return Loaded()
+    frame = complete(table, frame)
+    extra, additions = admit(connection, table, frame, load_id=load_id, loaded_at=loaded_at)
+    # In the file the new columns have names of ours: theirs may be words of SQL.
+    names = {name: f"extra_{number}" for number, (name, _) in enumerate(extra)}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "part.parquet"
-        frame.select(name for name, _ in RAW[table]).write_parquet(path)
+        frame.select(*(name for name, _ in RAW[table]), *names).rename(names).write_parquet(path)
         stage = f"@ops.loading/{table}/{hashlib.sha256(load_id.encode()).hexdigest()[:16]}/"
         execute(connection, "create stage if not exists ops.loading")  # the embedded engine forgets stages on closing
         execute(connection, f"put 'file://{path}' {stage} auto_compress = false overwrite = true")
         with transaction(connection):
-            execute(connection, _copy(table, stage), {"loaded_at": loaded_at})
+            execute(connection, _copy(table, stage, extra), {"loaded_at": loaded_at}, source=f"the load of raw.{table}")
             execute(
                 connection,
                 "insert into ops.loads (load_id, table_name, count_rows, loaded_at)"
                 " values (%(load_id)s, %(table)s, %(rows)s, %(loaded_at)s)",
                 {"load_id": load_id, "table": table, "rows": frame.height, "loaded_at": loaded_at},
             )
-    return int(frame.height)
+    return Loaded(int(frame.height), additions)
 
 
 def is_loaded(connection: Connection, load_id: str) -> bool:
@@ -50,11 +69,16 @@ def is_loaded(connection: Connection, load_id: str) -> bool:
     return bool(execute(connection, "select 1 from ops.loads where load_id = %(id)s", {"id": load_id}))
 
 
-def _copy(table: str, stage: str) -> str:
-    names = ", ".join(name for name, _ in RAW[table])
-    values = ", ".join(_value(name, sql_type) for name, sql_type in RAW[table])
+def _copy(table: str, stage: str, extra: Columns) -> str:
+    names = ", ".join([*(name for name, _ in RAW[table]), *(f'"{name.upper()}"' for name, _ in extra)])
+    values = ", ".join(
+        [
+            *(_value(name, sql_type) for name, sql_type in RAW[table]),
+            *(_value(f"extra_{number}", sql_type) for number, (_, sql_type) in enumerate(extra)),
+        ]
+    )
     return (
-        f"copy into raw.{table} ({names}, loaded_at)"  # noqa: S608 - names are this package's own
+        f"copy into raw.{table} ({names}, loaded_at)"  # noqa: S608 - names are this package's own or checked
         f" from (select {values}, %(loaded_at)s::timestamp_ntz from {stage})"
         " file_format = (type = parquet use_logical_type = true) purge = true force = true"
     )

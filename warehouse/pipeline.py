@@ -1,84 +1,122 @@
-"""One day of the warehouse: staging, marts, checks. Idempotent, and the same code for bulk, daily runs and backfill.
+"""One day of the warehouse, or a range of days at once: erasures, staging, marts, checks, in one transaction.
 
 A run of day D takes what was loaded from the watermark, or from the start of D where that is earlier, to
 the end of D. The watermark then stands at the start of D, so the next run looks at day D once more: a load
 that came later on D is included, and because every step is a MERGE by business key, looking twice changes
 nothing. Rows are chosen by load time, so events that happened long ago and arrive late are included too.
+
+Readers see a day whole or not at all. A step, a check or a connection that fails undoes the run: staging,
+marts and watermark stay as they were, and only ops.runs and quality.results tell what happened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from warehouse.quality import check_day
-from warehouse.statements import execute, run_file
+from warehouse.erasures import erase_requested
+from warehouse.quality import QualityStop, check_day
+from warehouse.runs import BEGINNING, attempt, finish, read_watermark
+from warehouse.statements import execute, run_file, transaction
+from warehouse.steps import STEPS
+from warehouse.verdicts import Verdicts, keep_verdicts, read_verdicts
 
 if TYPE_CHECKING:
     from warehouse.engine import Connection
 
-PIPELINE = "daily"
-BEGINNING = datetime(1970, 1, 1)
-STEPS = (
-    "staging/stg_items.sql",
-    "staging/stg_shoppers.sql",
-    "staging/stg_purchases.sql",
-    "staging/stg_events.sql",
-    "marts/items.sql",
-    "marts/order_lines.sql",
-    "marts/shoppers.sql",
-    "marts/session_events.sql",
-    "marts/carts.sql",
-    "marts/impressions.sql",
-)
+__all__ = ["BEGINNING", "STEPS", "DayRun", "read_watermark", "run_day", "run_range"]
 
 
 @dataclass(frozen=True, slots=True)
 class DayRun:
-    """What a run did: rows written by each step, and the checks that warned."""
+    """What a run did: rows written by each step, the checks that warned, rows erased by table.
+
+    `too_late` counts events that were older than 30 days when they were loaded; they are in the marts all the same.
+    """
 
     day: date
     loaded_from: datetime
     loaded_until: datetime
     changed: dict[str, int]
     warnings: tuple[str, ...]
+    erased: Mapping[str, int] = field(default_factory=dict)
+    too_late: int = 0
 
 
-def run_day(connection: Connection, day: date, *, on_step: Callable[[str], None] = lambda step: None) -> DayRun:
-    """Run every step for `day`, check the result, move the watermark. Raises QualityStop where a check says stop."""
-    start, watermark = datetime.combine(day, time()), read_watermark(connection)
-    window = {
-        "loaded_from": min(start, watermark),
-        "loaded_until": start + timedelta(days=1),
-        "as_of": max(start, watermark),
+def run_day(
+    connection: Connection, day: date, *, holder: str = "", on_step: Callable[[str], None] = lambda step: None
+) -> DayRun:
+    """Run every step for `day`, check the result, move the watermark: all of it or nothing.
+
+    Raises QualityStop where a check says stop, Conflict where another run is at work, DependencyDown where the
+    warehouse goes away. A `holder` that is given again, by a retry, takes over what its dead attempt held.
+    """
+    return run_range(connection, day, day, holder=holder, on_step=on_step)
+
+
+def run_range(
+    connection: Connection,
+    first: date,
+    last: date,
+    *,
+    holder: str = "",
+    on_step: Callable[[str], None] = lambda step: None,
+) -> DayRun:
+    """What running the days from `first` to `last` one after the other comes to, in one run."""
+    verdicts = Verdicts()
+    try:
+        with attempt(connection, first, last, holder=holder) as begun:
+            window = _window(connection, first, last)
+            with transaction(connection):
+                run = _work(connection, last, window, verdicts, on_step)
+                counts = {"changed": sum(run.changed.values()), "erased": sum(run.erased.values())}
+                finish(connection, begun, window, {**counts, "too_late": run.too_late})
+    except QualityStop:
+        keep_verdicts(connection, last, verdicts)
+        raise
+    return run
+
+
+def _window(connection: Connection, first: date, last: date) -> dict[str, datetime]:
+    """The load times that a run takes, and the moment as of which it judges what is over."""
+    watermark = read_watermark(connection)
+    return {
+        "loaded_from": min(datetime.combine(first, time()), watermark),
+        "loaded_until": datetime.combine(last, time()) + timedelta(days=1),
+        "as_of": max(datetime.combine(last, time()), watermark),
     }
+
+
+def _work(
+    connection: Connection,
+    day: date,
+    window: dict[str, datetime],
+    verdicts: Verdicts,
+    on_step: Callable[[str], None],
+) -> DayRun:
+    erased = erase_requested(connection, window)
     changed = {}
     for step in STEPS:
         on_step(step)
         changed[step] = run_file(connection, step, window)
-    warnings = check_day(connection, day, window)
-    _move_watermark(connection, max(start, watermark))
-    return DayRun(day, window["loaded_from"], window["loaded_until"], changed, warnings)
+    try:
+        warnings = check_day(connection, day, window)
+    except QualityStop:
+        read_verdicts(connection, day, verdicts)
+        raise
+    too_late = _count_too_late(connection, window)
+    return DayRun(day, window["loaded_from"], window["loaded_until"], changed, warnings, erased, too_late)
 
 
-def read_watermark(connection: Connection) -> datetime:
-    """Everything loaded before this moment has been processed."""
-    query = "select processed_until from ops.watermarks where pipeline = %(pipeline)s"
-    rows = execute(connection, query, {"pipeline": PIPELINE})
-    return rows[0][0] if rows else BEGINNING
-
-
-def _move_watermark(connection: Connection, processed_until: datetime) -> None:
-    execute(
-        connection,
-        """
-        merge into ops.watermarks as target
-        using (select %(pipeline)s as pipeline, %(until)s::timestamp_ntz as processed_until) as source
-            on target.pipeline = source.pipeline
-        when matched then update set processed_until = source.processed_until
-        when not matched then insert (pipeline, processed_until) values (source.pipeline, source.processed_until)
-        """,
-        {"pipeline": PIPELINE, "until": processed_until},
-    )
+def _count_too_late(connection: Connection, window: dict[str, datetime]) -> int:
+    query = """
+        select count(*)
+        from raw.events
+        where
+            loaded_at >= %(loaded_from)s::timestamp_ntz
+            and loaded_at < %(loaded_until)s::timestamp_ntz
+            and event_time < dateadd(day, -30, loaded_at)
+    """
+    return int(execute(connection, query, window)[0][0])
