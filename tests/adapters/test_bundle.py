@@ -112,10 +112,16 @@ def test_a_file_with_one_changed_byte_is_refused(
         load_bundle(store, bundle_id, tmp_path / "cache")
 
 
-def test_an_unknown_schema_version_is_refused(store: MemoryArtifacts, bundle_id: str, tmp_path: Path) -> None:
-    change_manifest(store, bundle_id, lambda body: body.update(schema_version=2))
+@pytest.mark.parametrize(
+    ("version", "remedy"),
+    [(1, "expected 2: it was published by older jobs"), (3, "expected 2: it is newer than this code"), (None, "older")],
+)
+def test_another_schema_version_is_refused_with_what_to_do(
+    store: MemoryArtifacts, bundle_id: str, tmp_path: Path, version: int | None, remedy: str
+) -> None:
+    change_manifest(store, bundle_id, lambda body: body.update(schema_version=version))
 
-    with pytest.raises(ArtifactRefused, match="schema_version 2, expected 1"):
+    with pytest.raises(ArtifactRefused, match=f"schema_version {version}, .*{remedy}"):
         load_bundle(store, bundle_id, tmp_path / "cache")
 
 

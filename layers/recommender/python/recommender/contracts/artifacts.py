@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from recommender.errors import ArtifactRefused
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2  # 2: word index, next items, discovery and complements beside the files of version 1
 CURRENT: Final = "current.json"
 CANDIDATE: Final = "canary.json"
 POINTERS: Final = (CURRENT, CANDIDATE)
@@ -161,7 +161,9 @@ def manifest_from_json(text: str | bytes) -> Manifest:
     except (ValueError, AttributeError) as error:
         raise ArtifactRefused(f"{MANIFEST} is not a JSON object: {error}") from error
     if version != SCHEMA_VERSION:
-        raise ArtifactRefused(f"{MANIFEST} has schema_version {version!r}, expected {SCHEMA_VERSION}")
+        raise ArtifactRefused(
+            f"{MANIFEST} has schema_version {version!r}, expected {SCHEMA_VERSION}: {_remedy(version)}"
+        )
     missing = [name for name in REQUIRED_FILES if name not in body.get("files", {})]
     if missing:
         raise ArtifactRefused(f"{MANIFEST} does not list {', '.join(missing)}")
@@ -170,6 +172,13 @@ def manifest_from_json(text: str | bytes) -> Manifest:
         return Manifest(**{**body, "files": files, "features": tuple(body["features"])})
     except (KeyError, TypeError) as error:
         raise ArtifactRefused(f"{MANIFEST} lacks or does not know a field: {error}") from error
+
+
+def _remedy(version: object) -> str:
+    """What to do about a bundle of another version."""
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        return "it is newer than this code; deploy the code that it was published by"
+    return "it was published by older jobs; publish a new bundle with this code's"
 
 
 def _file_spec(entry: Mapping[str, Any]) -> FileSpec:
