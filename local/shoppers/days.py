@@ -62,12 +62,12 @@ class Town:
         found: Mapping[str, Any] = self.shop.get(f"{CONSOLE}/v1/experiments/{self.experiment_id}")
         return found
 
-    def eagerness(self, config: ExperimentConfig, share: float) -> float:
+    def eagerness(self, config: ExperimentConfig, share: float, *, sessions: int = CALIBRATION_SESSIONS) -> float:
         """How eager shoppers must be to click this share of the incumbent's lists: measured, and counted nowhere.
 
         The hold-out sees the incumbent on whole pages; what it looks at here is never reported.
         """
-        visitors = islice(self.crowd.held_out(config), CALIBRATION_SESSIONS)
+        visitors = islice(self.crowd.held_out(config), sessions)
         visits = _side_by_side(lambda visitor: self._walk(visitor, Blind(0.0), tells=False), visitors)
         lists: Sequence[Doubles] = [wanted for visited in visits for _, wanted in visited.attractions]
         try:
