@@ -1,10 +1,12 @@
-"""`python -m warehouse build`: one JSON line on stdout, progress on stderr."""
+"""`python -m warehouse build | backfill | erase | runs`: one JSON line on stdout, progress on stderr."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -12,44 +14,115 @@ from typing import Any
 from recommender.errors import RecommenderError
 from tqdm import tqdm
 
+from warehouse.backfill import DAYS_AT_ONCE, backfill, pieces
 from warehouse.build import Paths, Plan, build, count_steps
+from warehouse.engine import open_warehouse
+from warehouse.erasures import erase_now, request_erasure
+from warehouse.pipeline import STEPS
+from warehouse.runs import read_runs
 from warehouse.sources import complete_journey, generated
+from warehouse.statements import create_layers
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse, build, print. Exit code 1 with one sentence where the build says no."""
+    """Parse, do, print. Exit code 1 with one sentence where the warehouse says no."""
     options = _parser().parse_args(arguments)
-    plan = Plan(options.source, options.shoppers, options.items, options.days, options.seed)
-    paths = Paths(options.database, options.exports, options.landing)
-    now = datetime.now(UTC).replace(tzinfo=None)
-    if options.today is not None:
-        now = datetime.combine(options.today, time(12))
+    command: Callable[[argparse.Namespace], dict[str, Any]] = options.run
     try:
-        summary = _build(plan, paths, now=now, rebuild=options.rebuild)
+        answer = command(options)
     except (RecommenderError, OSError) as error:
         print(f"warehouse: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(summary))
+    print(json.dumps(answer))
     return 0
 
 
-def _build(plan: Plan, paths: Paths, *, now: datetime, rebuild: bool) -> dict[str, Any]:
-    with tqdm(total=count_steps(), desc="warehouse", unit="step", file=sys.stderr, leave=False) as bar:
+def _build(options: argparse.Namespace) -> dict[str, Any]:
+    plan = Plan(options.source, options.shoppers, options.items, options.days, options.seed)
+    paths = Paths(options.database, options.exports, options.landing)
+    now = _now() if options.today is None else datetime.combine(options.today, time(12))
+    with _bar(count_steps()) as bar:
+        return build(plan, paths, now=now, rebuild=options.rebuild, on_step=_advance(bar))
 
-        def on_step(step: str) -> None:
-            bar.set_postfix_str(step)
-            bar.update()
 
-        return build(plan, paths, now=now, rebuild=rebuild, on_step=on_step)
+def _backfill(options: argparse.Namespace) -> dict[str, Any]:
+    first, last = options.first, options.last
+    count = len(pieces(first, last, options.days_at_once))
+    with open_warehouse(os.environ, directory=options.database) as warehouse, _bar(count * len(STEPS)) as bar:
+        create_layers(warehouse.connection)
+        runs = backfill(warehouse.connection, first, last, days_at_once=options.days_at_once, on_step=_advance(bar))
+    return {
+        "from": str(first),
+        "to": str(last),
+        "runs": len(runs),
+        "changed": sum(sum(run.changed.values()) for run in runs),
+        "erased": sum(sum(run.erased.values()) for run in runs),
+        "warnings": [warning for run in runs for warning in run.warnings],
+    }
+
+
+def _erase(options: argparse.Namespace) -> dict[str, Any]:
+    now = _now()
+    with open_warehouse(os.environ, directory=options.database) as warehouse:
+        create_layers(warehouse.connection)
+        requests = request_erasure(warehouse.connection, options.shopper, now=now)
+        return {"requests": requests, "deleted": erase_now(warehouse.connection, now=now)}
+
+
+def _runs(options: argparse.Namespace) -> dict[str, Any]:
+    names = ("first_day", "last_day", "status", "started_at", "finished_at", "message")
+    with open_warehouse(os.environ, directory=options.database) as warehouse:
+        create_layers(warehouse.connection)
+        rows = read_runs(warehouse.connection, limit=options.limit)
+    return {"runs": [{name: _text(value) for name, value in zip(names, row, strict=True)} for row in rows]}
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _bar(total: int) -> Any:
+    return tqdm(total=total, desc="warehouse", unit="step", file=sys.stderr, leave=False)
+
+
+def _advance(bar: Any) -> Callable[[str], None]:
+    def on_step(step: str) -> None:
+        bar.set_postfix_str(step)
+        bar.update()
+
+    return on_step
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m warehouse", description=__doc__)
-    command = parser.add_subparsers(dest="command", required=True).add_parser(
-        "build", help="history in bulk, three daily increments, exports; does nothing where all is there"
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], dict[str, Any]], text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(run=run)
+        made.add_argument("--database", type=Path, required=True, help="folder of the embedded warehouse")
+        return made
+
+    _build_options(
+        command("build", _build, "history in bulk, three daily increments, exports; nothing where all is there")
     )
+    again = command("backfill", _backfill, "run a range of days, oldest first; equals their daily runs")
+    again.add_argument("--from", dest="first", type=date.fromisoformat, required=True, help="first day, YYYY-MM-DD")
+    again.add_argument("--to", dest="last", type=date.fromisoformat, required=True, help="last day, YYYY-MM-DD")
+    again.add_argument("--days-at-once", type=int, default=DAYS_AT_ONCE, help="days in one transaction")
+    erase = command("erase", _erase, "delete shoppers from raw, staging and marts now; the next export lacks them")
+    erase.add_argument("--shopper", action="append", required=True, help="user id or visitor id; may be repeated")
+    runs = command("runs", _runs, "the newest runs and what came of them")
+    runs.add_argument("--limit", type=int, default=20)
+    return parser
+
+
+def _build_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--source", choices=(complete_journey.SOURCE, generated.SOURCE), required=True)
-    command.add_argument("--database", type=Path, required=True, help="folder of the embedded warehouse")
     command.add_argument("--exports", type=Path, required=True, help="folder for the Parquet exports")
     command.add_argument("--landing", type=Path, help="folder of JSON lines that the running shop has landed")
     command.add_argument("--today", type=date.fromisoformat, help="the data end before this day (default: today, UTC)")
@@ -57,7 +130,6 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("shoppers", "items", "days", "seed"):
         default = getattr(Plan(generated.SOURCE), name)
         command.add_argument(f"--{name}", type=int, default=default, help="of the generated shop")
-    return parser
 
 
 if __name__ == "__main__":

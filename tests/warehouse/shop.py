@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from recommender.contracts.outbox import Accepted, to_accepted_record
 
 from warehouse.build import LAYERS
 from warehouse.engine import Connection, Warehouse
+from warehouse.fingerprints import fingerprints as table_fingerprints
 from warehouse.landing import load_landing
 from warehouse.loading import append
+from warehouse.pipeline import run_day
 from warehouse.statements import execute
 from warehouse.tables import RAW
 
@@ -74,7 +76,7 @@ def event(
         event_id=event_id,
         event_name=name,
         event_time=at(event_time).replace(tzinfo=UTC),
-        visitor_id="browser",
+        visitor_id=more.pop("visitor_id", "browser"),
         session_id=more.pop("session_id", "visit"),
         user_id=user_id,
         items=items,
@@ -110,3 +112,21 @@ def fingerprints(connection: Connection) -> dict[str, str]:
         ).hexdigest()
         for table in tables
     }
+
+
+def forget_derived(warehouse: Warehouse) -> None:
+    """Back to the state after the loads: staging, marts and the watermark are empty."""
+    tables = rows_of(
+        warehouse,
+        "select table_schema || '.' || table_name from information_schema.tables"
+        " where table_schema in ('STAGING', 'MARTS') and table_type = 'BASE TABLE' and table_name != 'MARGIN_RULES'",
+    )
+    for table in [*(name for (name,) in tables), "ops.watermarks"]:
+        rows_of(warehouse, f"truncate table {table}")
+
+
+def rebuilt(warehouse: Warehouse, last: date) -> dict[str, str]:
+    """The fingerprints that one run over everything that was loaded gives."""
+    forget_derived(warehouse)
+    run_day(warehouse.connection, last)
+    return table_fingerprints(warehouse.connection)
