@@ -33,9 +33,23 @@ if TYPE_CHECKING:
 BUILT = "built.json"
 COUNT_INCREMENTS = 3
 LAYERS = {
-    "raw": ("events", "purchases", "items", "shoppers"),
-    "staging": ("stg_events", "stg_purchases", "stg_items", "stg_shoppers"),
-    "marts": ("order_lines", "session_events", "carts", "impressions", "items", "shoppers"),
+    "raw": ("events", "purchases", "items", "shoppers", "reviews"),
+    "staging": ("stg_events", "stg_purchases", "stg_items", "stg_shoppers", "stg_reviews"),
+    "marts": (
+        "order_lines",
+        "session_events",
+        "sessions",
+        "browse_sequences",
+        "searches",
+        "carts",
+        "impressions",
+        "items",
+        "item_history",
+        "shoppers",
+        "shopper_profiles",
+        "reviews",
+        "item_popularity_daily",
+    ),
 }
 Progress = Callable[[str], None]
 

@@ -33,6 +33,9 @@ ORDER = {
     "shoppers": ("shopper_id",),
     "session_events": ("event_time", "session_id", "event_id", "item_id"),
     "impressions": ("shown_at", "recommendation_id", "placement", "index", "item_id"),
+    "searches": ("searched_at", "event_id"),
+    "reviews": ("reviewed_at", "review_id"),
+    "item_popularity": ("day", "item_id"),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from recommender.contracts.events import EVENT_COLUMNS, to_record
-from recommender.contracts.exports import EXPORTS
+from recommender.contracts.exports import EXPORTS, OPTIONAL_COLUMNS
 
 from tests.warehouse.shop import event
 from warehouse.engine import Warehouse
@@ -52,9 +52,12 @@ def test_staging_keeps_every_column_of_an_event(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.parametrize("name", EXPORTS)
-def test_an_export_view_has_exactly_the_contracts_columns(warehouse: Warehouse, name: str) -> None:
+def test_an_export_view_has_exactly_the_contracts_columns_then_the_optional_ones(
+    warehouse: Warehouse, name: str
+) -> None:
     found = [column for column, _ in columns_of(warehouse, f"exports.{name}_v1")]
 
-    assert found == [column for column, _ in EXPORTS[name]]
-    assert schema_of(name).names == found
+    promised = [column for column, _ in EXPORTS[name]]
+    assert found == promised + [column for column, _ in OPTIONAL_COLUMNS.get(name, ())]
+    assert schema_of(name).names == promised
     assert list(warehouse.unloader.batches(query_of(name))) == []

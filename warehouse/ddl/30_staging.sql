@@ -52,3 +52,15 @@ create table if not exists staging.stg_shoppers (
     loaded_at timestamp_ntz not null,
     primary key (shopper_id)
 );
+
+-- Grain: one review. Key: review_id; the newest version wins.
+create table if not exists staging.stg_reviews (
+    review_id varchar(128) not null,
+    item_id varchar(128) not null,
+    shopper_id varchar(128),
+    rating number(9, 0) not null,
+    text varchar(16384),
+    reviewed_at timestamp_ntz not null,
+    loaded_at timestamp_ntz not null,
+    primary key (review_id)
+);

@@ -11,5 +11,10 @@ select
     item_id::varchar as item_id,
     index::number(9, 0) as index,
     shown_at::timestamp_ntz as shown_at,
-    clicked::boolean as clicked
+    clicked::boolean as clicked,
+    visitor_id::varchar as visitor_id,
+    is_holdout::boolean as is_holdout,
+    segment::varchar as segment,
+    carted::boolean as carted,
+    purchased::boolean as purchased
 from marts.impressions;

@@ -1,27 +1,42 @@
 -- Grain: one session that put something in its cart. Key: session_id.
 -- A cart is abandoned when its shopper has not ordered within 24 hours of the last addition. It is looked at again
--- while it is open, when its session goes on, and when an order that falls into its 24 hours arrives late.
+-- while it is open, when its session goes on, and when an order of its shopper changes.
 merge into marts.carts as target
 using (
-    with touched as (
-        select session_id
+    with added as (
+        select session_id, event_time
         from marts.session_events
         where
             event_name = 'add_to_cart'
             and loaded_at >= %(loaded_from)s::timestamp_ntz
             and loaded_at < %(loaded_until)s::timestamp_ntz
+    ),
+
+    order_days as (
+        select day
+        from ops.touched_item_days
         union
-        select session_id
+        select to_date(lines.purchased_at)
+        from marts.order_lines as lines
+        inner join ops.touched_orders as orders on lines.order_id = orders.order_id
+    ),
+
+    touched as (
+        select session_id, event_time as since
+        from added
+        union
+        select carts.session_id, carts.first_added_at
+        from marts.carts as carts
+        inner join (select distinct session_id from added) as again on carts.session_id = again.session_id
+        union
+        select session_id, first_added_at
         from marts.carts
         where status = 'open'
         union
-        select carts.session_id
+        select carts.session_id, carts.first_added_at
         from marts.carts as carts
-        inner join marts.order_lines as lines
-            on carts.shopper_id = lines.shopper_id
-            and lines.purchased_at >= carts.first_added_at
-            and lines.purchased_at <= dateadd(hour, 24, carts.last_added_at)
-        where lines.loaded_at >= %(loaded_from)s::timestamp_ntz and lines.loaded_at < %(loaded_until)s::timestamp_ntz
+        inner join ops.touched_shoppers as shoppers on carts.shopper_id = shoppers.shopper_id
+        where carts.last_added_at >= (select dateadd(day, -2, min(day)) from order_days)
     ),
 
     filled as (
@@ -33,24 +48,18 @@ using (
             count(distinct events.item_id) as count_items,
             max(iff(events.derived, 1, 0)) = 1 as derived
         from marts.session_events as events
-        inner join touched on events.session_id = touched.session_id
-        where events.event_name = 'add_to_cart'
+        inner join (select distinct session_id from touched) as sessions on events.session_id = sessions.session_id
+        where events.event_name = 'add_to_cart' and events.event_time >= (select min(since) from touched)
         group by events.session_id
     ),
 
-    orders as (
-        select shopper_id, order_id, min(purchased_at) as purchased_at
-        from marts.order_lines
-        group by shopper_id, order_id
-    ),
-
     answered as (
-        select filled.session_id, min(orders.purchased_at) as ordered_at
+        select filled.session_id, min(lines.purchased_at) as ordered_at
         from filled
-        inner join orders
-            on filled.shopper_id = orders.shopper_id
-            and orders.purchased_at >= filled.first_added_at
-            and orders.purchased_at <= dateadd(hour, 24, filled.last_added_at)
+        inner join marts.order_lines as lines
+            on filled.shopper_id = lines.shopper_id
+            and lines.purchased_at >= filled.first_added_at
+            and lines.purchased_at <= dateadd(hour, 24, filled.last_added_at)
         group by filled.session_id
     )
 

@@ -1,38 +1,60 @@
 -- Grain: one item of one impression whose token was verified. Key: recommendation_id, placement, item_id.
--- A list counts when it was in view. A click is a select_item with the same recommendation and placement.
+-- A list counts when it was in view. A click is a select_item with the same recommendation and placement; a cart or an
+-- order is one of the item in the same session, after it was shown. An event comes at most 30 days late, and so
+-- what belongs to a recommendation lies within 31 days of its newest event.
 merge into marts.impressions as target
 using (
-    with touched as (
-        select distinct claims:recommendation_id::varchar as recommendation_id
+    with happened as (
+        select claims:recommendation_id::varchar as recommendation_id, session_id, event_name, event_time
         from staging.stg_events
         where
             loaded_at >= %(loaded_from)s::timestamp_ntz
             and loaded_at < %(loaded_until)s::timestamp_ntz
-            and claims:recommendation_id is not null
+            and (claims:recommendation_id is not null or event_name in ('add_to_cart', 'purchase'))
+    ),
+
+    since as (
+        select dateadd(day, -31, min(event_time)) as event_time
+        from happened
+    ),
+
+    touched as (
+        select recommendation_id
+        from happened
+        where recommendation_id is not null
+        union
+        select impressions.recommendation_id
+        from marts.impressions as impressions
+        inner join happened on impressions.session_id = happened.session_id
+        where happened.event_name in ('add_to_cart', 'purchase') and impressions.shown_at <= happened.event_time
     ),
 
     attributed as (
-        select stg.event_name, stg.event_time, stg.session_id, stg.items, stg.claims, stg.visible
-        from staging.stg_events as stg
-        inner join touched on stg.claims:recommendation_id::varchar = touched.recommendation_id
-        where stg.event_name in ('view_item_list', 'select_item')
+        select *
+        from staging.stg_events
+        where
+            event_time >= (select event_time from since)
+            and claims:recommendation_id is not null
+            and event_name in ('view_item_list', 'select_item')
     ),
 
     touches as (
         select
             attributed.claims:recommendation_id::varchar as recommendation_id,
             attributed.claims:placement::varchar as placement,
-            attributed.claims:experiment::varchar as experiment,
-            attributed.claims:epoch::int as epoch,
-            attributed.claims:variant::varchar as variant,
-            attributed.claims:propensity::float as propensity,
-            attributed.session_id,
+            attributed.event_id,
             attributed.event_name,
             attributed.event_time,
+            attributed.session_id,
+            attributed.visitor_id,
+            attributed.shopper_id,
+            attributed.claims,
             attributed.visible,
             flat.value:item_id::varchar as item_id,
             coalesce(flat.value:index::int, flat.index) as index
-        from attributed, lateral flatten(input => attributed.items) as flat
+        from attributed
+        inner join touched on attributed.claims:recommendation_id::varchar = touched.recommendation_id,
+        lateral flatten(input => attributed.items) as flat
     ),
 
     clicks as (
@@ -46,27 +68,71 @@ using (
         from touches
         where event_name = 'view_item_list' and visible and item_id is not null
         qualify row_number() over (
-            partition by recommendation_id, placement, item_id order by event_time, index
+            partition by recommendation_id, placement, item_id order by event_time, index, event_id
         ) = 1
+    ),
+
+    outcomes as (
+        select
+            shown.recommendation_id,
+            shown.placement,
+            shown.item_id,
+            max(iff(events.event_name = 'add_to_cart', 1, 0)) = 1 as carted,
+            max(iff(events.event_name = 'purchase', 1, 0)) = 1 as purchased
+        from shown
+        inner join marts.session_events as events
+            on shown.session_id = events.session_id
+            and shown.item_id = events.item_id
+            and shown.event_time <= events.event_time
+        where events.event_name in ('add_to_cart', 'purchase') and events.event_time >= (select event_time from since)
+        group by shown.recommendation_id, shown.placement, shown.item_id
     )
 
-    select shown.*, clicks.item_id is not null as clicked
+    select
+        shown.recommendation_id,
+        shown.session_id,
+        shown.visitor_id,
+        shown.shopper_id,
+        shown.placement,
+        shown.claims:experiment::varchar as experiment,
+        shown.claims:config_version::int as config_version,
+        shown.claims:epoch::int as epoch,
+        shown.claims:variant::varchar as variant,
+        shown.claims:propensity::float as propensity,
+        coalesce(shown.claims:is_holdout::boolean, false) as is_holdout,
+        shown.claims:segment::varchar as segment,
+        coalesce(shown.claims:degraded::boolean, false) as degraded,
+        shown.item_id,
+        shown.index,
+        shown.event_time as shown_at,
+        clicks.item_id is not null as clicked,
+        coalesce(outcomes.carted, false) as carted,
+        coalesce(outcomes.purchased, false) as purchased
     from shown
     left join clicks
         on shown.recommendation_id = clicks.recommendation_id
         and shown.placement = clicks.placement
         and shown.item_id = clicks.item_id
+    left join outcomes
+        on shown.recommendation_id = outcomes.recommendation_id
+        and shown.placement = outcomes.placement
+        and shown.item_id = outcomes.item_id
 ) as source
     on target.recommendation_id = source.recommendation_id
     and target.placement = source.placement
     and target.item_id = source.item_id
 when matched then update set
     index = source.index,
-    shown_at = source.event_time,
-    clicked = source.clicked
+    shown_at = source.shown_at,
+    clicked = source.clicked,
+    carted = source.carted,
+    purchased = source.purchased
 when not matched then insert (
-    recommendation_id, session_id, placement, experiment, epoch, variant, propensity, item_id, index, shown_at, clicked
+    recommendation_id, session_id, visitor_id, shopper_id, placement, experiment, config_version, epoch, variant,
+    propensity, is_holdout, segment, degraded, item_id, index, shown_at, clicked, carted, purchased
 ) values (
-    source.recommendation_id, source.session_id, source.placement, source.experiment, source.epoch, source.variant,
-    source.propensity, source.item_id, source.index, source.event_time, source.clicked
+    source.recommendation_id, source.session_id, source.visitor_id, source.shopper_id, source.placement,
+    source.experiment, source.config_version, source.epoch, source.variant, source.propensity, source.is_holdout,
+    source.segment, source.degraded, source.item_id, source.index, source.shown_at, source.clicked, source.carted,
+    source.purchased
 );

@@ -4,18 +4,8 @@
 merge into marts.order_lines as target
 using (
     with touched as (
-        select order_id
-        from staging.stg_purchases
-        where loaded_at >= %(loaded_from)s::timestamp_ntz and loaded_at < %(loaded_until)s::timestamp_ntz
-        union
-        select transaction_id as order_id
-        from staging.stg_events
-        where
-            loaded_at >= %(loaded_from)s::timestamp_ntz
-            and loaded_at < %(loaded_until)s::timestamp_ntz
-            and event_name in ('purchase', 'refund')
-            and transaction_id is not null
-            and not derived
+        select distinct order_id
+        from ops.touched_orders
     ),
 
     delivered as (
@@ -24,11 +14,31 @@ using (
         inner join touched on stg.order_id = touched.order_id
     ),
 
+    -- An event of an order is no older than the order, give or take a month: older events need not be searched.
+    known_times as (
+        select lines.purchased_at as known_at
+        from marts.order_lines as lines
+        inner join touched on lines.order_id = touched.order_id
+        union all
+        select purchased_at
+        from delivered
+        union all
+        select event_time
+        from staging.stg_events
+        where
+            loaded_at >= %(loaded_from)s::timestamp_ntz
+            and loaded_at < %(loaded_until)s::timestamp_ntz
+            and event_name in ('purchase', 'refund')
+    ),
+
     order_events as (
         select stg.transaction_id, stg.event_name, stg.shopper_id, stg.event_time, stg.items, stg.loaded_at
         from staging.stg_events as stg
         inner join touched on stg.transaction_id = touched.order_id
-        where stg.event_name in ('purchase', 'refund') and not stg.derived
+        where
+            stg.event_time >= (select dateadd(day, -31, min(known_at)) from known_times)
+            and stg.event_name in ('purchase', 'refund')
+            and not stg.derived
     ),
 
     event_items as (
@@ -44,6 +54,25 @@ using (
         from order_events, lateral flatten(input => order_events.items) as flat
     ),
 
+    -- The catalogue's price at the time of the order, where the event has none; before the first version, the first.
+    prices as (
+        select
+            history.item_id,
+            history.price_cents,
+            history.valid_to,
+            iff(
+                lag(history.valid_from) over (partition by history.item_id order by history.valid_from) is null,
+                '1970-01-01'::timestamp_ntz,
+                history.valid_from
+            ) as valid_from
+        from marts.item_history as history
+        inner join (
+            select distinct item_id
+            from event_items
+            where unit_price_cents is null
+        ) as unpriced on history.item_id = unpriced.item_id
+    ),
+
     reported as (
         select
             event_items.order_id,
@@ -52,11 +81,15 @@ using (
             min(event_items.event_time) as purchased_at,
             sum(event_items.quantity) as quantity,
             sum(
-                event_items.quantity * coalesce(event_items.unit_price_cents, items.price_cents, 0)
+                event_items.quantity * coalesce(event_items.unit_price_cents, prices.price_cents, 0)
             ) as price_cents,
             max(event_items.loaded_at) as loaded_at
         from event_items
-        left join marts.items as items on event_items.item_id = items.item_id
+        left join prices
+            on event_items.unit_price_cents is null
+            and event_items.item_id = prices.item_id
+            and event_items.event_time >= prices.valid_from
+            and (prices.valid_to is null or event_items.event_time < prices.valid_to)
         left join (select distinct order_id from delivered) as known on event_items.order_id = known.order_id
         where event_items.event_name = 'purchase' and known.order_id is null
         group by event_items.order_id, event_items.item_id

@@ -63,9 +63,48 @@ EXPORTS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("shown_at", "timestamp[us]"),
         ("clicked", "bool"),
     ),
+    # grain: one search, with what was clicked before the session's next one
+    "searches": (
+        ("event_id", "string"),
+        ("shopper_id", "string"),
+        ("searched_at", "timestamp[us]"),
+        ("search_term", "string"),
+        ("clicked_item_id", "string"),  # null where nothing was, or no item of the catalogue
+        ("clicked_position", "int32"),
+        ("derived", "bool"),
+    ),
+    # grain: one review of an item in the catalogue
+    "reviews": (
+        ("review_id", "string"),
+        ("item_id", "string"),
+        ("shopper_id", "string"),
+        ("rating", "int32"),  # 1 to 5
+        ("text", "string"),
+        ("reviewed_at", "timestamp[us]"),
+        ("is_verified", "bool"),  # the shopper had ordered the item by then
+    ),
+    # grain: one item on one day (UTC, midnight) on which something happened to it
+    "item_popularity": (
+        ("day", "timestamp[us]"),
+        ("item_id", "string"),
+        ("count_views", "int64"),
+        ("count_cart_additions", "int64"),
+        ("count_orders", "int64"),
+        ("count_units", "int64"),
+        ("revenue_cents", "int64"),
+        ("derived", "bool"),  # some of the views and cart additions were derived by a rule
+    ),
 }
 
 # Columns that a shop may have: read where they are, and never asked for.
 OPTIONAL_COLUMNS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "items": (("reviews", "string"),),  # what shoppers wrote of the item, all in one text
+    # outcomes in the same session; who had no part in the experiment; what was known of the visitor
+    "impressions": (
+        ("visitor_id", "string"),
+        ("is_holdout", "bool"),
+        ("segment", "string"),
+        ("carted", "bool"),
+        ("purchased", "bool"),
+    ),
 }
