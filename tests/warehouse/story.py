@@ -14,8 +14,9 @@ from tests.warehouse.shop import Shop, at, deliver, event, order_line
 
 DAYS = (2, 3, 4, 5)
 LATE_STAMP = 3
+EVES_ORDERS = 20
 TEA, JAM = EventItem("tea"), EventItem("jam")
-TWO_TEAS = EventItem("tea", 2)
+TWO_TEAS, TWO_JAMS = EventItem("tea", 2), EventItem("jam", 2)
 PHONE = {"visitor_id": "phone", "session_id": "phone", "user_id": "ben"}
 TABLET = {"visitor_id": "tablet", "session_id": "tablet", "user_id": "dora"}
 CLAIMS = {
@@ -112,18 +113,25 @@ def _fourth(shop: Shop) -> None:
         order_line("o3", "mug", "2026-01-03T00:30:00", price_cents=900),
         order_line("o3", "jam", "2026-01-03T00:30:00", price_cents=350),
     ]
+    # so many orders of eve's that one of an unknown item is still within the tolerance
+    corrected += [
+        order_line(f"e{n}", "mug", "2026-01-03T18:00:00", price_cents=900, shopper_id="eve") for n in range(EVES_ORDERS)
+    ]
     deliver(shop.warehouse, "purchases", corrected, loaded_at="2026-01-04T02:00:00")
     shop.land(
         # joins 10:05 and 10:44, and is what the second search found
         event("late", "view_item", "2026-01-02T10:25:00", EventItem("mug", index=4)),
         event("s1", "search", "2026-01-02T10:00:00", search_term="green tea", user_id="ben"),  # delivered before
-        event("b2", "purchase", "2026-01-03T15:00:00", JAM, transaction_id="o4", **TABLET),  # never delivered otherwise
+        # never delivered otherwise; the pot is not in the catalogue yet
+        event("b2", "purchase", "2026-01-03T15:00:00", TWO_JAMS, EventItem("pot"), transaction_id="o4", **TABLET),
         loaded_at="2026-01-04T03:00:00",
     )
 
 
 def _fifth(shop: Shop) -> None:
-    deliver(shop.warehouse, "items", [item("jam", "PANTRY > JAM", 300)], loaded_at="2026-01-05T01:00:00")
+    # another price and category, and an item that was ordered before it was known
+    changed = [item("jam", "PANTRY > SPREADS", 300), item("pot", "HOME > POTS", 500)]
+    deliver(shop.warehouse, "items", changed, loaded_at="2026-01-05T01:00:00")
     again = [review("r1", "anna", "tea", 4, " good ", "2026-01-03T12:00:00")]
     deliver(shop.warehouse, "reviews", again, loaded_at="2026-01-05T02:00:00")
     back = event("f1", "refund", "2026-01-04T10:00:00", TEA, transaction_id="o1")

@@ -1,49 +1,30 @@
--- Grain: one version of an item. Key: item_id, valid_from. Of the items in the window, from all their deliveries: a
--- delivery that changes nothing makes no version, and one that is found late takes its place between the others.
+-- Grain: one version of an item. Key: item_id, valid_from. A delivery that changes nothing makes no version, and costs
+-- nothing; for the items of the others all deliveries are gone through, so one that is found late takes its place.
 merge into marts.item_history as target
 using (
     with touched as (
-        select distinct item_id
-        from raw.items
-        where loaded_at >= %(loaded_from)s::timestamp_ntz and loaded_at < %(loaded_until)s::timestamp_ntz
+        select distinct delivered.item_id
+        from staging.item_deliveries as delivered
+        left join marts.item_history as known
+            on delivered.item_id = known.item_id
+            and delivered.loaded_at >= known.valid_from
+            and (known.valid_to is null or delivered.loaded_at < known.valid_to)
+        where
+            delivered.loaded_at >= %(loaded_from)s::timestamp_ntz
+            and delivered.loaded_at < %(loaded_until)s::timestamp_ntz
+            and (known.attributes_hash is null or known.attributes_hash != delivered.attributes_hash)
     ),
 
     delivered as (
-        select items.*
-        from raw.items as items
-        inner join touched on items.item_id = touched.item_id
-        where
-            items.loaded_at < dateadd(day, 1, %(as_of)s::timestamp_ntz)
-            and items.title is not null
-            and items.category is not null
-            and items.price_cents is not null
-        qualify row_number() over (
-            partition by items.item_id, items.loaded_at order by items.price_cents desc, items.title
-        ) = 1
-    ),
-
-    described as (
-        select
-            item_id,
-            loaded_at,
-            title,
-            coalesce(description, '') as description,
-            category,
-            coalesce(brand, '') as brand,
-            price_cents,
-            cost_cents,
-            coalesce(availability, 'in_stock') as availability,
-            md5(
-                title || chr(31) || coalesce(description, '') || chr(31) || category || chr(31) || coalesce(brand, '')
-                || chr(31) || price_cents::varchar || chr(31) || coalesce(cost_cents::varchar, '')
-                || chr(31) || coalesce(availability, 'in_stock')
-            ) as attributes_hash
-        from delivered
+        select deliveries.*
+        from staging.item_deliveries as deliveries
+        inner join touched on deliveries.item_id = touched.item_id
+        where deliveries.loaded_at < dateadd(day, 1, %(as_of)s::timestamp_ntz)
     ),
 
     versions as (
         select *
-        from described
+        from delivered
         qualify coalesce(lag(attributes_hash) over (partition by item_id order by loaded_at), '') != attributes_hash
     ),
 

@@ -81,13 +81,12 @@ when not matched then insert (
     source.count_purchases, source.has_history, source.derived
 );
 
-update marts.sessions as target
-set has_history = source.first_ordered_at is not null and source.first_ordered_at < target.started_at
-from (
-    select touched.shopper_id, profiles.first_ordered_at
-    from (select distinct shopper_id from ops.touched_shoppers) as touched
+merge into marts.sessions as target
+using (
+    select distinct touched.shopper_id, profiles.first_ordered_at
+    from ops.touched_shoppers as touched
     left join marts.shopper_profiles as profiles on touched.shopper_id = profiles.shopper_id
 ) as source
-where
-    target.shopper_id = source.shopper_id
-    and target.has_history != (source.first_ordered_at is not null and source.first_ordered_at < target.started_at);
+    on target.shopper_id = source.shopper_id
+when matched and target.has_history != coalesce(source.first_ordered_at < target.started_at, false) then update set
+    has_history = coalesce(source.first_ordered_at < target.started_at, false);

@@ -1,35 +1,10 @@
 -- Grain: one item. Key: item_id. The newest version wins.
 merge into staging.stg_items as target
 using (
-    with loaded as (
-        select *
-        from raw.items
-        where
-            loaded_at >= %(loaded_from)s::timestamp_ntz
-            and loaded_at < %(loaded_until)s::timestamp_ntz
-            and item_id is not null
-            and title is not null
-            and category is not null
-            and price_cents is not null
-    ),
-
-    newest as (
-        select *
-        from loaded
-        qualify row_number() over (partition by item_id order by loaded_at desc, price_cents desc, title) = 1
-    )
-
-    select
-        item_id,
-        title,
-        description,
-        category,
-        brand,
-        price_cents,
-        cost_cents,
-        coalesce(availability, 'in_stock') as availability,
-        loaded_at
-    from newest
+    select item_id, title, description, category, brand, price_cents, cost_cents, availability, loaded_at
+    from staging.item_deliveries
+    where loaded_at >= %(loaded_from)s::timestamp_ntz and loaded_at < %(loaded_until)s::timestamp_ntz
+    qualify row_number() over (partition by item_id order by loaded_at desc) = 1
 ) as source
     on target.item_id = source.item_id
 when matched and source.loaded_at > target.loaded_at then update set

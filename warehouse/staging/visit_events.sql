@@ -13,7 +13,9 @@ with visited as (
         on stg.visitor_id = touched.visitor_id
         and stg.event_time >= touched.first_at
         and stg.event_time <= touched.last_at
-    where stg.event_name != 'refund'
+    where
+        stg.event_name != 'refund'
+        and stg.event_time >= (select min(first_at) from ops.touched_visitors)
 ),
 
 spaced as (
