@@ -1,5 +1,7 @@
 """Four days of a small shop with everything that goes wrong in one: late and repeated events, corrections, refunds.
 
+A run looks at the day before as well, so what must be found without it comes two days later.
+
 Every delivery is stamped with a moment; `deliver_day` brings those of one day, `deliver_late_stamp` one that is
 stamped with the third of January and comes after the fifth. The comments say what each row is there for.
 """
@@ -89,6 +91,11 @@ def _third(shop: Shop) -> None:
         order_line("o3", "jam", "2026-01-03T00:30:00", price_cents=350, shopper_id="cleo"),
     ]
     deliver(shop.warehouse, "purchases", orders, loaded_at="2026-01-03T02:00:00")
+    # so many orders of eve's that one of an unknown item is still within the tolerance
+    of_eve = [
+        order_line(f"e{n}", "mug", "2026-01-03T18:00:00", price_cents=900, shopper_id="eve") for n in range(EVES_ORDERS)
+    ]
+    deliver(shop.warehouse, "purchases", of_eve, loaded_at="2026-01-03T19:00:00")
     reviews = [
         review("r1", "anna", "tea", 5, "lovely", "2026-01-03T12:00:00"),
         review("r2", "ben", "jam", 4, "sweet", "2026-01-03T12:00:00"),
@@ -99,31 +106,21 @@ def _third(shop: Shop) -> None:
         event("p1", "view_item", "2026-01-02T11:00:00", JAM, **PHONE),
         event("p2", "view_item", "2026-01-02T11:30:00", JAM, **PHONE),  # half an hour is still the same session
         event("p3", "view_item", "2026-01-02T12:00:01", JAM, **PHONE),
-        loaded_at="2026-01-03T14:00:00",
+        # never delivered otherwise; the pot is not in the catalogue yet
+        event("b2", "purchase", "2026-01-03T15:00:00", TWO_JAMS, EventItem("pot"), transaction_id="o4", **TABLET),
+        loaded_at="2026-01-03T16:00:00",
     )
     chosen = event("k1", "select_item", "2026-01-02T10:44:00", EventItem("jam", index=1))
-    shop.land(chosen, loaded_at="2026-01-03T14:10:00", claims=CLAIMS)
+    shop.land(chosen, loaded_at="2026-01-03T16:10:00", claims=CLAIMS)
 
 
 def _fourth(shop: Shop) -> None:
-    corrected = [
-        order_line("o1", "tea", "2026-01-02T10:50:00", quantity=3, price_cents=570),
-        # another shopper, and for o2 another day: ben and cleo have no order left
-        order_line("o2", "jam", "2026-01-01T12:00:00", price_cents=300),
-        order_line("o3", "mug", "2026-01-03T00:30:00", price_cents=900),
-        order_line("o3", "jam", "2026-01-03T00:30:00", price_cents=350),
-    ]
-    # so many orders of eve's that one of an unknown item is still within the tolerance
-    corrected += [
-        order_line(f"e{n}", "mug", "2026-01-03T18:00:00", price_cents=900, shopper_id="eve") for n in range(EVES_ORDERS)
-    ]
-    deliver(shop.warehouse, "purchases", corrected, loaded_at="2026-01-04T02:00:00")
+    corrected = order_line("o1", "tea", "2026-01-02T10:50:00", quantity=3, price_cents=570)
+    deliver(shop.warehouse, "purchases", [corrected], loaded_at="2026-01-04T02:00:00")
     shop.land(
         # joins 10:05 and 10:44, and is what the second search found
         event("late", "view_item", "2026-01-02T10:25:00", EventItem("mug", index=4)),
-        event("s1", "search", "2026-01-02T10:00:00", search_term="green tea", user_id="ben"),  # delivered before
-        # never delivered otherwise; the pot is not in the catalogue yet
-        event("b2", "purchase", "2026-01-03T15:00:00", TWO_JAMS, EventItem("pot"), transaction_id="o4", **TABLET),
+        event("v2", "view_item", "2026-01-02T10:45:00", TEA),  # delivered before, with the jam
         loaded_at="2026-01-04T03:00:00",
     )
 
@@ -132,7 +129,16 @@ def _fifth(shop: Shop) -> None:
     # another price and category, and an item that was ordered before it was known
     changed = [item("jam", "PANTRY > SPREADS", 300), item("pot", "HOME > POTS", 500)]
     deliver(shop.warehouse, "items", changed, loaded_at="2026-01-05T01:00:00")
+    # Two days after its first delivery, so that the window no longer holds that one: another shopper, and for o2
+    # another day. ben and cleo have no order left.
+    corrected = [
+        order_line("o2", "jam", "2026-01-01T12:00:00", price_cents=300),
+        order_line("o3", "mug", "2026-01-03T00:30:00", price_cents=900),
+        order_line("o3", "jam", "2026-01-03T00:30:00", price_cents=350),
+    ]
+    deliver(shop.warehouse, "purchases", corrected, loaded_at="2026-01-05T02:00:00")
     again = [review("r1", "anna", "tea", 4, " good ", "2026-01-03T12:00:00")]
     deliver(shop.warehouse, "reviews", again, loaded_at="2026-01-05T02:00:00")
     back = event("f1", "refund", "2026-01-04T10:00:00", TEA, transaction_id="o1")
-    shop.land(back, loaded_at="2026-01-05T03:00:00")
+    late = event("c2", "add_to_cart", "2026-01-02T10:46:00", JAM)
+    shop.land(back, late, loaded_at="2026-01-05T03:00:00")
