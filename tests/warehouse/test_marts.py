@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,22 @@ def test_an_impression_has_its_tokens_claims_and_knows_its_click(shop: Shop) -> 
     """
     shared = ("r1", "home_hero", 3, "hybrid", 0.25)
     assert rows_of(shop.warehouse, query) == [(*shared, "tea", 0, False), (*shared, "jam", 1, True)]
+
+
+def test_what_comes_a_month_after_a_list_is_nothing_of_it(shop: Shop) -> None:
+    claims = {"recommendation_id": "r1", "placement": "home_hero"}
+    seen = event("e1", "view_item_list", "2026-01-02T10:00:00", TEA, visible=True)
+    shop.land(seen, loaded_at="2026-01-02T11:00:00", claims=claims)
+    run(shop, 2)
+
+    again = event("e2", "view_item_list", "2026-02-11T10:00:00", TEA, visible=True)  # an old tab, 40 days later
+    chosen = event("e3", "select_item", "2026-02-11T10:01:00", TEA)
+    shop.land(again, chosen, loaded_at="2026-02-11T11:00:00", claims=claims)
+    shop.land(event("e4", "add_to_cart", "2026-02-11T10:02:00", TEA), loaded_at="2026-02-11T11:30:00")
+    run_day(shop.warehouse.connection, date(2026, 2, 11))
+
+    found = rows_of(shop.warehouse, "select shown_at, clicked, carted from marts.impressions")
+    assert found == [(datetime(2026, 1, 2, 10), False, False)]
 
 
 def test_a_margin_follows_from_the_cost_or_else_from_the_rule(shop: Shop) -> None:

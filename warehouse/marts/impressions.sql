@@ -1,7 +1,7 @@
 -- Grain: one item of one impression whose token was verified. Key: recommendation_id, placement, item_id.
 -- A list counts when it was in view. A click is a select_item with the same recommendation and placement; a cart or an
--- order is one of the item in the same session, after it was shown. An event comes at most 30 days late, and so
--- what belongs to a recommendation lies within 31 days of its newest event.
+-- order is one of the item in the same session, after it was shown. What comes 30 days after the list is nothing of it,
+-- and so the events of 31 days are enough.
 merge into marts.impressions as target
 using (
     with happened as (
@@ -58,9 +58,10 @@ using (
     ),
 
     clicks as (
-        select distinct recommendation_id, placement, item_id
+        select recommendation_id, placement, item_id, min(event_time) as clicked_at
         from touches
         where event_name = 'select_item'
+        group by recommendation_id, placement, item_id
     ),
 
     shown as (
@@ -84,6 +85,7 @@ using (
             on shown.session_id = events.session_id
             and shown.item_id = events.item_id
             and shown.event_time <= events.event_time
+            and dateadd(day, 30, shown.event_time) >= events.event_time
         where events.event_name in ('add_to_cart', 'purchase') and events.event_time >= (select event_time from since)
         group by shown.recommendation_id, shown.placement, shown.item_id
     )
@@ -113,6 +115,7 @@ using (
         on shown.recommendation_id = clicks.recommendation_id
         and shown.placement = clicks.placement
         and shown.item_id = clicks.item_id
+        and dateadd(day, 30, shown.event_time) >= clicks.clicked_at
     left join outcomes
         on shown.recommendation_id = outcomes.recommendation_id
         and shown.placement = outcomes.placement
@@ -121,7 +124,7 @@ using (
     on target.recommendation_id = source.recommendation_id
     and target.placement = source.placement
     and target.item_id = source.item_id
-when matched then update set
+when matched and source.shown_at <= target.shown_at then update set
     index = source.index,
     shown_at = source.shown_at,
     clicked = source.clicked,
