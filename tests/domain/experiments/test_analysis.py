@@ -110,6 +110,24 @@ def test_a_challenger_that_loses_a_third_of_the_clicks_is_taken_off() -> None:
     assert record_at(2, daily_cells(2, clicks=EVEN))["kills"] == []
 
 
+def test_a_variant_that_was_killed_is_not_shipped_however_well_it_was_clicked() -> None:
+    started = {epoch: START + timedelta(days=epoch - 1) for epoch in range(1, 9)}
+    killed = {f"{CONFIG.experiment_id}/{BETTER}"}
+
+    found = look(
+        CONFIG,
+        daily_cells(8, clicks=WINS),
+        epoch=8,
+        started=started,
+        now=START + timedelta(days=8),
+        killed=killed,
+    )
+
+    record = conclusion(CONFIG, found, epoch=8)
+    assert BETTER not in record["decided"].values()
+    json.dumps(record, allow_nan=False)
+
+
 def test_a_design_that_nobody_calibrated_never_ships() -> None:
     odd = replace(CONFIG, design=Design(max_days=21))
 

@@ -102,7 +102,9 @@ def _conclude(config: ExperimentConfig, current: Snapshot, at: datetime, store: 
     snapshots = {past.epoch: past for past in store.snapshots(first_epoch=first)}
     started = {epoch: datetime.fromisoformat(past.created_at) for epoch, past in snapshots.items()}
     looked_at = _looked_at(config, snapshots, store)
-    found = look(config, cells, epoch=current.epoch, started=started, now=at, looked_at=looked_at)
+    found = look(
+        config, cells, epoch=current.epoch, started=started, now=at, looked_at=looked_at, killed=current.killed
+    )
     split = _split(config, found, snapshots)
     if split.is_suspect:
         found = replace(found, decision=None)  # nothing may be claimed, so nothing is decided

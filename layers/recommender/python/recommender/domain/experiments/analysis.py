@@ -7,7 +7,7 @@ matured epochs only, and falls on the days that the design registered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -27,6 +27,7 @@ from recommender.domain.experiments.tally import Tally, design_effect, tally
 
 DAY_SECONDS: Final = 86_400.0
 ROUNDING_DAYS: Final = 1e-9
+UNREACHABLE: Final = 1e6  # as z or as a loss: finite, so that it can be stored
 LOSS_CERTAINTY_SD: Final = 2.326348  # P(loss above the limit) > .99
 STATUS: Final = {UNDECIDED: "undecided", CONTROL: "keep_control"}  # of a choice; any other ships
 
@@ -66,11 +67,13 @@ def look(
     started: Mapping[int, datetime],
     now: datetime,
     looked_at: datetime | None = None,
+    killed: Set[str] = frozenset(),
 ) -> Look:
     """The analysis at `now`, the end of `epoch`; the same counts and times give the same numbers on every run.
 
     `started` holds the start of every epoch that was counted, and of this one. A registered day since `looked_at`, the
-    last look that was acted on, is due now; where nothing is known of one, since the start of this epoch.
+    last look that was acted on, is due now; where nothing is known of one, since the start of this epoch. What is
+    `killed` (flags of the snapshot) is not shipped, however well it is clicked.
     """
     counts = tally(config, cells)
     origin = min((started[e] for e in counts.epochs), default=now)
@@ -89,7 +92,7 @@ def look(
     due = any(before < registered <= day for registered in config.design.look_days)
     ends = np.array([_days(started.get(e + 1, now), origin) for e in counts.epochs])
     matured = (ends <= day - config.design.maturation_days + ROUNDING_DAYS) & (days >= config.design.drop_days)
-    decision = _decide(config, counts, days, clumping, day, epoch, matured) if due else None
+    decision = _decide(config, counts, days, clumping, day, epoch, matured, killed) if due else None
     return Look(counts, days, day, clumping, posterior, present, view, weights, decision)
 
 
@@ -101,11 +104,14 @@ def _decide(
     day: float,
     epoch: int,
     used: NDArray[np.bool_],
+    killed: Set[str],
 ) -> Decision:
     """The decision of a registered day, from the epochs that are used (T,)."""
     posterior = _posterior(config, counts, days, clumping, used)
     view = outlook(posterior, seed=seed_of(config.experiment_id, epoch))
     z = z_scores(posterior.mean, posterior.covariance)
+    gone = [f"{config.experiment_id}/{variant}" in killed for variant in config.variants]
+    z[:, gone[1:]], view.expected_loss[:, gone] = -UNREACHABLE, UNREACHABLE
     constant = constant_for(config.design, placements=len(config.placements), variants=len(config.variants))
     return Decision(
         posterior,
