@@ -83,6 +83,24 @@ def test_a_cart_is_open_for_24_hours_and_then_abandoned(shop: Shop) -> None:
     assert statuses(shop) == [("visit", "abandoned")]
 
 
+def test_a_cart_from_which_all_was_taken_out_is_emptied_and_not_abandoned(shop: Shop) -> None:
+    shop.land(
+        event("e1", "add_to_cart", "2026-01-02T10:00:00", TEA, JAM),
+        event("e2", "add_to_cart", "2026-01-02T10:00:00", TEA, JAM, session_id="other"),
+        event("e3", "remove_from_cart", "2026-01-02T10:01:00", TEA, session_id="other"),
+        loaded_at="2026-01-02T11:00:00",
+    )
+    run(shop, 4)
+    counts = "select session_id, status, count_items from marts.carts order by session_id"
+    assert rows_of(shop.warehouse, counts) == [("other", "abandoned", 1), ("visit", "abandoned", 2)]
+
+    out = event("e4", "remove_from_cart", "2026-01-02T10:05:00", TEA, JAM)
+    shop.land(out, loaded_at="2026-01-05T02:00:00")
+    run(shop, 5)
+
+    assert rows_of(shop.warehouse, counts) == [("other", "abandoned", 1), ("visit", "emptied", 0)]
+
+
 def test_an_order_within_24_hours_answers_the_cart_even_when_it_arrives_late(shop: Shop) -> None:
     carts = [
         event("e1", "add_to_cart", "2026-01-02T10:00:00", TEA, session_id="bought"),

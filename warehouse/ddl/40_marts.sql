@@ -27,7 +27,7 @@ create table if not exists marts.session_events (
 );
 
 -- Grain: one session that put something in its cart. Key: session_id.
--- status: open (24 hours have not passed), ordered, abandoned.
+-- status: open (24 hours have not passed), ordered, abandoned, emptied. count_items: what is still in it.
 create table if not exists marts.carts (
     session_id varchar(128) not null,
     shopper_id varchar(128) not null,

@@ -1,13 +1,14 @@
 -- Grain: one session that put something in its cart. Key: session_id.
--- A cart is abandoned when its shopper has not ordered within 24 hours of the last addition. It is looked at again
--- while it is open, when its session goes on, and when an order of its shopper changes.
+-- A cart is abandoned when its shopper has not ordered within 24 hours of the last addition, unless everything was
+-- taken out again. It is looked at again while it is open, when its session goes on, and when an order of its
+-- shopper changes.
 merge into marts.carts as target
 using (
-    with added as (
+    with moved as (
         select session_id, event_time
         from marts.session_events
         where
-            event_name = 'add_to_cart'
+            event_name in ('add_to_cart', 'remove_from_cart')
             and loaded_at >= %(loaded_from)s::timestamp_ntz
             and loaded_at < %(loaded_until)s::timestamp_ntz
     ),
@@ -23,11 +24,11 @@ using (
 
     touched as (
         select session_id, event_time as since
-        from added
+        from moved
         union
         select carts.session_id, carts.first_added_at
         from marts.carts as carts
-        inner join (select distinct session_id from added) as again on carts.session_id = again.session_id
+        inner join (select distinct session_id from moved) as again on carts.session_id = again.session_id
         union
         select session_id, first_added_at
         from marts.carts
@@ -39,18 +40,40 @@ using (
         where carts.last_added_at >= (select dateadd(day, -2, min(day)) from order_days)
     ),
 
-    filled as (
-        select
-            events.session_id,
-            max(events.shopper_id) as shopper_id,
-            min(events.event_time) as first_added_at,
-            max(events.event_time) as last_added_at,
-            count(distinct events.item_id) as count_items,
-            max(iff(events.derived, 1, 0)) = 1 as derived
+    moves as (
+        select events.*, events.event_name = 'add_to_cart' as is_addition
         from marts.session_events as events
         inner join (select distinct session_id from touched) as sessions on events.session_id = sessions.session_id
-        where events.event_name = 'add_to_cart' and events.event_time >= (select min(since) from touched)
-        group by events.session_id
+        where
+            events.event_name in ('add_to_cart', 'remove_from_cart')
+            and events.event_time >= (select min(since) from touched)
+    ),
+
+    kept as (
+        select session_id, count(*) as count_items
+        from (
+            select session_id, is_addition
+            from moves
+            qualify row_number() over (
+                partition by session_id, item_id order by event_time desc, event_id desc, position desc
+            ) = 1
+        ) as newest
+        where is_addition
+        group by session_id
+    ),
+
+    filled as (
+        select
+            moves.session_id,
+            max(moves.shopper_id) as shopper_id,
+            min(moves.event_time) as first_added_at,
+            max(moves.event_time) as last_added_at,
+            max(coalesce(kept.count_items, 0)) as count_items,
+            max(iff(moves.derived, 1, 0)) = 1 as derived
+        from moves
+        left join kept on moves.session_id = kept.session_id
+        where moves.is_addition
+        group by moves.session_id
     ),
 
     answered as (
@@ -68,6 +91,7 @@ using (
         answered.ordered_at,
         case
             when answered.ordered_at is not null then 'ordered'
+            when filled.count_items = 0 then 'emptied'
             when dateadd(hour, 24, filled.last_added_at) <= %(as_of)s::timestamp_ntz then 'abandoned'
             else 'open'
         end as status
