@@ -3,7 +3,7 @@
 A run looks at the day before as well, so what must be found without it comes two days later.
 
 Every delivery is stamped with a moment; `deliver_day` brings those of one day, `deliver_late_stamp` one that is
-stamped with the third of January and comes after the fifth. The comments say what each row is there for.
+stamped with the fourth of January and comes after the fifth. The comments say what each row is there for.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from recommender.contracts.events import EventItem
 from tests.warehouse.shop import Shop, at, deliver, event, order_line
 
 DAYS = (2, 3, 4, 5)
-LATE_STAMP = 3
+LATE_STAMP = 4
 EVES_ORDERS = 20
 TEA, JAM = EventItem("tea"), EventItem("jam")
-TWO_TEAS, TWO_JAMS = EventItem("tea", 2), EventItem("jam", 2)
+TWO_TEAS, THREE_TEAS, TWO_JAMS = EventItem("tea", 2), EventItem("tea", 3), EventItem("jam", 2)
+BOUGHT_BY_DORA = (TWO_JAMS, THREE_TEAS, EventItem("pot"))
 PHONE = {"visitor_id": "phone", "session_id": "phone", "user_id": "ben"}
 TABLET = {"visitor_id": "tablet", "session_id": "tablet", "user_id": "dora"}
 CLAIMS = {
@@ -51,7 +52,7 @@ def deliver_day(shop: Shop, day: int) -> None:
 def deliver_late_stamp(shop: Shop) -> None:
     """A version of the mug between two others, found after the newest day was run."""
     mug = item("mug", "HOME > MUGS", 900, availability="in_stock")
-    deliver(shop.warehouse, "items", [mug], loaded_at="2026-01-03T20:00:00")
+    deliver(shop.warehouse, "items", [mug], loaded_at="2026-01-04T20:00:00")
 
 
 def _second(shop: Shop) -> None:
@@ -107,7 +108,7 @@ def _third(shop: Shop) -> None:
         event("p2", "view_item", "2026-01-02T11:30:00", JAM, **PHONE),  # half an hour is still the same session
         event("p3", "view_item", "2026-01-02T12:00:01", JAM, **PHONE),
         # never delivered otherwise; the pot is not in the catalogue yet
-        event("b2", "purchase", "2026-01-03T15:00:00", TWO_JAMS, EventItem("pot"), transaction_id="o4", **TABLET),
+        event("b2", "purchase", "2026-01-03T15:00:00", *BOUGHT_BY_DORA, transaction_id="o4", **TABLET),
         loaded_at="2026-01-03T16:00:00",
     )
     chosen = event("k1", "select_item", "2026-01-02T10:44:00", EventItem("jam", index=1))
@@ -126,8 +127,12 @@ def _fourth(shop: Shop) -> None:
 
 
 def _fifth(shop: Shop) -> None:
-    # another price and category, and an item that was ordered before it was known
-    changed = [item("jam", "PANTRY > SPREADS", 300), item("pot", "HOME > POTS", 500)]
+    changed = [
+        item("jam", "PANTRY > JAM", 300),
+        item("mug", "HOME > MUGS", 900, availability="out_of_stock"),  # nothing new, until the late stamp comes
+        item("tea", "PANTRY > HOT DRINKS", 200),  # dora, who bought most of it, does nothing today
+        item("pot", "HOME > POTS", 500),  # was ordered before it was known
+    ]
     deliver(shop.warehouse, "items", changed, loaded_at="2026-01-05T01:00:00")
     # Two days after its first delivery, so that the window no longer holds that one: another shopper, and for o2
     # another day. ben and cleo have no order left.
