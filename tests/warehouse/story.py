@@ -19,9 +19,9 @@ LATE_STAMP = 4
 EVES_ORDERS = 20
 TEA, JAM = EventItem("tea"), EventItem("jam")
 TWO_TEAS, THREE_TEAS, TWO_JAMS = EventItem("tea", 2), EventItem("tea", 3), EventItem("jam", 2)
-BOUGHT_BY_DORA = (TWO_JAMS, THREE_TEAS, EventItem("pot"))
 PHONE = {"visitor_id": "phone", "session_id": "phone", "user_id": "ben"}
 TABLET = {"visitor_id": "tablet", "session_id": "tablet", "user_id": "dora"}
+KIOSK = {"visitor_id": "kiosk", "session_id": "kiosk", "user_id": "finn"}
 CLAIMS = {
     "recommendation_id": "r1",
     "placement": "home_hero",
@@ -107,8 +107,9 @@ def _third(shop: Shop) -> None:
         event("p1", "view_item", "2026-01-02T11:00:00", JAM, **PHONE),
         event("p2", "view_item", "2026-01-02T11:30:00", JAM, **PHONE),  # half an hour is still the same session
         event("p3", "view_item", "2026-01-02T12:00:01", JAM, **PHONE),
-        # never delivered otherwise; the pot is not in the catalogue yet
-        event("b2", "purchase", "2026-01-03T15:00:00", *BOUGHT_BY_DORA, transaction_id="o4", **TABLET),
+        # two orders that are never delivered otherwise; the pot is not in the catalogue yet
+        event("b2", "purchase", "2026-01-03T15:00:00", TWO_JAMS, THREE_TEAS, transaction_id="o4", **TABLET),
+        event("b3", "purchase", "2026-01-03T15:10:00", EventItem("pot"), transaction_id="o5", **KIOSK),
         loaded_at="2026-01-03T16:00:00",
     )
     chosen = event("k1", "select_item", "2026-01-02T10:44:00", EventItem("jam", index=1))

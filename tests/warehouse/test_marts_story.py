@@ -83,6 +83,7 @@ def test_a_late_event_joins_two_sessions_and_more_than_half_an_hour_parts_them(a
     assert ask(after, columns, "marts.sessions") == [
         # s1 v1 l1 s2 c1 late k1 v2 c2 b1
         ("browser", second("10:00:00"), second("10:50:00"), "anna", "search", 10, 3, 1),
+        ("kiosk", at("2026-01-03T15:10:00"), at("2026-01-03T15:10:00"), "finn", "order", 1, 0, 1),
         ("phone", second("11:00:00"), second("11:30:00"), "ben", "product", 2, 2, 0),
         ("phone", second("12:00:01"), second("12:00:01"), "ben", "product", 1, 1, 0),
         ("tablet", at("2026-01-03T15:00:00"), at("2026-01-03T15:00:00"), "dora", "order", 1, 0, 1),
@@ -127,7 +128,7 @@ def test_an_impression_knows_its_claims_and_what_came_of_it(after: Warehouse) ->
 
 
 def test_an_order_without_prices_takes_those_of_its_time_or_the_first_that_came_later(after: Warehouse) -> None:
-    lines = ask(after, "item_id, price_cents", "marts.order_lines where order_id = 'o4'")
+    lines = ask(after, "item_id, price_cents", "marts.order_lines where order_id in ('o4', 'o5')")
     assert lines == [("jam", 2 * 350), ("pot", 500), ("tea", 3 * 200)]
     assert ask(after, "price_cents", "marts.items where item_id = 'jam'") == [(300,)]
 
@@ -140,8 +141,9 @@ def test_a_corrected_order_leaves_its_old_shopper_and_a_refund_its_share(after: 
         # two teas, two jams, one mug: of equals the first by name, and the tea's category is that of today
         ("anna", "granted", 3, 5, spent, at("2026-01-01T12:00:00"), "PANTRY > HOT DRINKS"),
         ("ben", "unknown", 0, 0, 0, None, None),
-        ("dora", "unknown", 1, 2 + 3 + 1, 700 + 600 + 500, at("2026-01-03T15:00:00"), "PANTRY > HOT DRINKS"),
+        ("dora", "unknown", 1, 2 + 3, 700 + 600, at("2026-01-03T15:00:00"), "PANTRY > HOT DRINKS"),
         ("eve", "unknown", 20, 20, 20 * 900, at("2026-01-03T18:00:00"), "HOME > MUGS"),
+        ("finn", "unknown", 1, 1, 500, at("2026-01-03T15:10:00"), "HOME > POTS"),
     ]
 
 
@@ -164,13 +166,9 @@ def test_the_popularity_of_a_day_follows_late_events_and_moved_orders(after: War
 def test_items_of_one_order_are_each_others_partners(after: Warehouse) -> None:
     assert ask(after, "item_id, other_item_id, count_orders", "marts.co_purchases") == [
         ("jam", "mug", 1),
-        ("jam", "pot", 1),
         ("jam", "tea", 1),
         ("mug", "jam", 1),
-        ("pot", "jam", 1),
-        ("pot", "tea", 1),
         ("tea", "jam", 1),
-        ("tea", "pot", 1),
     ]
 
 
