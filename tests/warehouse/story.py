@@ -87,7 +87,7 @@ def _third(shop: Shop) -> None:
     deliver(shop.warehouse, "items", changed, loaded_at="2026-01-03T01:00:00")
     orders = [
         order_line("o1", "tea", "2026-01-02T10:50:00", quantity=2, price_cents=380),
-        order_line("o2", "jam", "2026-01-02T12:00:00", price_cents=300, shopper_id="ben"),
+        order_line("o2", "jam", "2025-12-31T12:00:00", price_cents=300, shopper_id="ben"),
         order_line("o3", "mug", "2026-01-03T00:30:00", price_cents=900, shopper_id="cleo"),
         order_line("o3", "jam", "2026-01-03T00:30:00", price_cents=350, shopper_id="cleo"),
     ]
