@@ -50,9 +50,9 @@ def deliver_day(shop: Shop, day: int) -> None:
 
 
 def deliver_late_stamp(shop: Shop) -> None:
-    """A version of the mug between two others, found after the newest day was run."""
-    mug = item("mug", "HOME > MUGS", 900, availability="in_stock")
-    deliver(shop.warehouse, "items", [mug], loaded_at="2026-01-04T20:00:00")
+    """Found after the newest day was run: the mug between two other versions, the jam as it came five hours later."""
+    found = [item("mug", "HOME > MUGS", 900, availability="in_stock"), item("jam", "PANTRY > JAM", 300)]
+    deliver(shop.warehouse, "items", found, loaded_at="2026-01-04T20:00:00")
 
 
 def _second(shop: Shop) -> None:

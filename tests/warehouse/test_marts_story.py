@@ -178,8 +178,8 @@ def test_a_version_of_an_item_holds_until_something_changes(after: Warehouse) ->
 
     assert ask(after, "item_id, valid_from, valid_to, is_current", "marts.item_history") == [
         ("jam", start, third, False),
-        ("jam", third, fifth, False),
-        ("jam", fifth, None, True),
+        ("jam", third, found_late, False),
+        ("jam", found_late, None, True),
         ("mug", start, third, False),
         ("mug", third, found_late, False),
         ("mug", found_late, fifth, False),
@@ -191,7 +191,7 @@ def test_a_version_of_an_item_holds_until_something_changes(after: Warehouse) ->
     assert ask(after, "item_id, valid_from, price_cents", "marts.price_history") == [
         ("jam", start, 300),
         ("jam", third, 350),
-        ("jam", fifth, 300),
+        ("jam", found_late, 300),
         ("mug", start, 900),
         ("pot", fifth, 500),
         ("tea", start, 200),
