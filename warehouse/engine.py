@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from recommender.errors import DependencyDown
 
+from warehouse.embedded import as_snowflake
 from warehouse.unload import LocalUnloader, SnowflakeUnloader, Unloader
 
 DATABASE = "RECOMMENDER"
@@ -103,31 +104,6 @@ def open_local(directory: Path) -> Iterator[Warehouse]:
             duck.execute("checkpoint")
             connection.close()
             shutil.rmtree(LOCAL_BUCKET_PATH, ignore_errors=True)  # fakesnow's stages; it leaves them in /tmp
-
-
-@contextmanager
-def as_snowflake() -> Iterator[None]:
-    """Bring fakesnow nearer to Snowflake; whoever serves it from a process of its own calls this around it.
-
-    fakesnow 0.12 takes a MERGE apart into a table in another database, a full outer join over the whole target and
-    one statement a branch: slow, not atomic, and refused inside a transaction. DuckDB has MERGE by now. And
-    Snowflake does not enforce primary keys, so DuckDB need not keep an index over every row of a history.
-    """
-    from fakesnow import transforms
-    from sqlglot import exp
-
-    def translate(expression: exp.Expression) -> list[exp.Expression]:
-        if isinstance(expression, exp.Create):
-            for key in list(expression.find_all(exp.PrimaryKey)):
-                key.pop()
-        return [expression]
-
-    emulated = transforms.merge
-    transforms.merge = translate
-    try:
-        yield
-    finally:
-        transforms.merge = emulated
 
 
 def _end_leases_of_the_dead(duck: Any) -> None:

@@ -1,0 +1,111 @@
+"""Late events, loads that are killed, ranges of days, and how tables are compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from recommender.contracts.events import EventItem
+from recommender.errors import InvalidInput
+
+from tests.warehouse.shop import Shop, deliver, deliver_items, event, order_line, rows_of
+from warehouse.__main__ import main
+from warehouse.backfill import pieces
+from warehouse.engine import Connection, Warehouse, open_local
+from warehouse.fingerprints import fingerprint
+from warehouse.pipeline import run_day
+from warehouse.statements import execute
+
+FIRST, LAST = date(2026, 2, 3), date(2026, 2, 5)
+TEA = EventItem("tea", 1, 200)
+
+
+def test_events_older_than_thirty_days_are_counted_and_in_the_marts(warehouse: Warehouse, tmp_path: Path) -> None:
+    deliver_items(warehouse, "tea")
+    old = event("e1", "view_item", "2025-12-01T10:00:00", TEA)
+    recent = event("e2", "view_item", "2026-02-02T10:01:00", TEA)
+    Shop(warehouse, tmp_path).land(old, recent, loaded_at="2026-02-03T02:00:00")
+
+    run = run_day(warehouse.connection, FIRST)
+
+    assert run.too_late == 1
+    assert rows_of(warehouse, "select count(*) from marts.session_events") == [(2,)]
+    assert rows_of(warehouse, "select count_too_late from ops.runs") == [(1,)]
+
+
+class Killed(Exception):
+    """Stands for a process that dies: nothing after it runs."""
+
+
+class DyingAt:
+    """A connection of a process that dies before the statement with `text`; its transaction dies with it."""
+
+    def __init__(self, connection: Connection, text: str) -> None:
+        self.connection, self.text = connection, text
+
+    def cursor(self) -> Any:
+        cursor = self.connection.cursor()
+        run: Callable[..., Any] = cursor.execute
+
+        def execute(command: str, params: Mapping[str, Any] | None = None) -> Any:
+            if self.text in command:
+                raise Killed
+            return run(command, params)
+
+        cursor.execute = execute  # type: ignore[method-assign]
+        return cursor
+
+
+@pytest.mark.parametrize("text", ["copy into raw.purchases", "insert into ops.loads", "commit"])
+def test_a_load_that_is_killed_happens_once_when_it_is_tried_again(warehouse: Warehouse, text: str) -> None:
+    lines = [order_line("o1", "tea", "2026-02-02T08:00:00"), order_line("o2", "tea", "2026-02-02T08:00:00")]
+    dying = Warehouse(DyingAt(warehouse.connection, text), warehouse.unloader)
+
+    with pytest.raises(Killed):
+        deliver(dying, "purchases", lines, loaded_at="2026-02-03T02:00:00", load_id="night")
+    assert rows_of(warehouse, "select count(*) from raw.purchases") == [(0,)]
+
+    counts = [
+        deliver(warehouse, "purchases", lines, loaded_at="2026-02-03T02:00:00", load_id="night") for _ in range(2)
+    ]  # the file is PUT a second time, over what the first attempt left
+    assert counts == [2, 0]
+    assert rows_of(warehouse, "select count(*) from raw.purchases") == [(2,)]
+
+
+def test_a_range_is_cut_into_pieces_and_must_not_run_backwards() -> None:
+    assert pieces(FIRST, LAST, 2) == [(FIRST, FIRST + timedelta(days=1)), (LAST, LAST)]
+    with pytest.raises(InvalidInput, match="/to is '2026-02-03', expected not before 2026-02-05"):
+        pieces(LAST, FIRST, 31)
+
+
+def test_a_fingerprint_changes_with_any_value_and_not_with_the_order(warehouse: Warehouse) -> None:
+    def of(*rows: str) -> str:
+        execute(warehouse.connection, "create or replace table staging.letters (a int, b variant)")
+        for row in rows:
+            execute(warehouse.connection, f"insert into staging.letters select {row}")
+        return fingerprint(warehouse.connection, "staging.letters")
+
+    one, two = "1, parse_json('{\"x\": 1}')", "2, null"
+    assert of(one, two) == of(two, one)
+    assert len({of(), of(one), of(one, one), of(one, two), of(one, "null, null")}) == 5
+
+
+def test_the_commands_backfill_and_runs_print_one_json_line(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_local(database) as warehouse:
+        deliver_items(warehouse, "tea", loaded_at="2026-02-03T02:00:00")
+
+    assert main(["backfill", "--database", str(database), "--from", "2026-02-03", "--to", "2026-02-05"]) == 0
+    assert main(["runs", "--database", str(database)]) == 0
+    assert main(["backfill", "--database", str(database), "--from", "2026-02-05", "--to", "2026-02-03"]) == 1
+
+    captured = capsys.readouterr()
+    filled, runs = map(json.loads, captured.out.splitlines())
+    assert (filled["from"], filled["to"], filled["runs"]) == ("2026-02-03", "2026-02-05", 1)
+    assert [(run["first_day"], run["last_day"], run["status"]) for run in runs["runs"]] == [
+        ("2026-02-03", "2026-02-05", "done")
+    ]
+    assert "/to is '2026-02-03'" in captured.err
