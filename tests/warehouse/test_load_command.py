@@ -1,0 +1,49 @@
+"""`python -m warehouse.load`: what it prints, what it writes, its exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.warehouse.shop import rows_of
+from warehouse.engine import open_local
+from warehouse.load import main
+
+
+def test_the_command_shows_then_loads_then_runs_the_day(
+    database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items, purchases = tmp_path / "items.csv", tmp_path / "orders.csv"
+    items.write_text("sku,name,category,price\n" + "".join(f"{n},Tea {n},Drinks/Tea,2.00\n" for n in range(5)))
+    lines = "".join(f"7,{n},s,2026-01-01,1,2.00\n" for n in range(5))
+    purchases.write_text(f"order_id,sku,customer_id,date,qty,price\n{lines}7,x,s\n")
+    mapping = tmp_path / "mapping.json"
+    mapping.write_text(json.dumps({"items": {"category_separator": "/"}}))
+    files = ["--items", str(items), "--purchases", str(purchases), "--mapping", str(mapping)]
+    when = ["--loaded-at", "2026-03-02T13:00:00+01:00"]
+
+    assert main([*files, *when, "--dry-run"]) == 0
+    shown = json.loads(capsys.readouterr().out)["files"]
+    assert [(file["table"], file["good"], file["rejected"]) for file in shown] == [("items", 5, 0), ("purchases", 5, 1)]
+    assert shown[0]["first_rows"][0]["category"] == "Drinks > Tea"
+
+    assert main([*files, *when, "--database", str(database), "--run"]) == 0
+    captured = capsys.readouterr()
+    told = json.loads(captured.out)
+    assert [file["loaded"] for file in told["files"]] == [5, 5]
+    assert told["run"]["day"] == "2026-03-02"
+    assert "purchases: quantity = qty" in captured.err
+    with open_local(database) as warehouse:
+        assert rows_of(warehouse, "select count(*), sum(quantity) from marts.order_lines") == [(5, 5)]
+
+
+def test_a_wrong_call_is_2_and_a_file_that_is_not_there_is_1(
+    database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as wrong:
+        main(["--database", str(database)])
+    assert wrong.value.code == 2
+    assert main(["--items", str(tmp_path / "none.csv"), "--dry-run"]) == 1
+    assert "no such file" in capsys.readouterr().err

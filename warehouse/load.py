@@ -1,0 +1,136 @@
+"""`python -m warehouse.load --events FILE … --database DIR`: a shop's own files into the warehouse.
+
+CSV, JSON lines, Parquet or the GA4 export. Mapping, counts and reasons go to stderr, one JSON line to stdout;
+values of rows are shown by --dry-run alone, which writes nothing. Exit code 0: done, 1: the data or the
+warehouse says no, 2: the call is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from recommender.errors import InvalidInput, RecommenderError
+from tqdm import tqdm
+
+from warehouse.engine import open_warehouse
+from warehouse.load_delivery import MOST_REJECTED, Delivery, load_delivery, read_delivery
+from warehouse.load_mapping import TABLES, read_mapping
+from warehouse.pipeline import run_day
+from warehouse.quality import QualityStop
+from warehouse.statements import create_layers
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, load every file in the order items, purchases, events, reviews, shoppers, print."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        stated = read_mapping(options.mapping)
+    except (InvalidInput, OSError) as error:
+        parser.error(str(error))
+    deliveries = [
+        Delivery(
+            table, path, options.loaded_at, stated.get(table, {}), options.encoding, most_rejected=options.most_rejected
+        )
+        for table in TABLES
+        for path in getattr(options, table)
+    ]
+    if not deliveries:
+        parser.error("no file: give at least one of " + ", ".join(f"--{table}" for table in TABLES))
+    if options.database is None and not options.dry_run:
+        parser.error("--database is needed, except with --dry-run")
+    try:
+        answer = _dry_run(deliveries) if options.dry_run else _load(deliveries, options)
+    except (RecommenderError, QualityStop, OSError) as error:
+        print(f"load: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(answer, default=str))
+    return 0
+
+
+def _dry_run(deliveries: list[Delivery]) -> dict[str, Any]:
+    files = []
+    for delivery in deliveries:
+        with tempfile.TemporaryDirectory() as folder, _bar(delivery) as bar:
+            read = read_delivery(delivery, Path(folder), on_rows=bar.update)
+        files.append(
+            {
+                "table": delivery.table,
+                "file": delivery.path.name,
+                "mapping": read.mapping.lines() if read.mapping else [],
+                "rows": read.rows,
+                "good": read.good,
+                "ignored": read.ignored,
+                "rejected": len(read.rejects),
+                "reasons": read.reasons(),
+                "first_rows": read.first_rows,
+            }
+        )
+    return {"dry_run": True, "files": files}
+
+
+def _load(deliveries: list[Delivery], options: argparse.Namespace) -> dict[str, Any]:
+    files: list[dict[str, Any]] = []
+    answer: dict[str, Any] = {"files": files}
+    with open_warehouse(os.environ, directory=options.database) as warehouse:
+        create_layers(warehouse.connection)
+        for delivery in deliveries:
+            with _bar(delivery) as bar:
+                outcome = load_delivery(warehouse.connection, delivery, on_rows=bar.update)
+            files.append(asdict(outcome))
+            for line in outcome.mapping:
+                print(f"{delivery.table}: {line}", file=sys.stderr)
+        if options.run:
+            run = run_day(warehouse.connection, options.loaded_at.date())
+            answer["run"] = {"day": run.day, "changed": sum(run.changed.values()), "warnings": run.warnings}
+    return answer
+
+
+def _bar(delivery: Delivery) -> Any:
+    return tqdm(desc=delivery.path.name, unit=" rows", file=sys.stderr, leave=False, unit_scale=True)
+
+
+def _moment(text: str) -> datetime:
+    """Naive UTC; a time without a zone is UTC."""
+    moment = datetime.fromisoformat(text)
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise ValueError(text)
+    return share
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m warehouse.load", description=__doc__)
+    for table in TABLES:
+        parser.add_argument(
+            f"--{table}", type=Path, action="append", default=[], metavar="FILE", help="may be repeated"
+        )
+    parser.add_argument("--database", type=Path, help="folder of the embedded warehouse")
+    parser.add_argument("--mapping", type=Path, help="JSON file: which column is which (docs/data.md)")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show mapping, counts, first rows, reasons; write nothing"
+    )
+    parser.add_argument("--run", action="store_true", help="then run the day of --loaded-at")
+    parser.add_argument("--encoding", default="utf-8", help="of text files (default: utf-8)")
+    parser.add_argument(
+        "--most-rejected", type=_share, default=MOST_REJECTED, help="share of rows; more of them stop a file"
+    )
+    now = datetime.now(UTC).replace(tzinfo=None)
+    parser.add_argument("--loaded-at", type=_moment, default=now, help="RFC 3339 (default: now)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
