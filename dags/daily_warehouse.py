@@ -1,0 +1,53 @@
+"""Every night: what has landed goes into raw, the day is run, the exports are written; `train_models` follows.
+
+Each task calls one function of `warehouse` and may be run again: a file is loaded once, a day is one
+transaction of merges, the exports of a day replace each other whole. Settings: `recommender_settings`.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+import recommender_settings as settings
+from airflow.sdk import CronDataIntervalTimetable, dag, task
+
+
+@dag(
+    schedule=CronDataIntervalTimetable("0 3 * * *", timezone="UTC"),
+    start_date=settings.START,
+    catchup=False,
+    max_active_runs=1,
+    default_args=settings.DEFAULTS,
+    dagrun_timeout=timedelta(hours=8),
+    tags=["recommender", "warehouse"],
+    doc_md=__doc__,
+    **settings.deadline(timedelta(hours=3)),
+)
+def daily_warehouse() -> None:
+    """load_landed -> run_day -> export, one day after the other."""
+
+    @task
+    def load_landed() -> int:
+        from warehouse.daily import load_landed
+
+        with settings.opened() as warehouse:
+            landing = os.environ["WAREHOUSE_LANDING"]
+            return load_landed(warehouse.connection, landing, loaded_at=settings.moment())
+
+    @task(outlets=[settings.MARTS])
+    def run_day() -> list[str]:
+        from warehouse.pipeline import run_day
+
+        with settings.opened() as warehouse:
+            return list(run_day(warehouse.connection, settings.day(), holder=settings.holder()).warnings)
+
+    @task(outlets=[settings.EXPORTS])
+    def export() -> dict[str, str]:
+        with settings.opened() as warehouse:
+            return settings.export(warehouse)
+
+    load_landed() >> run_day() >> export()
+
+
+daily_warehouse()

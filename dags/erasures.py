@@ -1,0 +1,42 @@
+"""Every hour: shoppers who asked to be forgotten leave raw, staging and marts, and so the next exports.
+
+Requests are files, because parameters and logs of a run stay in Airflow's database: only counts pass through
+here. A file is taken once; rows that come late are dropped by the daily run. Settings: `recommender_settings`.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import recommender_settings as settings
+from airflow.sdk import dag, task
+
+
+@dag(
+    schedule="30 * * * *",
+    start_date=settings.START,
+    catchup=False,
+    max_active_runs=1,
+    default_args=settings.DEFAULTS,
+    tags=["recommender", "warehouse", "privacy"],
+    doc_md=__doc__,
+    **settings.deadline(timedelta(hours=6)),
+)
+def erasures() -> None:
+    """One task."""
+
+    @task.skip_if(lambda context: not os.environ.get("WAREHOUSE_ERASURES"))
+    @task(outlets=[settings.MARTS])
+    def answer_requests() -> int:
+        from warehouse.scheduled import answer_requests
+
+        folder = Path(os.environ["WAREHOUSE_ERASURES"])
+        with settings.opened() as warehouse:
+            return answer_requests(warehouse.connection, folder, now=settings.moment(), holder=settings.holder())
+
+    answer_requests()
+
+
+erasures()

@@ -1,0 +1,50 @@
+"""When new exports are there: start the SageMaker pipeline on them and wait, without a worker, until it is done.
+
+The run of a day is started once however often the task is tried: SageMaker knows it by its token, which the
+provider's own start operator does not send. The sensor gives its worker back between two looks.
+Settings: `recommender_settings`.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+import recommender_settings as settings
+from airflow.providers.amazon.aws.sensors.sagemaker import SageMakerPipelineSensor
+from airflow.sdk import dag, get_current_context, task
+
+
+@dag(
+    schedule=[settings.EXPORTS],
+    start_date=settings.START,
+    catchup=False,
+    max_active_runs=1,
+    default_args={**settings.DEFAULTS, "pool": settings.TRAINING},
+    tags=["recommender", "training"],
+    doc_md=__doc__,
+    **settings.deadline(timedelta(hours=12)),
+)
+def train_models() -> None:
+    """start -> wait."""
+
+    @task.skip_if(lambda context: not os.environ.get("TRAINING_PIPELINE_NAME"))
+    @task
+    def start() -> str:
+        from training_jobs.pipeline import start
+
+        newest = get_current_context()["triggering_asset_events"][settings.EXPORTS][-1].extra
+        name = os.environ["TRAINING_PIPELINE_NAME"]
+        return start(newest["uri"], pipeline_name=name, run_id=newest["day"], sagemaker=settings.client("sagemaker"))
+
+    SageMakerPipelineSensor(
+        task_id="wait",
+        pipeline_exec_arn=start(),
+        poke_interval=300,
+        timeout=timedelta(hours=8).total_seconds(),
+        execution_timeout=timedelta(hours=8),
+        mode="reschedule",
+    )
+
+
+train_models()
