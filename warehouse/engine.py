@@ -21,6 +21,8 @@ from warehouse.unload import LocalUnloader, SnowflakeUnloader, Unloader
 
 DATABASE = "RECOMMENDER"
 DATABASE_FILES = (f"{DATABASE}.db", f"{DATABASE}.db.wal")  # of the embedded engine
+# The connector would try again without end; a run that is undone and retried by its schedule is better.
+TIMEOUTS = {"login_timeout": 60, "network_timeout": 900, "client_session_keep_alive": True}
 LOCAL_MEMORY = "2GB"
 LOCAL_THREADS = 2
 
@@ -68,7 +70,10 @@ def open_snowflake(environment: Mapping[str, str]) -> Iterator[Warehouse]:
         name: environment[f"SNOWFLAKE_{name.upper()}"] for name in names if f"SNOWFLAKE_{name.upper()}" in environment
     }
     connection = snowflake.connector.connect(
-        **given, database=environment.get("SNOWFLAKE_DATABASE", DATABASE), session_parameters={"TIMEZONE": "UTC"}
+        **given,
+        **TIMEOUTS,
+        database=environment.get("SNOWFLAKE_DATABASE", DATABASE),
+        session_parameters={"TIMEZONE": "UTC"},
     )
     try:
         yield Warehouse(connection, SnowflakeUnloader(connection))

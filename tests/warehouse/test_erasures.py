@@ -44,6 +44,8 @@ def shop(warehouse: Warehouse, tmp_path: Path) -> Shop:
         [*orders, order_line("o-2", "jam", "2026-01-01T12:00:00")],
         loaded_at="2026-01-02T02:00:00",
     )
+    rejected = "'orders.csv', 7, 'quantity is -1', 'o-3,tea,anna,-1', '2026-01-02T02:00:00'"
+    rows_of(warehouse, f"insert into raw.rejects select {rejected}")
     listed = seen("e2", "view_item_list", "2026-01-01T10:01:00", TEA, who=None, browser="phone", visible=True)
     shop.land(listed, loaded_at="2026-01-02T03:00:00", claims=CLAIMS)
     shop.land(
@@ -81,9 +83,13 @@ def test_every_trace_goes_the_others_stay_and_the_tables_are_what_they_are_witho
     run = run_day(shop.warehouse.connection, date(2026, 1, 3))
 
     assert traces(shop.warehouse, "anna", "phone") == []
-    assert {table: run.erased[table] for table in ("raw.events", "raw.purchases", "raw.reviews", "raw.shoppers")} == {
+    assert {
+        table: run.erased[table]
+        for table in ("raw.events", "raw.purchases", "raw.rejects", "raw.reviews", "raw.shoppers")
+    } == {
         "raw.events": 3,
         "raw.purchases": 2,
+        "raw.rejects": 1,
         "raw.reviews": 1,
         "raw.shoppers": 1,
     }
