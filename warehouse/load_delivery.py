@@ -55,6 +55,8 @@ class Read:
     rows: int = 0
     good: int = 0
     ignored: int = 0
+    columns: frozenset[str] = frozenset()  # of the first piece, by which the mapping was found
+    late: list[str] = field(default_factory=list)  # keys of JSON lines that turn up in a later piece only
     first_rows: list[dict[str, Any]] = field(default_factory=list)
     parts: list[Path] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
@@ -106,6 +108,8 @@ def read_delivery(delivery: Delivery, folder: Path, *, on_rows: Callable[[int], 
 def _take(read: Read, frame: pl.DataFrame, delivery: Delivery, folder: Path) -> None:
     if read.mapping is None:
         read.mapping = mapped(delivery.table, frame.columns[1:], delivery.stated)
+        read.columns = frozenset(frame.columns)
+    read.late += [name for name in frame.columns if name not in read.columns and name not in read.late]
     converted = convert(frame, read.mapping, now=delivery.loaded_at)
     read.rejects += converted.rejects
     read.good += converted.frame.height
@@ -135,7 +139,7 @@ def load_delivery(
         read = read_delivery(delivery, Path(folder), on_rows=on_rows)
         loaded = 0
         added: list[str] = []
-        left_out: list[str] = []
+        left_out = [f"{name}: not among the first {delivery.rows_at_once} rows" for name in read.late]
         for number, path in enumerate(read.parts):
             done = load(
                 connection,

@@ -243,3 +243,13 @@ def test_however_a_file_is_shuffled_and_cut_its_rows_are_the_same(tmp_path: Path
     assert sorted(rows.rows(), key=repr) == sorted(straight.rows(), key=repr)
     assert sorted(found.reasons()) == ["event_name: none that we know", "event_time: not a time", "not 5 columns"]
     assert {order[reject.row_number - 1] for reject in found.rejects} == set(ROWS[4:])
+
+
+def test_a_key_that_turns_up_late_in_json_lines_is_named_and_not_lost_in_silence(tmp_path: Path) -> None:
+    item = {"sku": "1", "name": "Tea", "category": "Drinks", "price": 2}
+    text = "".join(json.dumps(row) + "\n" for row in (item, {**item, "origin": "Assam"}))
+
+    found, rows = read(tmp_path, "items.jsonl", text, "items", rows_at_once=1)
+
+    assert found.late == ["origin"]
+    assert rows.height == 2
