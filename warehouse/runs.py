@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from recommender.errors import Conflict, DependencyDown, RecommenderError
@@ -64,7 +64,7 @@ def finish(connection: Connection, begun: Attempt, window: Mapping[str, datetime
         update ops.runs
         set
             status = 'done',
-            finished_at = sysdate(),
+            finished_at = %(now)s::timestamp_ntz,
             loaded_from = %(loaded_from)s::timestamp_ntz,
             loaded_until = %(loaded_until)s::timestamp_ntz,
             count_changed = %(changed)s,
@@ -72,7 +72,7 @@ def finish(connection: Connection, begun: Attempt, window: Mapping[str, datetime
             count_too_late = %(too_late)s
         where run_id = %(run_id)s
         """,
-        {**window, **counts, "run_id": begun.lease.token},
+        {**window, **counts, "now": _now(), "run_id": begun.lease.token},
     )
     _move_watermark(connection, window["as_of"])
     end_lease(connection, begun.lease)
@@ -82,15 +82,21 @@ def _begin(connection: Connection, begun: Attempt) -> None:
     # Whoever is still `running` has lost the lease: it died, and its transaction with it.
     execute(
         connection,
-        "update ops.runs set status = 'lost', finished_at = sysdate()"
+        "update ops.runs set status = 'lost', finished_at = %(now)s::timestamp_ntz"
         " where pipeline = %(pipeline)s and status = 'running'",
-        {"pipeline": PIPELINE},
+        {"pipeline": PIPELINE, "now": _now()},
     )
     execute(
         connection,
         "insert into ops.runs (run_id, pipeline, first_day, last_day, status, started_at)"
-        " select %(run_id)s, %(pipeline)s, %(first)s::date, %(last)s::date, 'running', sysdate()",
-        {"run_id": begun.lease.token, "pipeline": PIPELINE, "first": begun.first, "last": begun.last},
+        " select %(run_id)s, %(pipeline)s, %(first)s::date, %(last)s::date, 'running', %(now)s::timestamp_ntz",
+        {
+            "run_id": begun.lease.token,
+            "pipeline": PIPELINE,
+            "first": begun.first,
+            "last": begun.last,
+            "now": _now(),
+        },
     )
 
 
@@ -99,15 +105,21 @@ def _fail(connection: Connection, begun: Attempt, error: BaseException) -> None:
     text = error.detail if isinstance(error, RecommenderError) else type(error).__name__
     execute(
         connection,
-        "update ops.runs set status = %(status)s, finished_at = sysdate(), message = %(message)s"
+        "update ops.runs set status = %(status)s, finished_at = %(now)s::timestamp_ntz, message = %(message)s"
         " where run_id = %(run_id)s and status = 'running'",
         {
             "status": "stopped" if isinstance(error, QualityStop) else "failed",
             "message": text[:4096],
+            "now": _now(),
             "run_id": begun.lease.token,
         },
     )
     end_lease(connection, begun.lease)
+
+
+def _now() -> datetime:
+    """Of this process: the embedded engine's clock stands still inside a transaction."""
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def _move_watermark(connection: Connection, processed_until: datetime) -> None:
