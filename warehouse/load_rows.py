@@ -108,31 +108,28 @@ def _read(name: str, kind: str, mapped: Mapped, now: datetime) -> tuple[pl.Expr,
     """A column by its type, and what refuses a row."""
     import polars as pl
 
-    text = pl.col(name)
+    text, found = pl.col(name), pl.col(f"_{name}")
+    unread = text.is_not_null() & found.is_null()  # rules look at what was read, not at how
     if kind == "timestamp_ntz":
-        time = _time(text, mapped.time_zone)
-        late = time > pl.lit(now + CLOCK_SKEW, pl.Datetime("us"))
-        return time, [(text.is_not_null() & time.is_null(), f"{name}: not a time"), (late, f"{name}: in the future")]
+        late = found > pl.lit(now + CLOCK_SKEW, pl.Datetime("us"))
+        return _time(text, mapped.time_zone), [(unread, f"{name}: not a time"), (late, f"{name}: in the future")]
     if name in ("price_cents", "cost_cents"):
         number = text.str.strip_chars(" $€£").cast(pl.Float64, strict=False)
         cents = (number * (1 if mapped.in_cents(name) else 100)).round()
-        good = cents.is_between(0, MOST_CENTS)
-        return pl.when(good).then(cents).cast(pl.Int64), [
-            (text.is_not_null() & ~good.fill_null(False), f"{name}: not an amount of 0 or more")
-        ]
+        read = pl.when(cents.is_between(0, MOST_CENTS)).then(cents).cast(pl.Int64)
+        return read, [(unread, f"{name}: not an amount of 0 or more")]
     if kind.startswith("number"):
         number = text.cast(pl.Float64, strict=False)
         low = {"index": 0}.get(name, 1)
-        good = (number == number.floor()) & number.is_between(low, MOST_UNITS)
-        reason = f"{name}: not a whole number from {low} to {MOST_UNITS}"
-        return pl.when(good).then(number).cast(pl.Int64), [(text.is_not_null() & ~good.fill_null(False), reason)]
+        read = pl.when((number == number.floor()) & number.is_between(low, MOST_UNITS)).then(number).cast(pl.Int64)
+        return read, [(unread, f"{name}: not a whole number from {low} to {MOST_UNITS}")]
     if kind == "boolean":
         flag = text.str.to_lowercase()
         known = flag.is_in(["true", "false", "1", "0", "t", "f", "yes", "no"])
         return flag.is_in(["true", "1", "t", "yes"]), [(flag.is_not_null() & ~known, f"{name}: not true or false")]
     if name == "event_name":
         called = text.str.to_lowercase().str.replace_all(r"[^a-z0-9]+", "_").replace(dict(EVENT_SYNONYMS))
-        return called, [(~called.is_in(EVENT_NAMES), "event_name: none that we know")]
+        return called, [(~found.is_in(EVENT_NAMES), "event_name: none that we know")]
     if name == "category" and mapped.category_separator:
         pieces = text.str.split(mapped.category_separator).list.eval(pl.element().str.strip_chars())
         text = pieces.list.join(" > ")
