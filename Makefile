@@ -62,9 +62,9 @@ bench: .venv/run.stamp  ## purchases, experiments and uplift, which need only Py
 bench-peers: .peers-venv/stamp  ## the same beside implicit and RecTools, in an environment of their own
 	@$(MAKE) --no-print-directory bench PEERS=.peers-venv/bin/python
 
-airflow-test: .airflow-venv/stamp  ## the DAG under a real Airflow, in an environment of its own
+airflow-test: .airflow-venv/stamp  ## the DAGs under a real Airflow and its scheduler, in an environment of its own
 	@AIRFLOW_HOME=$(CURDIR)/.airflow-venv/home PYTHONPATH=.:layers/recommender/python .airflow-venv/bin/python -m pytest \
-	  -c /dev/null --rootdir=. --noconftest --import-mode=importlib -p no:cacheprovider -q tests/dags
+	  -c /dev/null --rootdir=. --noconftest --import-mode=importlib -p no:cacheprovider -q -s tests/dags
 
 .airflow-venv/stamp: dags/requirements.txt
 	@$(PYTHON) -m venv .airflow-venv

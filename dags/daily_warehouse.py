@@ -15,13 +15,12 @@ from airflow.sdk import CronDataIntervalTimetable, dag, task
 
 @dag(
     schedule=CronDataIntervalTimetable("0 3 * * *", timezone="UTC"),
-    start_date=settings.START,
-    catchup=False,
     max_active_runs=1,
     default_args=settings.DEFAULTS,
     dagrun_timeout=timedelta(hours=8),
     tags=["recommender", "warehouse"],
     doc_md=__doc__,
+    **settings.NIGHTLY,
     **settings.deadline(timedelta(hours=3)),
 )
 def daily_warehouse() -> None:

@@ -5,6 +5,7 @@ WAREHOUSE_EXPORTS   s3:// prefix or folder below which each day's exports are wr
 WAREHOUSE_ERASURES  folder of erasure requests: *.txt, one id a line
 WAREHOUSE_DATABASE  folder of the embedded engine; without it the connection `snowflake_default` is used
 WAREHOUSE_UNLOAD    `stage` (default, COPY INTO a stage) or `cursor`, for a server that cannot unload
+WAREHOUSE_CATCHUP_FROM   day (YYYY-MM-DD) from which the nights that were missed are made up; without it, none are
 WAREHOUSE_RETRY_SECONDS  first pause before a retry, doubled each time up to 15 minutes (default 60)
 TRAINING_PIPELINE_NAME   the SageMaker pipeline; without it `train_models` skips
 ALERT_TOPIC         ARN of an SNS topic for failures and missed deadlines; without it they are logged only
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 WRITER = "warehouse_writer"  # one slot: the lease in the warehouse would refuse a second writer anyway
 TRAINING = "training"
 START = datetime(2026, 1, 1, tzinfo=UTC)
+CATCHUP_FROM = os.environ.get("WAREHOUSE_CATCHUP_FROM")
+NIGHTLY = {
+    "start_date": datetime.fromisoformat(CATCHUP_FROM).replace(tzinfo=UTC) if CATCHUP_FROM else START,
+    "catchup": bool(CATCHUP_FROM),
+}
 MARTS = Asset(name="recommender_marts", uri="snowflake://snowflake_default/recommender/marts/order_lines")
 EXPORTS = Asset(name="recommender_exports", uri="snowflake://snowflake_default/recommender/exports/purchases_v1")
 
