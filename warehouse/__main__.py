@@ -1,4 +1,7 @@
-"""`python -m warehouse build | backfill | erase | runs`: one JSON line on stdout, progress on stderr."""
+"""`python -m warehouse build | backfill | erase | runs | doctor`: one JSON line on stdout, progress on stderr.
+
+`doctor` prints for a person, and its exit code says 0 ok, 1 warn, 2 stop.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ from tqdm import tqdm
 
 from warehouse.backfill import DAYS_AT_ONCE, backfill, pieces
 from warehouse.build import Paths, Plan, build, count_steps
+from warehouse.doctor import diagnose
+from warehouse.doctor_page import write_report
 from warehouse.engine import open_warehouse
 from warehouse.erasures import erase_now, request_erasure
 from warehouse.pipeline import STEPS
@@ -27,12 +32,14 @@ from warehouse.statements import create_layers
 def main(arguments: list[str] | None = None) -> int:
     """Parse, do, print. Exit code 1 with one sentence where the warehouse says no."""
     options = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], dict[str, Any]] = options.run
+    command: Callable[[argparse.Namespace], dict[str, Any] | int] = options.run
     try:
         answer = command(options)
     except (RecommenderError, OSError) as error:
         print(f"warehouse: {error}", file=sys.stderr)
         return 1
+    if isinstance(answer, int):
+        return answer
     print(json.dumps(answer))
     return 0
 
@@ -77,6 +84,16 @@ def _runs(options: argparse.Namespace) -> dict[str, Any]:
     return {"runs": [{name: _text(value) for name, value in zip(names, row, strict=True)} for row in rows]}
 
 
+def _doctor(options: argparse.Namespace) -> int:
+    with open_warehouse(os.environ, directory=options.database) as warehouse:
+        create_layers(warehouse.connection)
+        diagnosis = diagnose(warehouse.connection, options.day)
+    print(diagnosis.to_text())
+    if options.out is not None:
+        print(write_report(diagnosis, options.out))
+    return diagnosis.exit_code
+
+
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
@@ -101,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m warehouse", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def command(name: str, run: Callable[[argparse.Namespace], dict[str, Any]], text: str) -> argparse.ArgumentParser:
+    def command(name: str, run: Callable[[argparse.Namespace], Any], text: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=text)
         made.set_defaults(run=run)
         made.add_argument("--database", type=Path, required=True, help="folder of the embedded warehouse")
@@ -118,6 +135,9 @@ def _parser() -> argparse.ArgumentParser:
     erase.add_argument("--shopper", action="append", required=True, help="user id or visitor id; may be repeated")
     runs = command("runs", _runs, "the newest runs and what came of them")
     runs.add_argument("--limit", type=int, default=20)
+    doctor = command("doctor", _doctor, "explain what failed on a day; exit code 0 ok, 1 warn, 2 stop")
+    doctor.add_argument("--day", type=date.fromisoformat, help="YYYY-MM-DD (default: the newest that was checked)")
+    doctor.add_argument("--out", type=Path, help="folder for quality.html and quality.json")
     return parser
 
 

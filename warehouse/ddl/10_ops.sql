@@ -27,7 +27,7 @@ create table if not exists ops.landed_records (
     record variant
 );
 
--- Grain: one check of one day. Key: run_on, name.
+-- Grain: one check of one day. Key: run_on, name. value is compared with allowed; null where there was nothing.
 create table if not exists quality.results (
     run_on date not null,
     name varchar(64) not null,
@@ -35,5 +35,7 @@ create table if not exists quality.results (
     count_checked number(38, 0) not null,
     count_failed number(38, 0) not null,
     passed boolean not null,
+    value float,
+    allowed float,
     primary key (run_on, name)
 );

@@ -1,0 +1,270 @@
+"""What was delivered: is it there, in the usual amount, new, usable, and not twice.
+
+Volumes are read from ops.loads, one row a load; freshness from what was loaded within a week.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from recommender.contracts.events import EVENT_NAMES
+
+from warehouse.checks.check import DAILY, Check, Measure, repeated, share
+
+LEAST_VOLUME: Final = 0.2  # of the usual day's rows
+MOST_VOLUME: Final = 5.0
+OLDEST_HOURS: Final = 48
+AVAILABILITIES: Final = ("in_stock", "out_of_stock", "preorder", "backorder", "discontinued")
+
+
+def _quoted(values: tuple[str, ...]) -> str:
+    return ", ".join(f"'{value}'" for value in values)
+
+
+def _volume(table: str, *, at_least: bool) -> Check:
+    """The day's rows over those of the same weekday in the four weeks before; of all days where few are known."""
+    fails = f"ratio < {LEAST_VOLUME}" if at_least else f"ratio > {MOST_VOLUME}"
+    query = f"""
+        with days as (
+            select to_date(loaded_at) as loaded_on, sum(count_rows) as count_rows
+            from ops.loads
+            where
+                table_name = '{table}'
+                and loaded_at >= dateadd(day, -28, %(day)s::date)
+                and loaded_at < dateadd(day, 1, %(day)s::date)
+            group by to_date(loaded_at)
+        ),
+
+        known as (
+            select
+                coalesce(max(iff(loaded_on = %(day)s::date, count_rows, 0)), 0) as of_day,
+                median(iff(loaded_on < %(day)s::date, count_rows, null)) as of_days,
+                sum(iff(loaded_on < %(day)s::date, 1, 0)) as count_days,
+                median(
+                    iff(loaded_on < %(day)s::date and dayofweek(loaded_on) = dayofweek(%(day)s::date), count_rows, null)
+                ) as of_weekday,
+                sum(
+                    iff(loaded_on < %(day)s::date and dayofweek(loaded_on) = dayofweek(%(day)s::date), 1, 0)
+                ) as count_weekdays
+            from days
+        ),
+
+        compared as (
+            select
+                of_day
+                / nullif(iff(count_weekdays >= 3, of_weekday, iff(count_days >= 7, of_days, null)), 0) as ratio
+            from known
+        )
+
+        select iff(ratio is null, 0, 1) as count_checked, iff({fails}, 1, 0) as count_failed, ratio as value
+        from compared
+    """  # noqa: S608
+    kind, bound = ("low", LEAST_VOLUME) if at_least else ("high", MOST_VOLUME)
+    return Check(
+        f"{table}_volume_{kind}",
+        "warn",
+        query,
+        f"The day brought far {'fewer' if at_least else 'more'} {table} than the same weekday of four weeks.",
+        "See in ops.loads and in the landing whether the delivery is whole; load what is missing, run the day again."
+        if at_least
+        else "Look in ops.loads whether a file came twice under two names; events are taken once, orders are replaced.",
+        measure=Measure("times the usual day", bound, at_least=at_least),
+        examples=f"select load_id, count_rows, loaded_at from ops.loads where table_name = '{table}'"  # noqa: S608
+        " and loaded_at >= dateadd(day, -8, %(day)s::date) and loaded_at < dateadd(day, 1, %(day)s::date)"
+        " order by loaded_at desc",
+    )
+
+
+def _freshness(name: str, table: str, happened_at: str) -> Check:
+    query = f"""
+        with newest as (
+            select max({happened_at}) as happened_at
+            from raw.{table}
+            where
+                loaded_at >= dateadd(day, -7, %(loaded_until)s::timestamp_ntz)
+                and loaded_at < %(loaded_until)s::timestamp_ntz
+        ),
+
+        ever as (
+            select count(*) as count_loads
+            from ops.loads
+            where table_name = '{table}' and loaded_at < %(loaded_until)s::timestamp_ntz and count_rows > 0
+        ),
+
+        aged as (
+            select
+                iff(count_loads > 0, 1, 0) as count_checked,
+                datediff(minute, happened_at, %(as_of)s::timestamp_ntz) / 60 as value
+            from newest cross join ever
+        )
+
+        select
+            count_checked,
+            iff(count_checked = 1 and coalesce(value, {OLDEST_HOURS} + 1) > {OLDEST_HOURS}, 1, 0) as count_failed,
+            value
+        from aged
+    """  # noqa: S608
+    return Check(
+        name,
+        "warn",
+        query,
+        f"The newest of the {table} that were loaded within a week happened more than {OLDEST_HOURS} hours ago.",
+        "The source or its delivery stands still: see when it last wrote a file, start it, and run the day again.",
+        measure=Measure("hours old", OLDEST_HOURS),
+        examples=f"select load_id, count_rows, loaded_at from ops.loads where table_name = '{table}'"  # noqa: S608
+        " and loaded_at < %(loaded_until)s::timestamp_ntz order by loaded_at desc",
+    )
+
+
+def _keys(name: str, table: str, failing: str, show: str, severity: Literal["warn", "stop"] = "stop") -> Check:
+    return share(
+        name,
+        severity,
+        f"raw.{table}",
+        failing,
+        tolerance=0.01,
+        show=show,
+        meaning=f"Rows of {table} lack what identifies them; staging leaves them out.",
+        remedy="Ask the source for the whole rows, or correct the mapping of columns, and load them again.",
+    )
+
+
+REJECTS: Final = f"""
+    with refused as (
+        select count(*) as count_rows from raw.rejects where {DAILY}
+        union all
+        select count(*) as count_rows from ops.rejected_lines where {DAILY}
+    ),
+
+    loaded as (
+        select coalesce(sum(count_rows), 0) as count_rows from ops.loads where {DAILY}
+    )
+
+    select
+        max(loaded.count_rows) + sum(refused.count_rows) as count_checked,
+        sum(refused.count_rows) as count_failed
+    from refused cross join loaded
+"""  # noqa: S608
+
+CHECKS: Final = (
+    _volume("events", at_least=True),
+    _volume("events", at_least=False),
+    _volume("purchases", at_least=True),
+    _volume("purchases", at_least=False),
+    _freshness("freshness", "purchases", "purchased_at"),
+    _freshness("events_freshness", "events", "event_time"),
+    _keys(
+        "event_keys",
+        "events",
+        "event_id is null or event_time is null or session_id is null or visitor_id is null",
+        "event_id, event_name, event_time, loaded_at",
+    ),
+    _keys(
+        "purchase_keys",
+        "purchases",
+        "order_id is null or item_id is null or shopper_id is null or purchased_at is null",
+        "order_id, item_id, purchased_at, loaded_at",
+    ),
+    _keys(
+        "item_keys",
+        "items",
+        "item_id is null or title is null or category is null or price_cents is null",
+        "item_id, title, category, price_cents",
+        "warn",
+    ),
+    _keys(
+        "review_keys",
+        "reviews",
+        "review_id is null or item_id is null or rating is null",
+        "review_id, item_id, rating",
+        "warn",
+    ),
+    share(
+        "purchase_values",
+        "warn",
+        "raw.purchases",
+        "quantity <= 0 or price_cents < 0",
+        tolerance=0.01,
+        show="order_id, item_id, quantity, price_cents",
+        meaning="Order lines have a quantity of zero or less, or a negative price; staging leaves them out.",
+        remedy="Refunds come as refund events, not as negative lines: correct the export of the order system.",
+    ),
+    share(
+        "event_names",
+        "warn",
+        "raw.events",
+        f"event_name not in ({_quoted(EVENT_NAMES)})",
+        show="event_id, event_name, event_time",
+        meaning="Events have a name that the contract does not know; no mart reads them.",
+        remedy="Map the name in the mapping file of the load, or extend contracts/events.py.",
+    ),
+    share(
+        "item_availabilities",
+        "warn",
+        "raw.items",
+        f"coalesce(availability, 'in_stock') not in ({_quoted(AVAILABILITIES)})",
+        tolerance=0.001,
+        show="item_id, availability",
+        meaning="Items have an availability that the contract does not know; serving takes them for not in stock.",
+        remedy="Map the value in the mapping file of the load.",
+    ),
+    share(
+        "review_ratings",
+        "warn",
+        "raw.reviews",
+        "rating < 1 or rating > 5",
+        tolerance=0.05,
+        show="review_id, item_id, rating",
+        meaning="Reviews have a rating outside 1 to 5; staging leaves them out.",
+        remedy="Map the source's scale to 1 to 5.",
+    ),
+    share(
+        "event_before_load",
+        "warn",
+        "raw.events",
+        "event_time > dateadd(minute, 5, loaded_at)",
+        tolerance=0.001,
+        show="event_id, event_name, event_time, loaded_at",
+        meaning="Events happened after they were loaded: a clock or a time zone is wrong.",
+        remedy="Times are UTC; set the zone in the mapping file of the load, or the clock of the collector.",
+    ),
+    share(
+        "late_events",
+        "warn",
+        "raw.events",
+        "event_time < dateadd(hour, -48, loaded_at)",
+        tolerance=0.2,
+        where=f"{DAILY} and not coalesce(derived, false)",
+        show="event_id, event_name, event_time, loaded_at",
+        meaning="Many events are more than two days older than their load; the marts take them, reports change.",
+        remedy="Look for a delivery that was stuck; models trained in the meantime lack these events.",
+    ),
+    repeated(
+        "event_copies",
+        "warn",
+        "raw.events",
+        "event_id",
+        tolerance=0.05,
+        meaning="Events were delivered more than once; staging keeps the first of each.",
+        remedy="A few come with at-least-once delivery. Many mean a file loaded under two names: see ops.loads.",
+    ),
+    Check(
+        "rejects",
+        "warn",
+        REJECTS,
+        "Rows of delivered files could not be taken; they are kept in raw.rejects and ops.rejected_lines.",
+        "Read the reasons there, put the rows right, and load them again.",
+        tolerance=0.01,
+        examples=f"select source_file, row_number, reason from raw.rejects where {DAILY}",  # noqa: S608
+    ),
+    share(
+        "new_columns",
+        "warn",
+        "ops.new_columns",
+        "true",
+        show="table_name, column_name, action, reason",
+        where=DAILY,
+        meaning="A delivery brought columns that nobody has described.",
+        remedy="Describe the column in warehouse/tables.py and in the marts that want it, or ask why it came.",
+    ),
+)
