@@ -13,14 +13,15 @@ import os
 import sys
 import tempfile
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from recommender.errors import InvalidInput, RecommenderError
 from tqdm import tqdm
 
-from warehouse.engine import open_warehouse
+from warehouse.doctor import diagnose
+from warehouse.engine import Connection, open_warehouse
 from warehouse.load_delivery import MOST_REJECTED, Delivery, load_delivery, read_delivery
 from warehouse.load_mapping import TABLES, read_mapping
 from warehouse.pipeline import run_day
@@ -49,11 +50,11 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--database is needed, except with --dry-run")
     try:
         answer = _dry_run(deliveries) if options.dry_run else _load(deliveries, options)
-    except (RecommenderError, QualityStop, OSError) as error:
+    except (RecommenderError, OSError) as error:
         print(f"load: {error}", file=sys.stderr)
         return 1
     print(json.dumps(answer, default=str))
-    return 0
+    return 1 if "stopped" in answer.get("run", {}) else 0
 
 
 def _dry_run(deliveries: list[Delivery]) -> dict[str, Any]:
@@ -89,9 +90,20 @@ def _load(deliveries: list[Delivery], options: argparse.Namespace) -> dict[str, 
             for line in outcome.mapping:
                 print(f"{delivery.table}: {line}", file=sys.stderr)
         if options.run:
-            run = run_day(warehouse.connection, options.loaded_at.date())
-            answer["run"] = {"day": run.day, "changed": sum(run.changed.values()), "warnings": run.warnings}
+            answer["run"] = _run(warehouse.connection, options.loaded_at.date())
     return answer
+
+
+def _run(connection: Connection, day: date) -> dict[str, Any]:
+    """Run the day and explain its checks as `doctor` does; what was loaded stays in raw where a check stops the day."""
+    told: dict[str, Any] = {"day": day}
+    try:
+        told["changed"] = sum(run_day(connection, day).changed.values())
+    except QualityStop as error:
+        told["stopped"] = str(error)
+    diagnosis = diagnose(connection, day)
+    print(diagnosis.to_text(), file=sys.stderr)
+    return {**told, "state": diagnosis.state, "failed": [finding.name for finding in diagnosis.findings]}
 
 
 def _bar(delivery: Delivery) -> Any:

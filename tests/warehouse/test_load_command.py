@@ -33,7 +33,7 @@ def test_the_command_shows_then_loads_then_runs_the_day(
     captured = capsys.readouterr()
     told = json.loads(captured.out)
     assert [file["loaded"] for file in told["files"]] == [5, 5]
-    assert told["run"]["day"] == "2026-03-02"
+    assert (told["run"]["day"], told["run"]["state"]) in {("2026-03-02", "ok"), ("2026-03-02", "warn")}
     assert "purchases: quantity = qty" in captured.err
     with open_local(database) as warehouse:
         assert rows_of(warehouse, "select count(*), sum(quantity) from marts.order_lines") == [(5, 5)]
@@ -47,3 +47,20 @@ def test_a_wrong_call_is_2_and_a_file_that_is_not_there_is_1(
     assert wrong.value.code == 2
     assert main(["--items", str(tmp_path / "none.csv"), "--dry-run"]) == 1
     assert "no such file" in capsys.readouterr().err
+
+
+def test_a_day_that_a_check_stops_is_explained_and_its_rows_stay_in_raw(
+    database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    orders = tmp_path / "orders.csv"
+    orders.write_text("order_id,sku,customer_id,date,qty,price\n7,unknown,s,2026-01-01,1,2.00\n")
+
+    call = ["--purchases", str(orders), "--database", str(database), "--loaded-at", "2026-03-02T12:00:00", "--run"]
+    assert main(call) == 1
+
+    captured = capsys.readouterr()
+    told = json.loads(captured.out)
+    assert (told["files"][0]["loaded"], told["run"]["state"]) == (1, "stop")
+    assert "  do       " in captured.err
+    with open_local(database) as warehouse:
+        assert rows_of(warehouse, "select count(*) from marts.order_lines") == [(0,)]
