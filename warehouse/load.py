@@ -8,6 +8,7 @@ warehouse says no, 2: the call is wrong.
 from __future__ import annotations
 
 import argparse
+import codecs
 import json
 import os
 import sys
@@ -116,6 +117,13 @@ def _moment(text: str) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
+def _encoding(text: str) -> str:
+    try:
+        return codecs.lookup(text).name
+    except LookupError as error:
+        raise argparse.ArgumentTypeError(f"no encoding is called {text!r}") from error
+
+
 def _share(text: str) -> float:
     share = float(text)
     if not 0 <= share <= 1:
@@ -135,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
         "--dry-run", action="store_true", help="show mapping, counts, first rows, reasons; write nothing"
     )
     parser.add_argument("--run", action="store_true", help="then run the day of --loaded-at")
-    parser.add_argument("--encoding", default="utf-8", help="of text files (default: utf-8)")
+    parser.add_argument("--encoding", type=_encoding, default="utf-8", help="of text files (default: utf-8)")
     parser.add_argument(
         "--most-rejected", type=_share, default=MOST_REJECTED, help="share of rows; more of them stop a file"
     )

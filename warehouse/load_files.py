@@ -169,17 +169,30 @@ def _parquet(path: Path, rows: int) -> Iterator[Piece]:
 def _of_records(numbered: list[tuple[int, dict[str, Any]]], rejects: list[Reject]) -> Piece:
     import polars as pl
 
+    ignored = 0
     if any(record.keys() >= GA4_COLUMNS for _, record in numbered):
-        flattened = [(number, flat(record)) for number, record in numbered]
-        kept = [(number, record) for number, record in flattened if record is not None]
-        ignored = len(numbered) - len(kept)
-        numbered = kept
-    else:
-        ignored = 0
+        numbered, refused, ignored = _flattened(numbered)
+        rejects = rejects + refused
     names = list(dict.fromkeys(name for _, record in numbered for name in record))
     columns = [pl.Series(name, [_text(record.get(name)) for _, record in numbered], pl.String) for name in names]
     frame = pl.DataFrame([pl.Series(NUMBER, [number for number, _ in numbered], pl.Int64), *columns])
     return Piece(frame, tuple(rejects), ignored)
+
+
+def _flattened(
+    numbered: list[tuple[int, dict[str, Any]]],
+) -> tuple[list[tuple[int, dict[str, Any]]], list[Reject], int]:
+    """Rows of the GA4 export as flat events, those that are none, and how many are no matter of a shop."""
+    kept, refused = [], []
+    for number, record in numbered:
+        try:
+            event = flat(record)
+        except (TypeError, AttributeError, KeyError):
+            refused.append(Reject(number, "not a row of the GA4 export", json.dumps(record, default=str)))
+            continue
+        if event is not None:
+            kept.append((number, event))
+    return kept, refused, len(numbered) - len(kept) - len(refused)
 
 
 def _text(value: Any) -> str | None:
@@ -211,7 +224,8 @@ def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
         elif kind.is_nested():
             columns.append(pl.Series(name, [_text(value) for value in frame[name].to_list()], pl.String))
         elif kind == pl.Binary:
-            columns.append(column.cast(pl.String, strict=False))
+            texts = [None if value is None else value.decode(errors="replace") for value in frame[name].to_list()]
+            columns.append(pl.Series(name, texts, pl.String))
         else:
             columns.append(column.cast(pl.String))
     return frame.select(columns)

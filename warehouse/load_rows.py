@@ -56,7 +56,7 @@ def convert(piece: pl.DataFrame, mapped: Mapped, *, now: datetime) -> Converted:
     }
     rules: list[Rule] = [
         (
-            pl.any_horizontal(pl.col(ours.columns[1:]).str.contains(BROKEN, literal=True)),
+            pl.any_horizontal(pl.col(ours.columns[1:]).str.contains(f"[{BROKEN}\\x00]")),
             "bytes that are not of the encoding",
         )
     ]

@@ -201,12 +201,13 @@ GA4 = {
 
 def test_a_ga4_export_row_becomes_our_event_and_page_views_are_ignored(tmp_path: Path) -> None:
     lines = [GA4, {**GA4, "event_name": "page_view"}, {**GA4, "event_name": "purchase", "items": [{"item_id": None}]}]
+    lines.append({**GA4, "event_params": 5})
 
     found, rows = read(tmp_path, "ga4.jsonl", "".join(json.dumps(line) + "\n" for line in lines), "events")
     row = rows.to_dicts()[0]
 
-    assert (found.rows, found.good, found.ignored) == (3, 1, 1)
-    assert found.reasons() == {"items: not a list of objects with item_id": 1}
+    assert (found.rows, found.good, found.ignored) == (4, 1, 1)
+    assert found.reasons() == {"not a row of the GA4 export": 1, "items: not a list of objects with item_id": 1}
     assert row["event_time"] == datetime(2026, 1, 1, 12)
     assert (row["visitor_id"], row["session_id"], row["item_list_id"]) == ("browser.1", "browser.1.31", "pdp_similar")
     assert json.loads(row["items"]) == [{"item_id": "881", "quantity": 1, "price_cents": 5990, "index": 0}]
