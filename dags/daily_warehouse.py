@@ -10,7 +10,8 @@ import os
 from datetime import timedelta
 
 import recommender_settings as settings
-from airflow.sdk import CronDataIntervalTimetable, dag, task
+from airflow.sdk import dag, task
+from airflow.timetables.interval import CronDataIntervalTimetable
 
 
 @dag(

@@ -15,6 +15,14 @@ from airflow.providers.amazon.aws.sensors.sagemaker import SageMakerPipelineSens
 from airflow.sdk import dag, get_current_context, task
 
 
+class PipelineSensor(SageMakerPipelineSensor):
+    """The provider's, which takes a pipeline that somebody stopped for one that is done."""
+
+    def failed_states(self) -> set[str]:
+        """States that fail the task."""
+        return {*super().failed_states(), "Stopped"}
+
+
 @dag(
     schedule=[settings.EXPORTS],
     start_date=settings.START,
@@ -37,7 +45,7 @@ def train_models() -> None:
         name = os.environ["TRAINING_PIPELINE_NAME"]
         return start(newest["uri"], pipeline_name=name, run_id=newest["day"], sagemaker=settings.client("sagemaker"))
 
-    SageMakerPipelineSensor(
+    PipelineSensor(
         task_id="wait",
         pipeline_exec_arn=start(),
         poke_interval=300,
