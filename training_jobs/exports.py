@@ -110,17 +110,27 @@ def _read_frame(root: Path, name: str, files: Mapping[str, Mapping[str, Any]]) -
     entry = files.get(name)
     if entry is None:
         raise ArtifactRefused(f"{root / MANIFEST} does not list {name}; it lists {', '.join(sorted(files))}")
-    path = root / entry["path"]
+    parts = entry.get("parts", (entry,))
+    if not parts:
+        raise ArtifactRefused(f"{root / MANIFEST} lists no part of {name}")
+    frame = pl.concat([_read_part(root, name, part) for part in parts])
+    if frame.height != entry["rows"]:
+        raise ArtifactRefused(f"{name} has {frame.height} rows in {len(parts)} parts, {MANIFEST} says {entry['rows']}")
+    return frame
+
+
+def _read_part(root: Path, name: str, part: Mapping[str, Any]) -> pl.DataFrame:
+    path = root / part["path"]
     if not path.is_file():
         raise ArtifactRefused(f"{path} does not exist, but {MANIFEST} lists it")
-    if _sha256(path) != entry["sha256"]:
+    if _sha256(path) != part["sha256"]:
         raise ArtifactRefused(f"{path} has another SHA-256 than {MANIFEST} says: it was altered or cut")
     frame = pl.read_parquet(path)
     missing = [column for column, _ in EXPORTS[name] if column not in frame.columns]
     if missing:
         raise ArtifactRefused(f"{path} lacks the columns {', '.join(missing)}")
-    if frame.height != entry["rows"]:
-        raise ArtifactRefused(f"{path} has {frame.height} rows, {MANIFEST} says {entry['rows']}")
+    if frame.height != part["rows"]:
+        raise ArtifactRefused(f"{path} has {frame.height} rows, {MANIFEST} says {part['rows']}")
     return _typed(name, frame)
 
 

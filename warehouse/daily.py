@@ -38,7 +38,7 @@ def export_to(warehouse: Warehouse, target: str, *, now: datetime, s3: Any = Non
         root = Path(folder) / "exports"
         manifest = _unload(warehouse, root, now)
         # The manifest last: until it is there, nobody takes the files for an export.
-        for path in (*(entry.path for entry in manifest.files.values()), MANIFEST):
+        for path in (*manifest.paths, MANIFEST):
             s3.upload_file(str(root / path), address.netloc, f"{address.path.strip('/')}/{path}")
     return target
 

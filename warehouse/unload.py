@@ -1,4 +1,4 @@
-"""Write the exports: one Parquet file per export, in the contract's types, and the manifest.
+"""Write the exports: Parquet parts by month, in the contract's types, and the manifest.
 
 Snowflake unloads with COPY INTO a stage; the embedded engine has no unload, so its twin writes the same
 query's Arrow batches. Everything is written beside the target and moved in place at the end: a reader
@@ -14,10 +14,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from recommender.contracts.exports import EXPORT_VERSION, EXPORTS
-from recommender.errors import Conflict
+from recommender.contracts.exports import EXPORTS
+from recommender.errors import ArtifactRefused, Conflict
 
-from warehouse.manifest import MANIFEST, ExportedFile, ExportManifest, describe_file
+from warehouse.manifest import MANIFEST, ExportManifest, of_parts, read_manifest
+from warehouse.parts import plan_parts, query_of, schema_of, write_parts
 from warehouse.statements import execute
 
 if TYPE_CHECKING:
@@ -26,17 +27,9 @@ if TYPE_CHECKING:
     from warehouse.engine import Connection
 
 ROWS_PER_BATCH = 250_000
-# A total order for each export, so that the same rows give the same file.
-ORDER = {
-    "purchases": ("purchased_at", "order_id", "item_id"),
-    "items": ("item_id",),
-    "shoppers": ("shopper_id",),
-    "session_events": ("event_time", "session_id", "event_id", "item_id"),
-    "impressions": ("shown_at", "recommendation_id", "placement", "index", "item_id"),
-    "searches": ("searched_at", "event_id"),
-    "reviews": ("reviewed_at", "review_id"),
-    "item_popularity": ("day", "item_id"),
-}
+
+
+__all__ = ["LocalUnloader", "SnowflakeUnloader", "Unloader", "query_of", "schema_of", "unload"]
 
 
 class Unloader(Protocol):
@@ -80,17 +73,32 @@ class SnowflakeUnloader:
                 yield from ds.dataset(files).to_batches()
 
 
-def unload(connection: Connection, unloader: Unloader, root: Path, *, source: str, now: datetime) -> ExportManifest:
-    """Write all exports and their manifest below `root`, replacing what was there."""
+def unload(
+    connection: Connection, unloader: Unloader, root: Path, *, source: str, now: datetime, full: bool = False
+) -> ExportManifest:
+    """Write all exports and their manifest below `root`, replacing what was there.
+
+    Parts whose rows are those of the export before are taken over as files, unless `full` asks for all anew.
+    """
     if root.is_dir() and any(root.iterdir()) and not (root / MANIFEST).is_file():
         raise Conflict(f"{root} is not an export and would be replaced; give an empty folder or remove it")
     root.parent.mkdir(parents=True, exist_ok=True)
+    before = None if full else _before(root)
     fresh = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     try:
         fresh.chmod(0o755)
-        files = {name: _write(unloader, fresh, name) for name in EXPORTS}
+        files = {}
+        for name in EXPORTS:
+            plan = plan_parts(connection, name, before)
+            for part in plan.kept:
+                _take_over(root / part.path, fresh / part.path)
+            made = write_parts(unloader, fresh, plan)
+            parts = sorted((*plan.kept, *made), key=lambda part: part.partition)
+            files[name] = of_parts(plan.columns, tuple(parts))
         data_from, data_until = _window(connection)
-        manifest = ExportManifest(now.isoformat(), data_from, data_until, source, _has_derived(connection), files)
+        manifest = ExportManifest(
+            now.isoformat(), data_from, data_until, source, _has_derived(connection), _watermark(connection), files
+        )
         (fresh / MANIFEST).write_text(manifest.to_json())
         _replace(root, fresh)
     finally:
@@ -98,38 +106,25 @@ def unload(connection: Connection, unloader: Unloader, root: Path, *, source: st
     return manifest
 
 
-def query_of(name: str) -> str:
-    """The query of one export: explicit columns in the contract's order, rows in a total order."""
-    columns = ", ".join(f"{column} as {column}" for column, _ in EXPORTS[name])
-    return f"select {columns} from exports.{name}_{EXPORT_VERSION} order by {', '.join(ORDER[name])}"  # noqa: S608
+def _before(root: Path) -> ExportManifest | None:
+    """The export that stands there, where it is whole."""
+    try:
+        return read_manifest(root)
+    except ArtifactRefused:
+        return None
 
 
-def schema_of(name: str) -> pa.Schema:
-    """The contract's columns as an Arrow schema."""
-    import pyarrow as pa
-
-    return pa.schema([(column, _arrow_type(kind)) for column, kind in EXPORTS[name]])
-
-
-def _arrow_type(kind: str) -> pa.DataType:
-    import pyarrow as pa
-
-    return pa.timestamp("us") if kind == "timestamp[us]" else pa.type_for_alias(kind)
+def _take_over(old: Path, new: Path) -> None:
+    new.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        new.hardlink_to(old)
+    except OSError:  # a file system without links
+        shutil.copyfile(old, new)
 
 
-def _write(unloader: Unloader, root: Path, name: str) -> ExportedFile:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema, rows = schema_of(name), 0
-    path = root / name / EXPORT_VERSION / "part-0.parquet"
-    path.parent.mkdir(parents=True)
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for batch in unloader.batches(query_of(name)):
-            table = pa.Table.from_batches([batch]).rename_columns(schema.names).cast(schema)
-            writer.write_table(table)
-            rows += table.num_rows
-    return describe_file(root, path, rows)
+def _watermark(connection: Connection) -> str:
+    rows = execute(connection, "select max(processed_until) from ops.watermarks where pipeline = 'daily'")
+    return rows[0][0].isoformat() if rows[0][0] else ""
 
 
 def _window(connection: Connection) -> tuple[str, str]:

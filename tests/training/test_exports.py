@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -124,3 +125,37 @@ def test_an_export_that_is_not_listed_is_refused(tmp_path: Path) -> None:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _in_two_parts(root: Path) -> dict[str, dict[str, Any]]:
+    """The purchases of a written export, cut in two files as the warehouse cuts them by month."""
+    written_exports(root)
+    files: dict[str, dict[str, Any]] = json.loads((root / MANIFEST).read_text())["files"]
+    frame = pl.read_parquet(root / "purchases" / "v1" / "part-0.parquet")
+    parts = []
+    for name, rows in (("2026-01", frame.head(5)), ("2026-02", frame.tail(-5))):
+        path = root / "purchases" / "v1" / f"{name}.parquet"
+        rows.write_parquet(path)
+        parts.append({"rows": rows.height, "sha256": _sha256(path), "path": str(path.relative_to(root))})
+    files["purchases"] = {"rows": frame.height, "sha256": "of the parts", "parts": parts}
+    change_manifest(root, files=files)
+    return files
+
+
+def test_parts_are_read_as_one_frame(tmp_path: Path) -> None:
+    _in_two_parts(tmp_path)
+
+    assert read_exports(tmp_path).purchases.equals(small_exports().purchases)
+
+
+def test_an_altered_or_a_left_out_part_is_refused(tmp_path: Path) -> None:
+    files = _in_two_parts(tmp_path)
+    whole = files["purchases"]["parts"]
+    change_manifest(tmp_path, files={**files, "purchases": {**files["purchases"], "parts": whole[:1]}})
+    with pytest.raises(ArtifactRefused, match="purchases has 5 rows in 1 parts"):
+        read_exports(tmp_path)
+
+    change_manifest(tmp_path, files=files)
+    (tmp_path / "purchases" / "v1" / "2026-02.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ArtifactRefused, match=r"2026-02\.parquet has another SHA-256"):
+        read_exports(tmp_path)

@@ -42,7 +42,7 @@ def test_the_files_have_the_contracts_columns_and_types(root: Path) -> None:
 
     assert set(manifest.files) == set(EXPORTS)
     for name, entry in manifest.files.items():
-        table = pq.read_table(root / entry.path)
+        table = pq.read_table(root / entry.parts[0].path)
         assert table.schema.equals(schema_of(name))
         assert table.num_rows == entry.rows
     assert manifest.files["purchases"].rows == 2
@@ -56,7 +56,7 @@ def test_the_same_rows_give_the_same_files(warehouse: Warehouse, root: Path) -> 
 
 
 def test_a_truncated_export_is_refused_by_name(root: Path) -> None:
-    path = root / read_manifest(root).files["purchases"].path
+    path = root / read_manifest(root).files["purchases"].parts[0].path
     path.write_bytes(path.read_bytes()[:-10])
 
     with pytest.raises(ArtifactRefused, match="purchases is missing, truncated or altered"):
@@ -91,7 +91,7 @@ def test_an_unload_that_breaks_off_leaves_the_old_export_and_no_litter(warehouse
     before = read_manifest(root)
 
     with pytest.raises(OSError, match="no space"):
-        unload(warehouse.connection, Breaking(warehouse), root, source="test", now=NOW)
+        unload(warehouse.connection, Breaking(warehouse), root, source="test", now=NOW, full=True)
 
     assert read_manifest(root) == before
     assert [path.name for path in root.parent.iterdir() if path.name.startswith(".")] == []
@@ -103,6 +103,29 @@ def test_a_folder_that_is_no_export_is_not_replaced(warehouse: Warehouse, root: 
 
     with pytest.raises(Conflict, match="is not an export"):
         export(warehouse, tmp_path / "home")
+
+
+def test_only_months_whose_rows_changed_are_written_again(warehouse: Warehouse, root: Path, tmp_path: Path) -> None:
+    lines = [order_line("o2", "tea", "2025-12-20T08:00:00"), order_line("o3", "jam", "2025-11-20T08:00:00")]
+    deliver(warehouse, "purchases", lines, loaded_at="2026-01-04T02:00:00")
+    run_day(warehouse.connection, date(2026, 1, 4))
+    first = export(warehouse, root)
+    deliver(warehouse, "purchases", [order_line("o4", "tea", "2025-12-21T08:00:00")], loaded_at="2026-01-05T02:00:00")
+    run_day(warehouse.connection, date(2026, 1, 5))
+
+    second = export(warehouse, root)
+
+    before, after = (
+        {part.partition: part.path for part in manifest.files["purchases"].parts} for manifest in (first, second)
+    )
+    assert list(after) == ["2025-11", "2025-12", "2026-01"]
+    assert {month for month in after if after[month] != before[month]} == {"2025-12"}
+    assert second.files["items"] == first.files["items"]
+    assert second.processed_until == "2026-01-05T00:00:00"
+    # and what was written bit by bit is what a full export writes
+    full = unload(warehouse.connection, warehouse.unloader, tmp_path / "full", source="test", now=NOW, full=True)
+    assert full == second
+    assert read_manifest(root) == second
 
 
 class RecordedConnection:
