@@ -69,7 +69,7 @@ def _figure() -> tuple[Any, Any]:
     figure = Figure(figsize=(3.4, 1.5), layout="constrained")
     axes = figure.subplots()
     axes.tick_params(labelsize=7, colors=MUTED)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     axes.yaxis.set_major_locator(MaxNLocator(3))
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
