@@ -29,7 +29,16 @@ from training_jobs.evaluate.figures import Number, number
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results"
 PAGE: Final = HERE.parent / "docs/benchmarks.md"
-BENCHMARKS: Final = ("next_item", "sequences", "purchases", "search", "experiments", "off_policy", "uplift")
+BENCHMARKS: Final = (
+    "next_item",
+    "sequences",
+    "purchases",
+    "search",
+    "experiments",
+    "off_policy",
+    "uplift",
+    "warehouse",
+)
 NOT_KEPT: Final = ("curves", "fits", "days")  # in the report of the run; too long for the repository
 PEERS: Final = ("implicit_", "rectools_")
 Column = tuple[str, str, str]  # heading, stratum, metric

@@ -30,6 +30,7 @@ HEADINGS: Final[Mapping[str, str]] = {
     "off_policy": "What would another policy have been worth on this log?",
     "experiments": "How soon and how surely does an experiment decide?",
     "uplift": "What would each policy bring in a simulated shop?",
+    "warehouse": "How fast is a history loaded, and what does a day cost on top of it?",
 }
 LABELS: Final[Mapping[str, str]] = {
     **METHODS,
