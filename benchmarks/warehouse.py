@@ -64,8 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the JSON line, and return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        if options.events < SHARE_OF_DAY or options.days < THIRDS * (DAYS_MEASURED + 1):
-            raise problem("--events, --days", (options.events, options.days), "at least 300 events and 12 days")
+        if options.events < SHARE_OF_DAY or options.days < THIRDS * (options.repeats + 1):
+            raise problem(
+                "--events, --days",
+                (options.events, options.days),
+                f"at least 300 events and {THIRDS * (options.repeats + 1)} days",
+            )
         result = run(options)
     except RecommenderError as error:
         print(error.detail, file=sys.stderr)
@@ -89,7 +93,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         directory = options.directory or Path(folder)
         with open_local(directory) as warehouse:
             create_layers(warehouse.connection)
-            measured = _measure(warehouse.connection, shop)
+            measured = _measure(warehouse.connection, shop, options.repeats)
         size = sum(path.stat().st_size for path in directory.glob("*.db*"))
     return {
         "benchmark": "warehouse",
@@ -104,13 +108,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def schedule(shop: Shop) -> list[Part]:
+def schedule(shop: Shop, repeats: int = DAYS_MEASURED) -> list[Part]:
     """Parts of at least a month, and at the end of each third single days, whose number of events is set."""
     planned: list[Part] = []
     third = shop.days // THIRDS
     for number in range(THIRDS):
         first = shop.first + timedelta(days=number * third)
-        days = third - DAYS_MEASURED
+        days = third - repeats
         own = Shop(shop.events, days, first=first)
         planned += parts(own, max(31, EVENTS_PER_PART * shop.days // shop.events))
         for day in range(days, third):
@@ -119,12 +123,12 @@ def schedule(shop: Shop) -> list[Part]:
     return planned
 
 
-def _measure(connection: Connection, shop: Shop) -> dict[str, Any]:
+def _measure(connection: Connection, shop: Shop, repeats: int) -> dict[str, Any]:
     rows = {"bulk": 0, "increment": 0}
     loads: list[Cost] = []
     builds: list[Cost] = []
     days: list[tuple[int, list[Cost], float]] = []
-    planned = schedule(shop)
+    planned = schedule(shop, repeats)
     together = zip(planned, deliveries(shop, planned), strict=True)
     for part, delivery in tqdm(together, total=len(planned), desc="parts", file=sys.stderr):
         is_day = part.events is not None
@@ -138,7 +142,7 @@ def _measure(connection: Connection, shop: Shop) -> dict[str, Any]:
             loads.append(load)
             builds.append(build)
             continue
-        if not days or len(days[-1][1]) == DAYS_MEASURED:
+        if not days or len(days[-1][1]) == repeats:
             events = int(execute(connection, "select count(*) from staging.stg_events")[0][0])
             days.append((events, [], sum(cost.wall for cost in builds)))
         days[-1][1].append(Cost(load.wall + build.wall, load.cpu + build.cpu, {"load": load.wall, **build.steps}))
@@ -207,6 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--events", type=int, default=3_000_000, help="events of the whole history")
     parser.add_argument("--days", type=int, default=1095, help="days of the whole history")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=DAYS_MEASURED, help="days measured at the end of each third")
     parser.add_argument("--directory", type=Path, help="an empty folder for the database; it stays there")
     parser.add_argument("--out", type=Path, help="folder for the JSON, the page and the plots")
     return parser
