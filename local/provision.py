@@ -29,7 +29,7 @@ from recommender.use_cases.start_experiment import start_experiment
 
 from local.errors import LocalRunError
 from local.keys import Keys
-from local.settings import REGION, RunSettings, StateFolder
+from local.settings import REGION, SNAPSHOT_TTL_SECONDS, RunSettings, StateFolder
 from training_jobs.publish.train import SHOPPERS
 from training_jobs.publishing import load_shoppers, replicate
 
@@ -81,7 +81,7 @@ def serving_settings(settings: RunSettings, keys: Keys) -> ServingSettings:
         signing_secret_id=f"env:{SECRET_VARIABLE}",
         publishable_key_digests=keys.publishable_key_digest,
         placements=settings.registry,
-        snapshot_ttl_seconds="2",
+        snapshot_ttl_seconds=str(SNAPSHOT_TTL_SECONDS),
         bundle_ttl_seconds="2",
         bundle_cache_dir=str(settings.state.cache / "bundles"),
     )

@@ -12,6 +12,7 @@ REGION: Final = "eu-central-1"
 REAL_SOURCE: Final = "complete-journey"
 GENERATED_SOURCE: Final = "generated"
 SOURCES: Final = (REAL_SOURCE, GENERATED_SOURCE)
+SNAPSHOT_TTL_SECONDS: Final = 2  # after this time every function serves the experiments that are in force
 
 
 @dataclass(frozen=True, slots=True)

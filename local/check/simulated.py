@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import Any, Final
 from recommender.domain.experiments.config import default_config
 
 from local.check.shopping import expect
-from local.settings import StateFolder
+from local.settings import SNAPSHOT_TTL_SECONDS, StateFolder
 from local.shoppers.clicks import ByTaste
 from local.shoppers.connection import Connection
 from local.shoppers.crowd import read_crowd
@@ -37,6 +38,7 @@ def simulated_shoppers_move_traffic(
         town = Town(crowd, shop, experiment_id)
         share, config = INCUMBENT_SHARE * CLICK_SCALE, default_config(datetime.now(UTC))
         eagerness = town.eagerness(config, share, sessions=CALIBRATION_SESSIONS)
+        time.sleep(SNAPSHOT_TTL_SECONDS)  # who still serves the experiment before this one counts for that one
         before = town.report()
         day = town.day(range(SESSIONS), ByTaste(eagerness), progress=lambda: None)
         after = town.end_day(before)
