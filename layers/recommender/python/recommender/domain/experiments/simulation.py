@@ -9,7 +9,7 @@ Letters: E experiments, P placements, T days, K variants (control first), C = K 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -69,7 +69,6 @@ class Course:
     lost: Doubles  # (E, P) clicks lost against always serving the best variant, as a share
     peak: Doubles  # (E, P) largest z over looks and challengers, each over the shape of the boundary
     global_peak: Doubles  # (E,) the same of the pooled lift
-    weights: list[Doubles] = field(default_factory=list)  # by day: mean over experiments and placements (K,)
 
 
 def simulate(
@@ -101,7 +100,6 @@ def simulate(
     regret = (best - truth.lifts) / (1 + best)  # (E, P, K)
     seed = int(rng.integers(2**32))
     for day in range(1, days + 1):
-        course.weights.append(weights.mean(axis=(0, 1)))
         course.lost += (weights * regret).sum(axis=-1) / days
         _serve(truth, weights, day - 1, start, exposures, clicks, rng)
         first, upto = design.drop_days, day - design.maturation_days
