@@ -16,8 +16,9 @@ from functools import partial
 from pathlib import Path
 
 from aws_lambda_powertools import Logger
-from recommender.adapters.bundle import CachedBundles
+from recommender.adapters.bundle_loads import BundleLoads
 from recommender.adapters.canary_bundle import CachedCanary
+from recommender.adapters.current_bundle import CachedBundles
 from recommender.adapters.dynamodb.client import connect
 from recommender.adapters.dynamodb.experiments import DynamoExperimentStore
 from recommender.adapters.dynamodb.overrides import DynamoOverrides
@@ -125,22 +126,12 @@ def compose(environment: Mapping[str, str]) -> Handler:
         experiments.load_snapshot, ttl_seconds=float(settings.snapshot_ttl_seconds), on_failure=note
     )
     artifacts, ttl_seconds = S3Artifacts.connect(settings.artifacts_bucket), float(settings.bundle_ttl_seconds)
-    bundles = CachedBundles(
-        artifacts,
-        Path(settings.bundle_cache_dir),
-        ttl_seconds=ttl_seconds,
-        clock=time.monotonic,
-        on_refusal=refuse,
-        report=logger.warning,
-    )
-    canaries = CachedCanary(
-        artifacts,
-        Path(f"{settings.bundle_cache_dir}-canary"),
-        retry_seconds=ttl_seconds,
-        clock=time.monotonic,
-        on_refusal=refuse,
-        report=logger.warning,
-    )
+
+    def loads(cache_dir: str) -> BundleLoads:
+        return BundleLoads(artifacts, Path(cache_dir), clock=time.monotonic, on_refusal=refuse, report=logger.warning)
+
+    bundles = CachedBundles(loads(settings.bundle_cache_dir), ttl_seconds=ttl_seconds)
+    canaries = CachedCanary(loads(f"{settings.bundle_cache_dir}-canary"), retry_seconds=ttl_seconds)
     placements = registry(settings.placements)
     serve = partial(
         recommend,

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
-from recommender.adapters.bundle import CachedBundles, checked_retrieval, load_bundle
+from recommender.adapters.bundle import checked_retrieval, load_bundle
 from recommender.adapters.memory.artifacts import MemoryArtifacts
 from recommender.adapters.onnx import OnnxModel
 from recommender.contracts import artifacts as names
-from recommender.contracts.artifacts import CURRENT, MANIFEST
-from recommender.errors import ArtifactRefused, DependencyDown, RecommenderError
-from recommender.ports import StoredObject
+from recommender.contracts.artifacts import MANIFEST
+from recommender.errors import ArtifactRefused, DependencyDown
 
-from tests.adapters.bundle_files import CREATED_AT, manifest_of, publish_tiny, write_bundle_files, write_retrieval
+from tests.adapters.bundle_files import manifest_of, publish_tiny, write_bundle_files, write_retrieval
 from tests.tiny_bundle import COUNT, item_id, tiny_bundle
 from training_jobs.publishing import publish
 
@@ -208,142 +204,3 @@ def test_a_retrieval_graph_that_answers_wrongly_is_replaced_by_numpy(tmp_path: P
 
     assert retrieval({"q": vectors[7:8]})["i"][0][0] == 7
     assert "retrieval runs in numpy" in said[0]
-
-
-class Shop:
-    """A source over a store in memory, with a clock that a test turns."""
-
-    def __init__(self, store: MemoryArtifacts, tmp_path: Path) -> None:
-        self.seconds = 0.0
-        self.refusals: list[RecommenderError] = []
-        self.store = store
-        self.files = tmp_path / "files"
-        self.cache = tmp_path / "cache"
-        self.bundles = CachedBundles(
-            store,
-            self.cache,
-            ttl_seconds=60,
-            clock=lambda: self.seconds,
-            on_refusal=self.refusals.append,
-            start=lambda look: look(),
-        )
-
-    def publish_changed(self) -> str:
-        """A second bundle: other fallback lists, an hour later."""
-        paths = write_bundle_files(self.files)
-        paths[names.FALLBACK].write_text(json.dumps({"home_hero": [item_id(2, 2)]}))
-        return publish(self.store, manifest_of(paths, created_at=CREATED_AT + timedelta(hours=1)), paths)
-
-
-@pytest.fixture
-def shop(store: MemoryArtifacts, tmp_path: Path) -> Shop:
-    return Shop(store, tmp_path)
-
-
-def test_a_new_bundle_is_seen_after_the_ttl_and_not_before(shop: Shop) -> None:
-    first = publish_tiny(shop.store, shop.files)
-    assert shop.bundles.current().bundle_id == first
-    second = shop.publish_changed()
-
-    shop.seconds = 59
-    assert shop.bundles.current().bundle_id == first
-    shop.seconds = 60
-    assert shop.bundles.current().bundle_id == second
-
-
-def test_an_unchanged_bundle_is_not_loaded_again(shop: Shop) -> None:
-    publish_tiny(shop.store, shop.files)
-    first = shop.bundles.current()
-
-    shop.seconds = 600
-
-    assert shop.bundles.current() is first
-
-
-def test_the_last_good_bundle_stays_when_the_new_one_is_refused(shop: Shop) -> None:
-    first = publish_tiny(shop.store, shop.files)
-    shop.bundles.current()
-    second = shop.publish_changed()
-    good = shop.store.objects[key(second, names.FALLBACK)]
-    shop.store.objects[key(second, names.FALLBACK)] = b"{}"
-
-    shop.seconds = 60
-    assert shop.bundles.current().bundle_id == first
-    assert names.FALLBACK in shop.refusals[0].detail
-
-    shop.store.objects[key(second, names.FALLBACK)] = good  # repaired
-    shop.seconds = 120
-    assert shop.bundles.current().bundle_id == second
-
-
-def test_a_pointer_that_is_no_json_leaves_the_last_good_bundle(shop: Shop) -> None:
-    first = publish_tiny(shop.store, shop.files)
-    shop.bundles.current()
-    shop.store.write(CURRENT, b"not json")
-
-    shop.seconds = 60
-
-    assert shop.bundles.current().bundle_id == first
-    assert isinstance(shop.refusals[0], ArtifactRefused)
-
-
-def test_without_any_bundle_the_source_is_down_until_one_is_published(shop: Shop) -> None:
-    with pytest.raises(DependencyDown, match="no published bundle"):
-        shop.bundles.current()
-    first = publish_tiny(shop.store, shop.files)
-
-    shop.seconds = 2
-
-    assert shop.bundles.current().bundle_id == first
-
-
-def test_the_cache_keeps_the_new_bundle_and_the_one_before(shop: Shop) -> None:
-    (shop.cache / "older-bundle").mkdir(parents=True)
-    first = publish_tiny(shop.store, shop.files)
-    shop.bundles.current()
-    second = shop.publish_changed()
-    shop.seconds = 60
-    shop.bundles.current()
-
-    assert {folder.name for folder in shop.cache.iterdir()} == {first, second}
-
-
-class HangingStore(MemoryArtifacts):
-    """Answers nothing until it is let go."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.released = threading.Event()
-        self.reads = 0
-
-    def read(self, key: str) -> StoredObject:
-        self.reads += 1
-        assert self.released.wait(30)
-        return super().read(key)
-
-
-def test_with_a_hanging_store_only_the_first_caller_waits_and_not_long(tmp_path: Path) -> None:
-    store = HangingStore()
-    bundles = CachedBundles(store, tmp_path, ttl_seconds=60, clock=time.monotonic, first_wait_seconds=0.05)
-
-    began = time.monotonic()
-    for _ in range(20):
-        with pytest.raises(DependencyDown):
-            bundles.current()
-
-    assert time.monotonic() - began < 20 * 0.05  # twenty waits would take a second
-    assert store.reads == 1
-    store.released.set()
-
-
-def test_while_a_bundle_serves_nobody_waits_for_the_store(store: MemoryArtifacts, tmp_path: Path) -> None:
-    publish_tiny(store, tmp_path / "files")
-    hanging = HangingStore()
-    hanging.objects = store.objects
-    hanging.released.set()
-    bundles = CachedBundles(hanging, tmp_path / "cache", ttl_seconds=0, clock=time.monotonic)
-    first = bundles.current()
-    hanging.released.clear()
-
-    assert all(bundles.current() is first for _ in range(20))
-    hanging.released.set()

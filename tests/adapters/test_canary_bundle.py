@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from recommender.adapters.bundle import CachedBundles
+from recommender.adapters.bundle_loads import BundleLoads
 from recommender.adapters.canary_bundle import CachedCanary
+from recommender.adapters.current_bundle import CachedBundles
 from recommender.adapters.memory.artifacts import MemoryArtifacts
 from recommender.contracts import artifacts as names
 from recommender.errors import DependencyDown, RecommenderError
@@ -26,14 +27,14 @@ class Shop:
         self.bundle_id = publish_tiny(self.store, tmp_path / "files")
         self.waiting: list[Callable[[], None]] = []
         self.refusals: list[RecommenderError] = []
-        self.source = CachedCanary(
+        loads = BundleLoads(
             self.store,
             self.cache,
-            retry_seconds=60,
             clock=lambda: self.seconds,
             on_refusal=self.refusals.append,
             start=self.waiting.append,
         )
+        self.source = CachedCanary(loads, retry_seconds=60)
 
     def ask(self, bundle_id: str = "") -> str | None:
         """The id that is served, or None."""
@@ -128,9 +129,8 @@ def test_another_canary_takes_the_place_of_the_first(shop: Shop) -> None:
 
 
 def test_neither_source_clears_away_the_files_of_the_other(shop: Shop, tmp_path: Path) -> None:
-    bundles = CachedBundles(
-        shop.store, tmp_path / "current", ttl_seconds=60, clock=lambda: 0.0, start=lambda look: look()
-    )
+    loads = BundleLoads(shop.store, tmp_path / "current", clock=lambda: 0.0, start=lambda look: look())
+    bundles = CachedBundles(loads, ttl_seconds=60)
     bundles.current()
     shop.ask()
     shop.load()

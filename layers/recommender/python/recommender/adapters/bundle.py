@@ -1,4 +1,4 @@
-"""From published files to the Bundle in memory, and the source that keeps the last good one.
+"""From published files to the Bundle in memory.
 
 Loading refuses what does not fit together: another feature list than the code computes, arrays of
 different item counts, a model with other tensors than its manifest says. Big arrays are mapped, not read.
@@ -7,7 +7,6 @@ different item counts, a model with other tensors than its manifest says. Big ar
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -17,7 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.adapters.bundle_files import current_bundle_id, fetch, forget_all_but, read_manifest
+from recommender.adapters.bundle_files import fetch, read_manifest
 from recommender.adapters.onnx import OnnxModel, QueryEncoder
 from recommender.contracts import artifacts as names
 from recommender.contracts.artifacts import Manifest
@@ -32,12 +31,10 @@ from recommender.domain.next_item_features import FEATURES as NEXT_ITEM_FEATURES
 from recommender.domain.posterior import PreferencePrior
 from recommender.domain.prior import Prior
 from recommender.domain.session_knn import SessionIndex
-from recommender.errors import ArtifactRefused, DependencyDown, NotFound, RecommenderError
+from recommender.errors import ArtifactRefused, DependencyDown
 from recommender.ports import ArtifactStore
 
 CHECKED_NEIGHBOURS: Final = 10
-FIRST_WAIT_SECONDS: Final = 6.0  # what the first callers of a process may wait; a Lambda has ten seconds
-FIRST_RETRY_SECONDS: Final = 2.0  # how soon to look again while there is no bundle at all
 LOST_NEIGHBOURS: Final = 2  # of the ten, what an 8-bit scan may rank outside its whole list
 
 T = TypeVar("T")
@@ -79,80 +76,6 @@ class LineCatalogue:
         """item_id, title, description, category, brand, price_cents of the item in `row`."""
         facts: dict[str, Any] = json.loads(self._lines[self._offsets[row] : self._offsets[row + 1]].tobytes())
         return facts
-
-
-def in_background(task: Callable[[], None]) -> None:
-    """Run the task on a thread that does not keep the process alive."""
-    threading.Thread(target=task, name="bundle-look", daemon=True).start()
-
-
-class CachedBundles:
-    """The bundle in force, looked up again every `ttl_seconds`; a refused one never replaces a good one.
-
-    Looks run in the background: while there is a bundle nobody waits for the store. Only the first
-    callers wait, and not long, so that a store that hangs costs them a fallback and not a timeout.
-    """
-
-    def __init__(
-        self,
-        store: ArtifactStore,
-        cache_dir: Path,
-        *,
-        ttl_seconds: float,
-        clock: Callable[[], float],
-        on_refusal: Callable[[RecommenderError], None] = lambda error: None,
-        report: Report = lambda message: None,
-        start: Callable[[Callable[[], None]], None] = in_background,
-        first_wait_seconds: float = FIRST_WAIT_SECONDS,
-    ) -> None:
-        """`clock` gives monotonic seconds; `on_refusal` hears of each failed look."""
-        self._store = store
-        self._cache_dir = cache_dir
-        self._ttl_seconds = ttl_seconds
-        self._clock = clock
-        self._on_refusal = on_refusal
-        self._report = report
-        self._start = start
-        self._first_wait_seconds = first_wait_seconds
-        self._bundle: Bundle | None = None
-        self._looking = threading.Lock()
-        self._looked = threading.Event()
-        self._look_began_at = 0.0
-        self._next_look_at = -float("inf")
-
-    def current(self) -> Bundle:
-        """The newest bundle that passed its checks. Raises DependencyDown when there is none at all."""
-        if self._clock() >= self._next_look_at and self._looking.acquire(blocking=False):
-            self._look_began_at = self._clock()
-            self._looked.clear()
-            self._start(self._look_and_release)
-        if self._bundle is None:
-            self._looked.wait(max(0.0, self._look_began_at + self._first_wait_seconds - self._clock()))
-        if self._bundle is None:
-            raise DependencyDown("no published bundle could be loaded")
-        return self._bundle
-
-    def _look_and_release(self) -> None:
-        try:
-            self._look()
-        finally:
-            wait = self._ttl_seconds if self._bundle else min(self._ttl_seconds, FIRST_RETRY_SECONDS)
-            self._next_look_at = self._clock() + wait
-            self._looked.set()
-            self._looking.release()
-
-    def _look(self) -> None:
-        try:
-            bundle_id = current_bundle_id(self._store)
-            if self._bundle is None or self._bundle.bundle_id != bundle_id:
-                self._replace(load_bundle(self._store, bundle_id, self._cache_dir, report=self._report))
-        except (ArtifactRefused, DependencyDown, NotFound) as error:
-            self._on_refusal(error)
-
-    def _replace(self, bundle: Bundle) -> None:
-        kept = {bundle.bundle_id} | ({self._bundle.bundle_id} if self._bundle else set())
-        self._bundle = bundle
-        forget_all_but(self._cache_dir, kept)
 
 
 def _assemble(manifest: Manifest, paths: Mapping[str, Path], report: Report) -> Bundle:

@@ -12,13 +12,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from recommender.adapters.background import Start, in_background
 from recommender.domain.experiments.config import NO_EXPERIMENTS, Snapshot
 from recommender.errors import DependencyDown
-
-
-def in_background(task: Callable[[], None]) -> None:
-    """Run the task on a thread that does not keep the process alive."""
-    threading.Thread(target=task, name="snapshot-refresh", daemon=True).start()
 
 
 def ignore(_failure: DependencyDown) -> None:
@@ -35,7 +31,7 @@ class CachedSnapshots:
         ttl_seconds: float,
         on_failure: Callable[[DependencyDown], None] = ignore,
         clock: Callable[[], float] = time.monotonic,
-        start: Callable[[Callable[[], None]], None] = in_background,
+        start: Start = in_background,
     ) -> None:
         self._load = load
         self._ttl_seconds = ttl_seconds
