@@ -27,6 +27,7 @@ from warehouse.pipeline import STEPS
 from warehouse.runs import read_runs
 from warehouse.sources import complete_journey, generated
 from warehouse.statements import create_layers
+from warehouse.upgrades import drop_derived
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,6 +57,8 @@ def _backfill(options: argparse.Namespace) -> dict[str, Any]:
     first, last = options.first, options.last
     count = len(pieces(first, last, options.days_at_once))
     with open_warehouse(os.environ, directory=options.database) as warehouse, _bar(count * len(STEPS)) as bar:
+        if options.anew:
+            drop_derived(warehouse.connection)
         create_layers(warehouse.connection)
         runs = backfill(warehouse.connection, first, last, days_at_once=options.days_at_once, on_step=_advance(bar))
     return {
@@ -131,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--from", dest="first", type=date.fromisoformat, required=True, help="first day, YYYY-MM-DD")
     again.add_argument("--to", dest="last", type=date.fromisoformat, required=True, help="last day, YYYY-MM-DD")
     again.add_argument("--days-at-once", type=int, default=DAYS_AT_ONCE, help="days in one transaction")
+    again.add_argument("--anew", action="store_true", help="forget staging and marts first, and derive all from raw")
     erase = command("erase", _erase, "delete shoppers from raw, staging and marts now; the next export lacks them")
     erase.add_argument("--shopper", action="append", required=True, help="user id or visitor id; may be repeated")
     runs = command("runs", _runs, "the newest runs and what came of them")

@@ -66,7 +66,10 @@ def transaction(connection: Connection) -> Iterator[None]:
 
 
 def create_layers(connection: Connection) -> None:
-    """Create what does not exist yet: schemas, tables, views. Changes nothing else."""
+    """Create what does not exist yet: schemas, tables, columns, views. Changes nothing else."""
+    from warehouse.upgrades import add_missing_columns  # which runs statements, as everything does
+
+    add_missing_columns(connection)
     for folder in ("ddl", "exports"):
         for path in sorted((HERE / folder).glob("*.sql")):
             run_file(connection, f"{folder}/{path.name}")
