@@ -39,12 +39,12 @@ def as_snowflake() -> Iterator[None]:
 
 
 def _whole(expression: exp.Expression) -> list[exp.Expression]:
-    """The statement as it is, but for keys that Snowflake would not enforce either."""
+    """The statement as it is, but for keys that Snowflake would not enforce either, and for what only it keeps."""
     from sqlglot import exp
 
     if isinstance(expression, exp.Create):
-        for key in list(expression.find_all(exp.PrimaryKey)):
-            key.pop()
+        for part in list(expression.find_all(exp.PrimaryKey, exp.TransientProperty)):
+            part.pop()
     return [expression]
 
 

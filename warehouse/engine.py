@@ -21,6 +21,21 @@ from warehouse.unload import LocalUnloader, SnowflakeUnloader, Unloader
 
 DATABASE = "RECOMMENDER"
 DATABASE_FILES = (f"{DATABASE}.db", f"{DATABASE}.db.wal")  # of the embedded engine
+# What an account may have set otherwise and the SQL relies on. A session that died in a transaction holds its locks
+# until Snowflake ends it, five minutes after somebody waits for them: LOCK_TIMEOUT lets a retry outwait that, and no
+# more (the default is twelve hours). ABORT_DETACHED_QUERY ends the statement that it left behind.
+SESSION: Mapping[str, Any] = {
+    "TIMEZONE": "UTC",
+    "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",
+    "TIMESTAMP_INPUT_FORMAT": "AUTO",
+    "DATE_INPUT_FORMAT": "AUTO",
+    "AUTOCOMMIT": True,
+    "ERROR_ON_NONDETERMINISTIC_MERGE": True,
+    "QUOTED_IDENTIFIERS_IGNORE_CASE": False,
+    "LOCK_TIMEOUT": 900,
+    "ABORT_DETACHED_QUERY": True,
+    "QUERY_TAG": "recommender",
+}
 # The connector would try again without end; a run that is undone and retried by its schedule is better.
 TIMEOUTS = {"login_timeout": 60, "network_timeout": 900, "client_session_keep_alive": True}
 LOCAL_MEMORY = "2GB"
@@ -65,7 +80,7 @@ def open_snowflake(environment: Mapping[str, str]) -> Iterator[Warehouse]:
     """A session on the account, user, key file, role and warehouse named by the SNOWFLAKE_… variables."""
     import snowflake.connector
 
-    names = ("account", "user", "private_key_file", "role", "warehouse")
+    names = ("account", "user", "private_key_file", "private_key_file_pwd", "role", "warehouse")
     given = {
         name: environment[f"SNOWFLAKE_{name.upper()}"] for name in names if f"SNOWFLAKE_{name.upper()}" in environment
     }
@@ -73,7 +88,7 @@ def open_snowflake(environment: Mapping[str, str]) -> Iterator[Warehouse]:
         **given,
         **TIMEOUTS,
         database=environment.get("SNOWFLAKE_DATABASE", DATABASE),
-        session_parameters={"TIMEZONE": "UTC"},
+        session_parameters=dict(SESSION),
     )
     try:
         yield Warehouse(connection, SnowflakeUnloader(connection))

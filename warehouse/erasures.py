@@ -77,29 +77,20 @@ def erase_requested(connection: Connection, window: Mapping[str, datetime]) -> d
 
 def _erase(connection: Connection, window: Mapping[str, datetime]) -> dict[str, int]:
     run_file(connection, "erasing/10_collect.sql", window)
+    named = f"delete from raw.events where user_id in ({_ids('shopper')})"  # noqa: S608
+    unnamed = f"delete from raw.events where user_id is null and visitor_id in ({_ids('visitor')})"  # noqa: S608
     counts = {
-        "raw.events": _delete(
-            connection,
-            "delete from raw.events using ops.erasing as gone"
-            " where raw.events.user_id = gone.id and gone.kind = 'shopper'",
-        )
-        + _delete(
-            connection,
-            "delete from raw.events using ops.erasing as gone"
-            " where raw.events.user_id is null and raw.events.visitor_id = gone.id and gone.kind = 'visitor'",
-        ),
+        "raw.events": _delete(connection, named) + _delete(connection, unnamed),
         "raw.rejects": _delete(
             connection,
             "delete from raw.rejects using ops.erasing as gone"
-            " where gone.kind in ('shopper', 'visitor') and contains(raw.rejects.content, gone.id)",
+            " where gone.kind in ('shopper', 'visitor') and contains(content, gone.id)",
         ),
     }
     for table, column in _tables(connection):
-        kinds = ", ".join(f"'{kind}'" for kind in NAMING[column])
         counts[table] = _delete(
             connection,
-            f"delete from {table} using ops.erasing as gone"  # noqa: S608 - names come from the catalogue
-            f" where {table}.{column} = gone.id and gone.kind in ({kinds})",
+            f"delete from {table} where {column} in ({_ids(*NAMING[column])})",  # noqa: S608 - of the catalogue
         )
     run_file(connection, "erasing/20_remember.sql", window)
     counts.pop("raw.erasures", None)
@@ -137,21 +128,20 @@ def _drop_late(connection: Connection, window: Mapping[str, datetime]) -> dict[s
     return {
         f"raw.{table}": _delete(
             connection,
-            f"delete from raw.{table} using ops.erased as erased"  # noqa: S608 - names are this module's own
-            f" where raw.{table}.{WINDOW.replace('and loaded_at', f'and raw.{table}.loaded_at')}"
-            f" and sha2({_of(table, who)}, 256) = erased.id_hash"
-            f" and coalesce({_of(table, happened)}, erased.erased_until) <= erased.erased_until",
+            f"delete from raw.{table}"  # noqa: S608 - names are this module's own
+            " using (select id_hash, erased_until from ops.erased) as erased"
+            f" where {WINDOW} and sha2({who}, 256) = erased.id_hash"
+            f" and coalesce({happened}, erased.erased_until) <= erased.erased_until",
             window,
         )
         for table, (who, happened) in HAPPENED.items()
     }
 
 
-def _of(table: str, expression: str) -> str:
-    """The expression with its columns qualified, which a DELETE with a second table needs."""
-    for column in ("user_id", "visitor_id", "shopper_id", "event_time", "purchased_at", "reviewed_at"):
-        expression = expression.replace(column, f"raw.{table}.{column}")
-    return expression
+def _ids(*kinds: str) -> str:
+    """The ids on their way out, to be compared with: no DELETE names a column by schema and table."""
+    wanted = ", ".join(f"'{kind}'" for kind in kinds)
+    return f"select id from ops.erasing where kind in ({wanted})"  # noqa: S608 - kinds are this module's own
 
 
 def _delete(connection: Connection, statement: str, window: Mapping[str, datetime] | None = None) -> int:

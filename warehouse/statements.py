@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 # Snowflake's numbers of a session that is gone: connection failures are 250xxx, expired sessions 390xxx.
 GONE = (range(250000, 251000), range(390100, 390200))
+LOCKED = 625  # "has locked table … and this lock has not yet been released"
 
 
 def statements(path: str) -> list[str]:
@@ -46,7 +47,7 @@ def execute(
         name = source or " ".join(statement.split()[:4])
         if _is_gone(error):
             raise DependencyDown(f"the warehouse went away in {name}: {type(error).__name__}") from error
-        if type(error).__name__ == "TransactionException":
+        if type(error).__name__ == "TransactionException" or getattr(error, "errno", None) == LOCKED:
             raise Conflict(f"another session writes the same rows as {name}; run it again") from error
         raise
 
@@ -67,12 +68,9 @@ def transaction(connection: Connection) -> Iterator[None]:
 
 def create_layers(connection: Connection) -> None:
     """Create what does not exist yet: schemas, tables, columns, views. Changes nothing else."""
-    from warehouse.upgrades import add_missing_columns  # which runs statements, as everything does
+    from warehouse.layers import apply_layers  # which runs statements, as everything does
 
-    add_missing_columns(connection)
-    for folder in ("ddl", "exports"):
-        for path in sorted((HERE / folder).glob("*.sql")):
-            run_file(connection, f"{folder}/{path.name}")
+    apply_layers(connection)
 
 
 def changed(rows: list[tuple[Any, ...]]) -> int:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from warehouse.engine import Connection
 
 DDL: Final = Path(__file__).parent / "ddl"
-TABLE: Final = re.compile(r"^create table if not exists (\S+) \(\n(.*?)\n\);", re.MULTILINE | re.DOTALL)
+TABLE: Final = re.compile(r"^create (?:transient )?table if not exists (\S+) \(\n(.*?)\n\);", re.MULTILINE | re.DOTALL)
 COLUMN: Final = re.compile(r"^ {4}(?!primary key)(\w+) (.+?),?$", re.MULTILINE)
 VIEW: Final = re.compile(r"^create or replace view (\S+) as$", re.MULTILINE)
 DERIVED: Final = ("STAGING", "MARTS")

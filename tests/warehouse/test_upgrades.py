@@ -40,7 +40,7 @@ def test_the_declared_columns_are_those_of_a_fresh_warehouse(warehouse: Warehous
     tables = set(declared_tables())
 
     assert declared == {(table, name) for table, name, *_ in shape_of(warehouse) if table in tables}
-    assert len(tables) == 41
+    assert len(tables) == 42
     assert add_missing_columns(warehouse.connection) == ()
 
 

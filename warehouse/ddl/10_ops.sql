@@ -7,6 +7,12 @@ create table if not exists ops.loads (
     primary key (load_id)
 );
 
+-- Grain: one time at which ddl and exports were applied. The newest says what is there (layers.py).
+create table if not exists ops.layers (
+    layers_hash varchar(64) not null,
+    applied_at timestamp_ntz not null
+);
+
 -- Grain: one pipeline. Key: pipeline. Everything loaded before processed_until has been processed.
 create table if not exists ops.watermarks (
     pipeline varchar(64) not null,
@@ -23,7 +29,7 @@ create table if not exists ops.rejected_lines (
 );
 
 -- Grain: one landed record on its way from a stage into raw.events; empty between loads.
-create table if not exists ops.landed_records (
+create transient table if not exists ops.landed_records (
     record variant
 );
 

@@ -48,7 +48,7 @@ create table if not exists ops.erased (
 );
 
 -- Grain: one id on its way out; kind is shopper, visitor or session. Empty between runs.
-create table if not exists ops.erasing (
+create transient table if not exists ops.erasing (
     id varchar(128) not null,
     kind varchar(16) not null,
     erased_until timestamp_ntz not null

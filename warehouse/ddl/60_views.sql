@@ -16,7 +16,7 @@ select
     items.price_cents,
     iff(
         items.cost_cents is not null and items.price_cents > 0,
-        (items.price_cents - items.cost_cents) / items.price_cents,
+        (items.price_cents - items.cost_cents)::float / nullif(items.price_cents, 0),
         coalesce(own.margin_share, common.margin_share) + iff(items.brand = 'Private', 0.08, 0)
     )::float as margin_share,
     items.cost_cents is null or items.price_cents <= 0 as margin_derived,

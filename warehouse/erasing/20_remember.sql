@@ -2,13 +2,13 @@
 merge into ops.erased as target
 using (
     select
-        sha2(id, 256) as id_hash,
-        min(kind) as kind,
-        max(erased_until) as erased_until,
+        sha2(gone.id, 256) as id_hash,
+        min(gone.kind) as kind,
+        max(gone.erased_until) as erased_until,
         dateadd(microsecond, -1, %(loaded_until)s::timestamp_ntz) as loaded_at
-    from ops.erasing
-    where kind in ('shopper', 'visitor')
-    group by sha2(id, 256)
+    from ops.erasing as gone
+    where gone.kind in ('shopper', 'visitor')
+    group by sha2(gone.id, 256)
 ) as source
     on target.id_hash = source.id_hash
 when matched and source.erased_until > target.erased_until then update set erased_until = source.erased_until

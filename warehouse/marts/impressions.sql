@@ -10,7 +10,7 @@ using (
         where
             loaded_at >= %(loaded_from)s::timestamp_ntz
             and loaded_at < %(loaded_until)s::timestamp_ntz
-            and (claims:recommendation_id is not null or event_name in ('add_to_cart', 'purchase'))
+            and (claims:recommendation_id::varchar is not null or event_name in ('add_to_cart', 'purchase'))
     ),
 
     since as (
@@ -34,7 +34,8 @@ using (
         from staging.stg_events
         where
             event_time >= (select event_time from since)
-            and claims:recommendation_id is not null
+            and claims:recommendation_id::varchar is not null
+            and claims:placement::varchar is not null
             and event_name in ('view_item_list', 'select_item')
     ),
 

@@ -52,6 +52,7 @@ using (
             coalesce(flat.value:quantity::int, 1) as quantity,
             flat.value:price_cents::int as unit_price_cents
         from order_events, lateral flatten(input => order_events.items) as flat
+        where flat.value:item_id::varchar is not null and coalesce(flat.value:quantity::int, 1) > 0
     ),
 
     -- The catalogue's price at the time of the order, where the event has none; before the first version, the first.
@@ -142,14 +143,16 @@ using (
     )
 
     select
-        order_id,
-        item_id,
-        shopper_id,
-        purchased_at,
-        quantity - refunded_quantity as quantity,
-        round(price_cents * (quantity - refunded_quantity) / quantity)::int as price_cents,
-        refunded_quantity,
-        changed_at as loaded_at,
+        refunded.order_id,
+        refunded.item_id,
+        refunded.shopper_id,
+        refunded.purchased_at,
+        refunded.quantity - refunded.refunded_quantity as quantity,
+        round(
+            refunded.price_cents * (refunded.quantity - refunded.refunded_quantity) / refunded.quantity
+        )::int as price_cents,
+        refunded.refunded_quantity,
+        refunded.changed_at as loaded_at,
         false as is_superseded
     from refunded
     union all

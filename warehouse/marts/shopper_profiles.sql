@@ -40,7 +40,7 @@ using (
     select
         touched.shopper_id,
         coalesce(known.attributes, parse_json('{}')) as attributes,
-        coalesce(known.attributes:consent::varchar, 'unknown') as consent,
+        coalesce(left(known.attributes:consent::varchar, 32), 'unknown') as consent,
         coalesce(orders.count_orders, 0) as count_orders,
         coalesce(orders.count_units, 0) as count_units,
         coalesce(orders.spend_cents, 0) as spend_cents,
