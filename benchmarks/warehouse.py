@@ -33,7 +33,8 @@ from benchmarks.warehouse_report import sections
 from warehouse.engine import Connection, open_local
 from warehouse.loading import append
 from warehouse.pipeline import run_range
-from warehouse.sources.synthetic_history import Delivery, Part, Shop, deliveries, parts
+from warehouse.sources.synthetic_history import Delivery, Part, deliveries, parts
+from warehouse.sources.synthetic_shop import Shop
 from warehouse.statements import create_layers, execute
 
 PROTOCOL: Final = {

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import warehouse
-from warehouse.sources.synthetic_history import Shop
+from warehouse.sources.synthetic_shop import Shop
 
 
 def test_days_are_measured_at_the_end_of_each_third_and_nothing_is_left_out() -> None:
