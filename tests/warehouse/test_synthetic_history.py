@@ -169,8 +169,8 @@ def test_ids_are_unlike_each_other_and_in_no_order() -> None:
 
 def test_items_are_born_and_die() -> None:
     shop = Shop(16_000, 400, shoppers=100, items=200)
-    ends = [shop.first + timedelta(days=days) for days in (0, 20, 380, 400)]
-    first, last = (one.frames for one in deliveries(shop, [Part(*ends[:2]), Part(*ends[2:])]))
+    spans = [Part(shop.first + timedelta(days=day), shop.first + timedelta(days=day + 20)) for day in (0, 380)]
+    first, last = (one.frames for one in deliveries(shop, spans))
     seen = [set(_named(one["events"], "view_item")["items"].str.extract(r'"(i\d+)"')) for one in (first, last)]
     dead = set(last["items"].filter(pl.col("availability") == "discontinued")["item_id"])
 
