@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,23 +19,36 @@ from recommender.errors import NotFound
 
 METRICS = "metrics.json"
 CHANNEL_PREFIX = "SM_CHANNEL_"
+MAX_AGE_DAYS = "TRAINING_MAX_AGE_DAYS"
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Freshness:
+    """How old the data of a run may be: they end at most `max_age_days` before `day` (UTC)."""
+
+    day: date
+    max_age_days: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobEnvironment:
-    """The container contract as values; the folders exist."""
+    """The container contract as values; the folders exist. Without `freshness` data of any age will do."""
 
     model_dir: Path
     output_dir: Path
     checkpoint_dir: Path
     channels: Mapping[str, Path] = field(default_factory=dict)
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    freshness: Freshness | None = None
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> JobEnvironment:
-        """Read SM_CHANNEL_*, SM_MODEL_DIR, SM_OUTPUT_DATA_DIR, SM_CHECKPOINT_DIR and SM_HPS (JSON object)."""
+    def from_environment(cls, environment: Mapping[str, str], *, today: date | None = None) -> JobEnvironment:
+        """Read SM_CHANNEL_*, SM_MODEL_DIR, SM_OUTPUT_DATA_DIR, SM_CHECKPOINT_DIR and SM_HPS (JSON object).
+
+        TRAINING_MAX_AGE_DAYS, where it is set, asks for data that are no older, counted from `today`.
+        """
         channels = {
             name.removeprefix(CHANNEL_PREFIX).lower(): Path(folder)
             for name, folder in environment.items()
@@ -46,6 +60,7 @@ class JobEnvironment:
             checkpoint_dir=_folder(environment, "SM_CHECKPOINT_DIR", "/opt/ml/checkpoints"),
             channels=channels,
             hyperparameters=_hyperparameters(environment.get("SM_HPS", "{}")),
+            freshness=_freshness(environment.get(MAX_AGE_DAYS, ""), today or datetime.now(UTC).date()),
         )
 
     def channel(self, name: str) -> Path:
@@ -87,6 +102,14 @@ def _folder(environment: Mapping[str, str], name: str, default: str) -> Path:
     folder = Path(environment.get(name, default))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _freshness(text: str, day: date) -> Freshness | None:
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise problem(f"/{MAX_AGE_DAYS}", text, "a whole number of days, or nothing where data of any age will do")
+    return Freshness(day, int(text))
 
 
 def _hyperparameters(text: str) -> dict[str, Any]:

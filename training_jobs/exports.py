@@ -1,8 +1,8 @@
 """The warehouse's exports as data frames: the only data a training job reads.
 
-A root holds `manifest.json` and one folder of Parquet per export. Reading checks the manifest, the
-files' hashes, the columns and the row counts, so a half-written export stops a job in its first
-second and not in its last. Times are naive UTC.
+A root holds `manifest.json` and one folder of Parquet per export. Reading checks the manifest, the files' hashes,
+columns, row counts and months, the window and, where a job asks for it, how old the data are: what is half written,
+mixed up or stale stops a job in its first seconds and not in its last. Times are naive UTC.
 """
 
 from __future__ import annotations
@@ -10,19 +10,30 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from recommender.contracts.exports import EXPORT_VERSION, EXPORTS, OPTIONAL_COLUMNS
+from recommender.contracts.exports import ALL, EXPORT_VERSION, EXPORTS, MANIFEST_VERSION, OPTIONAL_COLUMNS
 from recommender.domain.arrays import Ids
 from recommender.errors import ArtifactRefused
 
-MANIFEST = "manifest.json"
+from training_jobs.environment import Freshness
+from training_jobs.export_manifest import (
+    MANIFEST,
+    ExportEntry,
+    PartEntry,
+    TrainingManifest,
+    hash_of_parts,
+    read_manifest,
+)
+
 READ_BY_JOBS = ("purchases", "items", "shoppers", "session_events")
+TIMES = {"purchases": "purchased_at", "session_events": "event_time"}  # what a row's month is taken from
+A_DAY = timedelta(days=1)
 POLARS_TYPES: Mapping[str, Any] = {
     "string": pl.String,
     "int32": pl.Int32,
@@ -53,21 +64,27 @@ class Exports:
         return np.unique(np.array([item_id.encode() for item_id in self.items["item_id"]], dtype=np.bytes_))
 
 
-def read_exports(root: Path) -> Exports:
-    """Read and check the exports below `root`. Raises ArtifactRefused, naming the file and what is wrong with it."""
-    manifest = _read_manifest(root)
-    files: Mapping[str, Mapping[str, Any]] = manifest["files"]
-    frames = {name: _read_frame(root, name, files) for name in READ_BY_JOBS}
-    hashed = "".join(f"{name} {files[name]['sha256']}\n" for name in READ_BY_JOBS)
+def read_exports(root: Path, freshness: Freshness | None = None) -> Exports:
+    """Read and check the exports below `root`. Raises ArtifactRefused, naming the file and what is wrong with it.
+
+    With `freshness` data that end too long before its day are refused as well, before any file is read.
+    """
+    manifest = read_manifest(root)
+    if freshness is not None:
+        _check_age(root, manifest.data_until, freshness)
+    frames = {name: _read_frame(root, name, manifest.files) for name in READ_BY_JOBS}
+    hashed = "".join(f"{name} {manifest.files[name].sha256}\n" for name in READ_BY_JOBS)
+    purchases = frames["purchases"].sort("purchased_at", maintain_order=True)
+    _check_window(root, manifest, purchases)
     return Exports(
-        purchases=frames["purchases"].sort("purchased_at", maintain_order=True),
+        purchases=purchases,
         items=frames["items"],
         shoppers=frames["shoppers"],
         session_events=frames["session_events"].sort("event_time", maintain_order=True),
-        data_from=_naive_utc(manifest["data_from"]),
-        data_until=_naive_utc(manifest["data_until"]),
+        data_from=manifest.data_from,
+        data_until=manifest.data_until,
         data_hash=hashlib.sha256(hashed.encode()).hexdigest(),
-        derived=bool(manifest.get("derived", False)),
+        derived=manifest.derived,
     )
 
 
@@ -79,8 +96,10 @@ def write_exports(root: Path, exports: Exports, *, source: str, created_at: date
         path = root / name / EXPORT_VERSION / "part-0.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         _typed(name, frame).write_parquet(path)
-        files[name] = {"rows": frame.height, "sha256": _sha256(path), "path": str(path.relative_to(root))}
+        part = PartEntry(path.relative_to(root).as_posix(), frame.height, _sha256(path))
+        files[name] = {"rows": frame.height, "sha256": hash_of_parts([part]), "parts": [asdict(part)]}
     manifest = {
+        "version": MANIFEST_VERSION,
         "created_at": created_at.isoformat(),
         "data_from": exports.data_from.isoformat(),
         "data_until": exports.data_until.isoformat(),
@@ -91,47 +110,57 @@ def write_exports(root: Path, exports: Exports, *, source: str, created_at: date
     (root / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
 
 
-def _read_manifest(root: Path) -> dict[str, Any]:
-    path = root / MANIFEST
-    try:
-        manifest = json.loads(path.read_text())
-    except OSError as error:
-        raise ArtifactRefused(f"{path} cannot be read: {error.strerror}; expected the warehouse's export") from error
-    except ValueError as error:
-        raise ArtifactRefused(f"{path} is not JSON: {error}") from error
-    wanted = ("data_from", "data_until", "files")
-    missing = [name for name in wanted if name not in manifest] if isinstance(manifest, dict) else list(wanted)
-    if missing:
-        raise ArtifactRefused(f"{path} lacks {', '.join(missing)}")
-    return dict(manifest)
+def _check_age(root: Path, data_until: datetime, freshness: Freshness) -> None:
+    oldest = freshness.day - timedelta(days=freshness.max_age_days)
+    if data_until.date() < oldest:
+        raise ArtifactRefused(
+            f"the purchases of {root} end on {data_until.date()}, expected {oldest} or later:"
+            f" at most {freshness.max_age_days} days before {freshness.day}"
+        )
 
 
-def _read_frame(root: Path, name: str, files: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
+def _check_window(root: Path, manifest: TrainingManifest, purchases: pl.DataFrame) -> None:
+    """The purchases lie in the window, and reach to within a day of both its ends."""
+    if purchases.is_empty():
+        raise ArtifactRefused(f"{root} has no purchases; expected some from {manifest.data_from} on")
+    first, last = purchases["purchased_at"][0], purchases["purchased_at"][-1]
+    starts = manifest.data_from <= first < manifest.data_from + A_DAY
+    ends = manifest.data_until - A_DAY <= last <= manifest.data_until
+    if not (starts and ends):
+        said = f"{manifest.data_from} to {manifest.data_until}"
+        raise ArtifactRefused(f"{root / MANIFEST} says the data are from {said}, but the purchases {first} to {last}")
+
+
+def _read_frame(root: Path, name: str, files: Mapping[str, ExportEntry]) -> pl.DataFrame:
     entry = files.get(name)
     if entry is None:
         raise ArtifactRefused(f"{root / MANIFEST} does not list {name}; it lists {', '.join(sorted(files))}")
-    parts = entry.get("parts", (entry,))
-    if not parts:
-        raise ArtifactRefused(f"{root / MANIFEST} lists no part of {name}")
-    frame = pl.concat([_read_part(root, name, part) for part in parts])
-    if frame.height != entry["rows"]:
-        raise ArtifactRefused(f"{name} has {frame.height} rows in {len(parts)} parts, {MANIFEST} says {entry['rows']}")
-    return frame
+    return pl.concat([_read_part(root, name, part) for part in entry.parts])
 
 
-def _read_part(root: Path, name: str, part: Mapping[str, Any]) -> pl.DataFrame:
-    path = root / part["path"]
+def _read_part(root: Path, name: str, part: PartEntry) -> pl.DataFrame:
+    path = root / part.path
     if not path.is_file():
         raise ArtifactRefused(f"{path} does not exist, but {MANIFEST} lists it")
-    if _sha256(path) != part["sha256"]:
+    if _sha256(path) != part.sha256:
         raise ArtifactRefused(f"{path} has another SHA-256 than {MANIFEST} says: it was altered or cut")
     frame = pl.read_parquet(path)
     missing = [column for column, _ in EXPORTS[name] if column not in frame.columns]
     if missing:
         raise ArtifactRefused(f"{path} lacks the columns {', '.join(missing)}")
-    if frame.height != part["rows"]:
-        raise ArtifactRefused(f"{path} has {frame.height} rows, {MANIFEST} says {part['rows']}")
-    return _typed(name, frame)
+    if frame.height != part.rows:
+        raise ArtifactRefused(f"{path} has {frame.height} rows, {MANIFEST} says {part.rows}")
+    frame = _typed(name, frame)
+    _check_month(path, name, part.partition, frame)
+    return frame
+
+
+def _check_month(path: Path, name: str, partition: str, frame: pl.DataFrame) -> None:
+    if partition == ALL or name not in TIMES or frame.is_empty():
+        return
+    first, last = frame[TIMES[name]].min(), frame[TIMES[name]].max()
+    if any(f"{moment:%Y-%m}" != partition for moment in (first, last)):
+        raise ArtifactRefused(f"{path} has rows from {first} to {last}, but {MANIFEST} says it is {partition}")
 
 
 def _typed(name: str, frame: pl.DataFrame) -> pl.DataFrame:
@@ -143,8 +172,3 @@ def _typed(name: str, frame: pl.DataFrame) -> pl.DataFrame:
 def _sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _naive_utc(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment

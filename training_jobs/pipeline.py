@@ -45,9 +45,12 @@ class PipelineSettings:
     shoppers_table: str
     region: str
     release: str = "current"  # of RELEASES: what becomes of the bundle of a scheduled run
+    max_age_days: str = "3"  # data that end longer before the run are refused; "any": none are
 
     def __post_init__(self) -> None:
-        """Refuse a release that the publish job would refuse hours later."""
+        """Refuse what a job would refuse hours later."""
+        if self.max_age_days != "any" and not self.max_age_days.isdecimal():
+            raise MissingPipelineSetting(f"{PREFIX}MAX_AGE_DAYS is {self.max_age_days!r}, expected days or any")
         if self.release not in RELEASES:
             raise MissingPipelineSetting(f"{PREFIX}RELEASE is {self.release!r}, expected one of {', '.join(RELEASES)}")
 

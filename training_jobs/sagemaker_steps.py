@@ -23,6 +23,7 @@ from sagemaker.mlops.workflow.retry import SageMakerJobExceptionTypeEnum, SageMa
 from sagemaker.mlops.workflow.steps import TrainingStep
 from sagemaker.train import ModelTrainer
 
+from training_jobs.environment import MAX_AGE_DAYS
 from training_jobs.graph import JOBS, RELEASES, Channel, Instance, Job
 from training_jobs.pipeline import EXPORTS_PARAMETER, RELEASE_PARAMETER, PipelineSettings, Upload
 from training_jobs.staging import REQUIREMENTS, content_key
@@ -138,6 +139,8 @@ def _input(channel: Channel, exports: Any, steps: Mapping[str, Any]) -> Any:
 
 def _environment(job: Job, settings: PipelineSettings) -> dict[str, str]:
     names = {"HF_HUB_OFFLINE": "1", "MPLBACKEND": "Agg", "AWS_DEFAULT_REGION": settings.region}
+    if settings.max_age_days != "any":
+        names[MAX_AGE_DAYS] = settings.max_age_days
     if job.name in PUBLISHING:
         names["RECOMMENDER_ARTIFACTS_BUCKET"] = settings.artifacts_bucket
     if job.name == "publish":

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pytest
 from recommender.errors import InvalidInput, NotFound
 
-from training_jobs.environment import JobEnvironment, read_metrics
+from training_jobs.environment import Freshness, JobEnvironment, read_metrics
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,15 @@ class Settings:
 
 
 def environment(tmp_path: Path, **variables: str) -> JobEnvironment:
-    folders = {
+    return JobEnvironment.from_environment({**_folders(tmp_path), **variables})
+
+
+def _folders(tmp_path: Path) -> dict[str, str]:
+    return {
         "SM_MODEL_DIR": str(tmp_path / "model"),
         "SM_OUTPUT_DATA_DIR": str(tmp_path / "output"),
         "SM_CHECKPOINT_DIR": str(tmp_path / "checkpoints"),
     }
-    return JobEnvironment.from_environment({**folders, **variables})
 
 
 def test_folders_are_made_and_channels_are_found(tmp_path: Path) -> None:
@@ -94,3 +98,14 @@ def test_metrics_that_are_no_numbers_are_not_written(tmp_path: Path) -> None:
 def test_missing_metrics_are_named(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"metrics\.json does not exist"):
         read_metrics(tmp_path)
+
+
+def test_data_may_be_of_any_age_unless_the_container_says_how_old(tmp_path: Path) -> None:
+    assert environment(tmp_path).freshness is None
+    asked = JobEnvironment.from_environment(
+        {"TRAINING_MAX_AGE_DAYS": "3", **_folders(tmp_path)}, today=date(2026, 3, 4)
+    )
+
+    assert asked.freshness == Freshness(date(2026, 3, 4), max_age_days=3)
+    with pytest.raises(InvalidInput, match="TRAINING_MAX_AGE_DAYS is 'soon'"):
+        environment(tmp_path, TRAINING_MAX_AGE_DAYS="soon")

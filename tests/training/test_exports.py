@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import asdict, replace
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 from recommender.contracts.exports import EXPORTS
 from recommender.errors import ArtifactRefused
 
-from tests.training.small_exports import small_exports, written_exports
-from training_jobs.exports import MANIFEST, READ_BY_JOBS, read_exports, write_exports
+from tests.training.small_exports import START, small_exports, written_exports
+from training_jobs.environment import Freshness
+from training_jobs.export_manifest import MANIFEST, PartEntry, hash_of_parts
+from training_jobs.exports import READ_BY_JOBS, Exports, read_exports, write_exports
 
 
 def change_manifest(root: Path, **entries: object) -> None:
@@ -55,12 +56,7 @@ def test_item_ids_are_sorted_as_bytes(tmp_path: Path) -> None:
 def test_the_data_hash_follows_the_data(tmp_path: Path) -> None:
     first = written_exports(tmp_path / "a").data_hash
     same = written_exports(tmp_path / "b").data_hash
-    path = tmp_path / "b" / "purchases" / "v1" / "part-0.parquet"
-    changed = pl.read_parquet(path).head(-1)
-    changed.write_parquet(path)
-    files = json.loads((tmp_path / "b" / MANIFEST).read_text())["files"]
-    files["purchases"] |= {"rows": changed.height, "sha256": _sha256(path)}
-    change_manifest(tmp_path / "b", files=files)
+    _write_parts(tmp_path / "b", all=small_exports().purchases.head(-1))
 
     assert first == same
     assert read_exports(tmp_path / "b").data_hash != first
@@ -68,9 +64,9 @@ def test_the_data_hash_follows_the_data(tmp_path: Path) -> None:
 
 def test_times_with_a_zone_become_naive_utc(tmp_path: Path) -> None:
     written_exports(tmp_path)
-    change_manifest(tmp_path, data_until="2026-11-01T02:00:00+02:00")
+    change_manifest(tmp_path, data_until="2026-10-29T02:00:00+02:00")
 
-    assert read_exports(tmp_path).data_until == datetime(2026, 11, 1)
+    assert read_exports(tmp_path).data_until == datetime(2026, 10, 29)
 
 
 def test_a_missing_manifest_is_refused(tmp_path: Path) -> None:
@@ -107,9 +103,8 @@ def test_a_lost_column_is_refused_by_name(tmp_path: Path) -> None:
     written_exports(tmp_path)
     path = tmp_path / "items" / "v1" / "part-0.parquet"
     pl.read_parquet(path).drop("brand").write_parquet(path)
-    files = json.loads((tmp_path / MANIFEST).read_text())["files"]
-    files["items"]["sha256"] = _sha256(path)
-    change_manifest(tmp_path, files=files)
+    part = PartEntry("items/v1/part-0.parquet", 12, _sha256(path))
+    change_files(tmp_path, items={"rows": 12, "sha256": hash_of_parts([part]), "parts": [asdict(part)]})
 
     with pytest.raises(ArtifactRefused, match="lacks the columns brand"):
         read_exports(tmp_path)
@@ -127,35 +122,123 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _in_two_parts(root: Path) -> dict[str, dict[str, Any]]:
-    """The purchases of a written export, cut in two files as the warehouse cuts them by month."""
-    written_exports(root)
-    files: dict[str, dict[str, Any]] = json.loads((root / MANIFEST).read_text())["files"]
-    frame = pl.read_parquet(root / "purchases" / "v1" / "part-0.parquet")
+def change_files(root: Path, **entries: object) -> None:
+    files = json.loads((root / MANIFEST).read_text())["files"]
+    change_manifest(root, files={**files, **entries})
+
+
+def _write_parts(root: Path, **frames: pl.DataFrame) -> list[PartEntry]:
+    """The purchases below `root`, one file a month as the warehouse writes them, and a manifest that says so."""
     parts = []
-    for name, rows in (("2026-01", frame.head(5)), ("2026-02", frame.tail(-5))):
-        path = root / "purchases" / "v1" / f"{name}.parquet"
+    for name, rows in frames.items():
+        month = name.removeprefix("m").replace("_", "-")
+        path = root / "purchases" / "v1" / f"{month}.parquet"
         rows.write_parquet(path)
-        parts.append({"rows": rows.height, "sha256": _sha256(path), "path": str(path.relative_to(root))})
-    files["purchases"] = {"rows": frame.height, "sha256": "of the parts", "parts": parts}
-    change_manifest(root, files=files)
-    return files
+        parts.append(PartEntry(path.relative_to(root).as_posix(), rows.height, _sha256(path), month))
+    _list_parts(root, parts)
+    return parts
+
+
+def _list_parts(root: Path, parts: list[PartEntry]) -> None:
+    entry = {
+        "rows": sum(part.rows for part in parts),
+        "sha256": hash_of_parts(parts),
+        "parts": list(map(asdict, parts)),
+    }
+    change_files(root, purchases=entry)
+
+
+def _two_months(root: Path) -> tuple[Exports, list[PartEntry]]:
+    """The small shop, the first five of its order lines a month earlier, in two parts."""
+    plain = small_exports()
+    early = plain.purchases.head(5).with_columns(pl.col("purchased_at").dt.offset_by("-1mo"))
+    exports = replace(plain, data_from=datetime(2026, 9, 1), purchases=pl.concat([early, plain.purchases.slice(5)]))
+    write_exports(root, exports, source="test", created_at=plain.data_until)
+    return exports, _write_parts(root, m2026_09=early, m2026_10=plain.purchases.slice(5))
 
 
 def test_parts_are_read_as_one_frame(tmp_path: Path) -> None:
-    _in_two_parts(tmp_path)
+    exports, _ = _two_months(tmp_path)
 
-    assert read_exports(tmp_path).purchases.equals(small_exports().purchases)
+    assert read_exports(tmp_path).purchases.equals(exports.purchases)
 
 
-def test_an_altered_or_a_left_out_part_is_refused(tmp_path: Path) -> None:
-    files = _in_two_parts(tmp_path)
-    whole = files["purchases"]["parts"]
-    change_manifest(tmp_path, files={**files, "purchases": {**files["purchases"], "parts": whole[:1]}})
+def test_an_altered_part_is_refused(tmp_path: Path) -> None:
+    _two_months(tmp_path)
+    (tmp_path / "purchases" / "v1" / "2026-10.parquet").write_bytes(b"PAR1")
+
+    with pytest.raises(ArtifactRefused, match=r"2026-10\.parquet has another SHA-256"):
+        read_exports(tmp_path)
+
+
+def test_a_left_out_a_moved_or_a_doubled_part_is_refused(tmp_path: Path) -> None:
+    _, parts = _two_months(tmp_path)
+    body = json.loads((tmp_path / MANIFEST).read_text())["files"]["purchases"]
+
+    change_files(tmp_path, purchases={**body, "parts": body["parts"][:1]})
     with pytest.raises(ArtifactRefused, match="purchases has 5 rows in 1 parts"):
         read_exports(tmp_path)
 
-    change_manifest(tmp_path, files=files)
-    (tmp_path / "purchases" / "v1" / "2026-02.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ArtifactRefused, match=r"2026-02\.parquet has another SHA-256"):
+    change_files(tmp_path, purchases={**body, "parts": body["parts"][::-1]})
+    with pytest.raises(ArtifactRefused, match="not that of its parts 2026-10, 2026-09"):
+        read_exports(tmp_path)
+
+    _list_parts(tmp_path, [*parts, parts[0]])
+    with pytest.raises(ArtifactRefused, match="lists a part of purchases twice: path purchases/v1/2026-09"):
+        read_exports(tmp_path)
+
+    _list_parts(tmp_path, [*parts, replace(parts[0], path="purchases/v1/again.parquet")])
+    with pytest.raises(ArtifactRefused, match="lists a part of purchases twice: sha256"):
+        read_exports(tmp_path)
+
+
+def test_a_part_with_rows_of_another_month_is_refused(tmp_path: Path) -> None:
+    _, (early, late) = _two_months(tmp_path)
+    _list_parts(tmp_path, [early, replace(late, partition="2026-11")])
+
+    with pytest.raises(ArtifactRefused, match=r"has rows from 2026-10-03 .* but manifest\.json says it is 2026-11"):
+        read_exports(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        {"data_until": "2026-10-27T00:00:00"},  # there are purchases after it
+        {"data_until": "2026-11-28T00:00:00"},  # it promises a month that is not there
+        {"data_from": "2026-09-01T00:00:00"},
+        {"data_from": "2026-10-02T00:00:00"},
+    ],
+)
+def test_a_window_that_is_not_that_of_the_purchases_is_refused(tmp_path: Path, window: dict[str, str]) -> None:
+    written_exports(tmp_path)
+    change_manifest(tmp_path, **window)
+
+    with pytest.raises(ArtifactRefused, match="but the purchases 2026-10-01 09:00:00 to 2026-10-28 09:00:00"):
+        read_exports(tmp_path)
+
+
+def test_data_older_than_asked_are_refused_and_both_days_named(tmp_path: Path) -> None:
+    written_exports(tmp_path)  # until 29 October
+
+    assert read_exports(tmp_path, Freshness(date(2026, 11, 1), max_age_days=3)).purchases.height > 0
+    with pytest.raises(ArtifactRefused, match=r"end on 2026-10-29, expected 2026-10-30 .* 3 days before 2026-11-02"):
+        read_exports(tmp_path, Freshness(date(2026, 11, 2), max_age_days=3))
+
+
+def test_a_manifest_of_an_unknown_version_or_with_a_path_outside_is_refused(tmp_path: Path) -> None:
+    _, (early, late) = _two_months(tmp_path)
+    _list_parts(tmp_path, [replace(early, path="../early.parquet"), late])
+    with pytest.raises(ArtifactRefused, match=r"lists \.\./early\.parquet, expected a path below"):
+        read_exports(tmp_path)
+
+    change_manifest(tmp_path, version=3)
+    with pytest.raises(ArtifactRefused, match="is of version 3, this code reads 1, 2"):
+        read_exports(tmp_path)
+
+
+def test_an_export_without_purchases_is_refused(tmp_path: Path) -> None:
+    plain = small_exports()
+    write_exports(tmp_path, replace(plain, purchases=plain.purchases.clear()), source="test", created_at=START)
+
+    with pytest.raises(ArtifactRefused, match="has no purchases"):
         read_exports(tmp_path)

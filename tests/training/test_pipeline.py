@@ -103,6 +103,12 @@ def test_an_unknown_release_is_refused_before_the_pipeline_is_built() -> None:
         replace(SETTINGS, release="blue")
 
 
+def test_every_job_refuses_data_older_than_three_days(steps: dict[str, dict[str, Any]]) -> None:
+    assert {steps[entry.name]["Environment"]["TRAINING_MAX_AGE_DAYS"] for entry in JOBS} == {"3"}
+    with pytest.raises(MissingPipelineSetting, match="TRAINING_MAX_AGE_DAYS is 'soon', expected days or any"):
+        replace(SETTINGS, max_age_days="soon")
+
+
 def test_spot_jobs_resume_from_checkpoints_of_their_own_run(steps: dict[str, dict[str, Any]]) -> None:
     for entry in JOBS:
         arguments = steps[entry.name]
@@ -192,8 +198,9 @@ def test_the_requirements_of_the_jobs_have_the_versions_of_the_local_run() -> No
     assert jobs == {name: local[name] for name in jobs}
 
 
-def test_the_release_is_the_only_setting_that_may_be_left_out() -> None:
-    variables = {f"TRAINING_{name.upper()}": value for name, value in asdict(SETTINGS).items() if name != "release"}
+def test_the_release_and_the_age_of_the_data_are_the_only_settings_that_may_be_left_out() -> None:
+    optional = ("release", "max_age_days")
+    variables = {f"TRAINING_{name.upper()}": value for name, value in asdict(SETTINGS).items() if name not in optional}
 
     assert PipelineSettings.from_environment(variables) == SETTINGS
     assert PipelineSettings.from_environment({**variables, "TRAINING_RELEASE": "canary"}).release == "canary"

@@ -67,7 +67,7 @@ class ContentModel:
 def main(environment: JobEnvironment) -> None:
     """Run the job."""
     settings = environment.settings(Settings)
-    exports = read_exports(environment.channel("exports"))
+    exports = read_exports(environment.channel("exports"), environment.freshness)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     torch.manual_seed(settings.seed)
     started = time.monotonic()

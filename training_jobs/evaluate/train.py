@@ -44,7 +44,7 @@ CHANNELS = ("content", "two_tower", "session_ranker")
 def main(environment: JobEnvironment) -> None:
     """Run the job."""
     started = time.monotonic()
-    exports = read_exports(environment.channel("exports"))
+    exports = read_exports(environment.channel("exports"), environment.freshness)
     models, ranker, rows = _read_models(environment)
     found = measured(exports, models, ranker, rows, environment.settings(Settings))
     heads = _heads(environment)

@@ -65,7 +65,7 @@ def main(environment: JobEnvironment, variables: Mapping[str, str], *, now: date
     """Run the job; returns the id of the published bundle. Raises Conflict `gate_failed`; then nothing has changed."""
     settings = environment.settings(Settings)
     store = artifact_store(variables)
-    exports = read_exports(environment.channel("exports"))
+    exports = read_exports(environment.channel("exports"), environment.freshness)
     folders = [environment.channel(name) for name in MODEL_CHANNELS]
     evaluation = read_metrics(environment.channel("evaluate"))
     champion = champion_manifest(store)

@@ -146,7 +146,7 @@ def main(environment: JobEnvironment) -> None:
 
 def read_inputs(environment: JobEnvironment) -> Inputs:
     """Exports, content and towers; refuses channels made for other items."""
-    exports = read_exports(environment.channel("exports"))
+    exports = read_exports(environment.channel("exports"), environment.freshness)
     content, towers = environment.channel("content"), environment.channel("two_tower")
     item_ids = np.load(content / artifacts.ITEM_IDS)
     if not np.array_equal(item_ids, exports.item_ids):

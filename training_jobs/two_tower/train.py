@@ -77,7 +77,7 @@ def main(environment: JobEnvironment, processes: Processes = ALONE) -> None:
     """Run the job; of several processes all train and the first writes."""
     settings = environment.settings(Settings)
     torch.set_num_threads(settings.threads)
-    exports = read_exports(environment.channel("exports"))
+    exports = read_exports(environment.channel("exports"), environment.freshness)
     content = environment.channel("content")
     vectors, rows = np.load(content / CONTENT_VECTORS), np.load(content / CONTENT_ROWS)
     evaluate_from = exports.data_until - timedelta(days=settings.holdout_days)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 EXPORT_VERSION: Final = "v1"
+MANIFEST_VERSION: Final = 2  # of manifest.json; 1 had one file an export and did not say its version
+ALL: Final = "all"  # the partition of an export without a time; of the others it is the month, as 2026-01
 
 EXPORTS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     # grain: one line of an order; refunds are already taken off
