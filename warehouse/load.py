@@ -71,7 +71,7 @@ def _dry_run(deliveries: list[Delivery]) -> dict[str, Any]:
                 "rows": read.rows,
                 "good": read.good,
                 "ignored": read.ignored,
-                "rejected": len(read.rejects),
+                "rejected": read.rejected,
                 "reasons": read.reasons(),
                 "first_rows": read.first_rows,
             }

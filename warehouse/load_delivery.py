@@ -11,18 +11,19 @@ import hashlib
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recommender.contracts.fields import problem
 
-from warehouse.load_files import ROWS_AT_ONCE, Reject, content_hash, read_pieces
+from warehouse.load_files import content_hash, read_pieces
 from warehouse.load_mapping import Mapped, mapped
-from warehouse.load_rows import LONGEST_CONTENT, convert
-from warehouse.loading import is_loaded, load
+from warehouse.load_pieces import ROWS_AT_ONCE, Reject
+from warehouse.load_rows import convert
+from warehouse.loading import Part, is_loaded, load_part, record_load, write_part
 from warehouse.statements import execute, transaction
 
 if TYPE_CHECKING:
@@ -31,12 +32,16 @@ if TYPE_CHECKING:
     from warehouse.engine import Connection
 
 FIRST_ROWS: Final = 3
+LONGEST_CONTENT: Final = 16_384
 MOST_REJECTED: Final = 0.5  # of the rows: with more of them the mapping is wrong, not the rows
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A file for a table, what the mapping file states of it, and the time it counts as loaded (naive UTC)."""
+    """A file for a table, what the mapping file states of it, and the time it counts as loaded (naive UTC).
+
+    `partition` has columns that stand in the path (`day=2026-01-01/`) and not in the file.
+    """
 
     table: str
     path: Path
@@ -45,25 +50,36 @@ class Delivery:
     encoding: str = "utf-8"
     rows_at_once: int = ROWS_AT_ONCE
     most_rejected: float = MOST_REJECTED
+    partition: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Read:
-    """What a file holds: the mapping, counts, the first rows, parts on disk and the rejects."""
+    """What a file holds: the mapping, counts, the first rows; good and refused rows in parts on disk."""
 
     mapping: Mapped | None = None
     rows: int = 0
     good: int = 0
     ignored: int = 0
-    columns: frozenset[str] = frozenset()  # of the first piece, by which the mapping was found
+    rejected: int = 0
+    columns: tuple[str, ...] = ()  # of the first piece, by which the mapping was found
     late: list[str] = field(default_factory=list)  # keys of JSON lines that turn up in a later piece only
     first_rows: list[dict[str, Any]] = field(default_factory=list)
-    parts: list[Path] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    refused: list[Path] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
 
     def reasons(self) -> dict[str, int]:
         """How many rows were refused for each reason, the most frequent first."""
-        return dict(Counter(reject.reason for reject in self.rejects).most_common())
+        return dict(self.counts.most_common())
+
+    def rejects(self) -> Iterator[Reject]:
+        """The refused rows, a part at a time, in the order of the file within each."""
+        import polars as pl
+
+        for path in self.refused:
+            for row in pl.read_parquet(path).iter_rows():
+                yield Reject(*row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +99,10 @@ class Outcome:
 
 
 def read_delivery(delivery: Delivery, folder: Path, *, on_rows: Callable[[int], None] = lambda rows: None) -> Read:
-    """Read and judge the whole file; good rows go to Parquet parts in `folder`. Raises InvalidInput."""
+    """Read and judge the whole file; good and refused rows go to Parquet parts in `folder`. Raises InvalidInput."""
     read = Read()
     for piece in read_pieces(delivery.path, rows=delivery.rows_at_once, encoding=delivery.encoding):
-        read.rejects += piece.rejects
+        _refuse(read, piece.rejects, folder)
         read.ignored += piece.ignored
         count = piece.frame.height + len(piece.rejects) + piece.ignored
         read.rows += count
@@ -95,28 +111,46 @@ def read_delivery(delivery: Delivery, folder: Path, *, on_rows: Callable[[int], 
         on_rows(count)
     if not read.rows:
         raise problem(f"/{delivery.path.name}", "a file without rows", "rows")
-    if len(read.rejects) > delivery.most_rejected * (read.rows - read.ignored):
+    if read.rejected > delivery.most_rejected * (read.rows - read.ignored):
         reasons = "; ".join(f"{count} x {reason}" for reason, count in read.reasons().items())
         raise problem(
             f"/{delivery.path.name}",
-            f"a file with {len(read.rejects)} of {read.rows} rows refused ({reasons})"[:600],
+            f"a file with {read.rejected} of {read.rows} rows refused ({reasons})"[:600],
             f"at most {delivery.most_rejected:.0%} refused; is the mapping right?",
         )
     return read
 
 
 def _take(read: Read, frame: pl.DataFrame, delivery: Delivery, folder: Path) -> None:
+    import polars as pl
+
+    told = {name: value for name, value in delivery.partition.items() if name not in frame.columns}
+    frame = frame.with_columns(pl.lit(value).alias(name) for name, value in told.items())
     if read.mapping is None:
         read.mapping = mapped(delivery.table, frame.columns[1:], delivery.stated)
-        read.columns = frozenset(frame.columns)
+        read.columns = tuple(frame.columns)
     read.late += [name for name in frame.columns if name not in read.columns and name not in read.late]
     converted = convert(frame, read.mapping, now=delivery.loaded_at)
-    read.rejects += converted.rejects
+    _refuse(read, converted.rejects, folder)
+    if not converted.frame.height:
+        return
     read.good += converted.frame.height
     read.first_rows += converted.frame.head(FIRST_ROWS - len(read.first_rows)).to_dicts()
-    path = folder / f"part-{len(read.parts):05}.parquet"
-    converted.frame.write_parquet(path, compression="lz4")
-    read.parts.append(path)
+    read.parts.append(write_part(converted.frame, delivery.table, folder / f"part-{len(read.parts):05}.parquet"))
+
+
+def _refuse(read: Read, rejects: Sequence[Reject], folder: Path) -> None:
+    """Keep refused rows on disk: there may be as many as a long file has rows."""
+    import polars as pl
+
+    if not rejects:
+        return
+    read.rejected += len(rejects)
+    read.counts.update(reject.reason for reject in rejects)
+    path = folder / f"rejects-{len(read.refused):05}.parquet"
+    names = ("row_number", "reason", "content")
+    pl.DataFrame({name: [getattr(reject, name) for reject in rejects] for name in names}).write_parquet(path)
+    read.refused.append(path)
 
 
 def load_delivery(
@@ -130,8 +164,6 @@ def load_delivery(
 
     `on_rows` hears how many rows were read, `on_part` the number of each part that is loaded for good.
     """
-    import polars as pl
-
     file, load_id = delivery.path.name, load_id_of(delivery)
     if is_loaded(connection, load_id):
         return Outcome(delivery.table, file, skipped=True)
@@ -140,13 +172,9 @@ def load_delivery(
         loaded = 0
         added: list[str] = []
         left_out = [f"{name}: not among the first {delivery.rows_at_once} rows" for name in read.late]
-        for number, path in enumerate(read.parts):
-            done = load(
-                connection,
-                delivery.table,
-                pl.read_parquet(path),
-                load_id=f"{load_id}/{number}",
-                loaded_at=delivery.loaded_at,
+        for number, part in enumerate(read.parts):
+            done = load_part(
+                connection, delivery.table, part, load_id=f"{load_id}/{number}", loaded_at=delivery.loaded_at
             )
             on_part(number)
             loaded += done.rows
@@ -157,7 +185,7 @@ def load_delivery(
         delivery.table,
         file,
         loaded,
-        len(read.rejects),
+        read.rejected,
         read.ignored,
         reasons=read.reasons(),
         new_columns=tuple(added),
@@ -168,42 +196,35 @@ def load_delivery(
 
 def load_id_of(delivery: Delivery) -> str:
     """By the file's content and all that decides how its rows are read and cut."""
-    choice = json.dumps([delivery.stated, delivery.encoding, delivery.rows_at_once], sort_keys=True)
+    choice = json.dumps(
+        [
+            delivery.stated,
+            delivery.encoding,
+            delivery.rows_at_once,
+            *([delivery.partition] if delivery.partition else []),
+        ],
+        sort_keys=True,
+    )
     content = content_hash(delivery.path)
     return f"file/{delivery.table}/{content}/{hashlib.sha256(choice.encode()).hexdigest()[:12]}"
 
 
 def _close(connection: Connection, delivery: Delivery, load_id: str, read: Read) -> None:
     """Keep the rejects and write the file's own line in the ledger, both or neither."""
-    import polars as pl
-
-    rows = [
-        {**asdict(reject), "reason": reject.reason[:1024], "content": reject.content[:LONGEST_CONTENT]}
-        for reject in sorted(read.rejects, key=lambda reject: reject.row_number)
-    ]
-    with tempfile.TemporaryDirectory() as folder:
-        if rows:
-            path = Path(folder) / "rejects.parquet"
-            pl.DataFrame(rows).write_parquet(path)
-            stage = f"@ops.loading/rejects/{hashlib.sha256(load_id.encode()).hexdigest()[:16]}/"
-            execute(connection, "create stage if not exists ops.loading")
-            execute(connection, f"put 'file://{path}' {stage} auto_compress = false overwrite = true")
-        told = {"file": delivery.path.name[:512], "loaded_at": delivery.loaded_at}
-        with transaction(connection):
-            if rows:
-                execute(
-                    connection,
-                    "copy into raw.rejects (source_file, row_number, reason, content, loaded_at)"  # noqa: S608
-                    " from (select %(file)s::varchar, $1:row_number::number(38, 0), $1:reason::varchar,"
-                    " $1:content::varchar,"
-                    f" %(loaded_at)s::timestamp_ntz from {stage})"
-                    " file_format = (type = parquet use_logical_type = true) purge = true force = true",
-                    told,
-                )
+    stage = f"@ops.loading/rejects/{hashlib.sha256(load_id.encode()).hexdigest()[:16]}/"
+    for path in read.refused:
+        execute(connection, "create stage if not exists ops.loading")
+        execute(connection, f"put 'file://{path}' {stage} auto_compress = false overwrite = true")
+    with transaction(connection):
+        if read.refused:
             execute(
                 connection,
-                "insert into ops.loads (load_id, table_name, count_rows, loaded_at)"
-                " values (%(load_id)s, %(table)s, %(rows)s, %(loaded_at)s)",
-                # Its parts have counted the rows.
-                {"load_id": load_id, "table": delivery.table, "rows": 0, "loaded_at": delivery.loaded_at},
+                "copy into raw.rejects (source_file, row_number, reason, content, loaded_at)"  # noqa: S608
+                " from (select %(file)s::varchar, $1:row_number::number(38, 0), left($1:reason::varchar, 1024),"
+                f" left($1:content::varchar, {LONGEST_CONTENT}),"
+                f" %(loaded_at)s::timestamp_ntz from {stage})"
+                " file_format = (type = parquet use_logical_type = true) purge = true force = true",
+                {"file": delivery.path.name[:512], "loaded_at": delivery.loaded_at},
             )
+        # Its parts have counted the rows.
+        record_load(connection, delivery.table, 0, load_id=load_id, loaded_at=delivery.loaded_at)

@@ -1,8 +1,9 @@
 """Which column of a delivered file is which of ours: stated in a mapping file, else found by common names.
 
 The mapping file is JSON, one object a table: `columns` (ours: theirs), `constants` (ours: value), `values`
-(ours: {theirs: ours}), `time_zone` of times that carry none, `price_unit` ("units" or "cents") and
-`category_separator`. What it does not state is guessed; the choice is always printed, never silent.
+(ours: {theirs: ours}), `time_zone` of times that carry none, `date_order` ("day_first" or "month_first"),
+`time_format`, `price_unit` ("units" or "cents"), `decimal_separator` and `category_separator`. Columns are guessed
+where it names none, and the choice is always printed; what a comma or 1/12/2010 means is never guessed.
 """
 
 from __future__ import annotations
@@ -76,7 +77,23 @@ EVENT_SYNONYMS: Final[Mapping[str, str]] = {
 PERSONAL: Final = re.compile(
     r"(^|_)(e?mail|phone|mobile|address|street|ip|name|first_name|last_name|birth\w*|iban|passw\w*)($|_)"
 )
-KEYS: Final = {"columns", "constants", "values", "time_zone", "price_unit", "category_separator"}
+# Never taken along: columns without a name, and those that a file of refused rows has beside the delivered ones.
+OURS: Final = re.compile(r"#\d+|rejected_(row|reason)")
+OPTIONS: Final = (
+    "values",
+    "time_zone",
+    "date_order",
+    "time_format",
+    "price_unit",
+    "decimal_separator",
+    "category_separator",
+)
+KEYS: Final = {"columns", "constants", *OPTIONS}
+CHOICES: Final = {
+    "date_order": ("day_first", "month_first"),
+    "price_unit": ("units", "cents"),
+    "decimal_separator": (".", ","),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +105,9 @@ class Mapped:
     constants: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     time_zone: str = "UTC"
+    date_order: str = ""  # empty: `1/12/2010` is refused
+    time_format: str = ""  # of all times of the file, where they are none of the common ones
+    decimal_separator: str = ""  # empty: a number with a comma is refused
     price_unit: str = ""  # empty: a column whose name ends in _cents has cents, any other units
     category_separator: str = ""
     extra: tuple[str, ...] = ()  # theirs, taken along under their own name
@@ -106,6 +126,8 @@ class Mapped:
         prices = [ours for ours in self.columns if ours.endswith("_cents")]
         shown += [f"{ours} holds {'cents' if self.in_cents(ours) else 'units, times 100'}" for ours in prices]
         shown.append(f"times without a zone are {self.time_zone}")
+        stated = {name: getattr(self, name) for name in ("date_order", "time_format", "decimal_separator")}
+        shown += [f"{name} is {value}" for name, value in stated.items() if value]
         if self.extra:
             shown.append(f"taken along: {', '.join(self.extra)}")
         if self.personal:
@@ -150,10 +172,9 @@ def mapped(table: str, theirs: Sequence[str], stated: Mapping[str, Any]) -> Mapp
     rest = [name for name in theirs if name not in columns.values()]
     personal = tuple(name for name in rest if PERSONAL.search(plain(name)))
     taken = {name for name, _ in RAW[table]} | {"loaded_at", "row_number"}
-    extra = tuple(name for name in rest if name not in personal and plain(name) not in taken)
-    options = {
-        name: stated[name] for name in ("values", "time_zone", "price_unit", "category_separator") if name in stated
-    }
+    by_plain = {plain(name): name for name in reversed(rest) if name not in personal and not OURS.fullmatch(name)}
+    extra = tuple(name for name in rest if by_plain.get(plain(name)) == name and plain(name) not in taken)
+    options = {name: stated[name] for name in OPTIONS if name in stated}
     in_order = {name: columns[name] for name in ours if name in columns}
     made = Mapped(table, in_order, constants, extra=extra, personal=personal, **options)
     _require(made, theirs)
@@ -197,5 +218,9 @@ def _check(table: str, entry: Mapping[str, Any]) -> None:
     if zone != "UTC" and zone not in available_timezones():
         raise problem(f"{pointer}/time_zone", zone, "a name such as Europe/Berlin")
     ZoneInfo(zone)
-    if entry.get("price_unit", "units") not in ("units", "cents"):
-        raise problem(f"{pointer}/price_unit", entry["price_unit"], "units or cents")
+    for key, choices in CHOICES.items():
+        if key in entry and entry[key] not in choices:
+            raise problem(f"{pointer}/{key}", entry[key], " or ".join(choices))
+    for key in ("time_format", "category_separator"):
+        if not isinstance(entry.get(key, ""), str):
+            raise problem(f"{pointer}/{key}", entry[key], "text")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,12 +16,22 @@ from typing import TYPE_CHECKING
 
 from warehouse.additions import Additions, admit, complete
 from warehouse.statements import execute, transaction
-from warehouse.tables import RAW, Columns
+from warehouse.tables import RAW
 
 if TYPE_CHECKING:
     import polars as pl
 
     from warehouse.engine import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows on disk as COPY reads them: the file, a frame of their columns without rows, names in the file."""
+
+    path: Path
+    empty: pl.DataFrame
+    rows: int
+    names: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +54,43 @@ def load(connection: Connection, table: str, frame: pl.DataFrame, *, load_id: st
     """`append` that also tells which columns were new. Raises InvalidInput where a required column is missing."""
     if frame.is_empty() or is_loaded(connection, load_id):
         return Loaded()
-    frame = complete(table, frame)
-    extra, additions = admit(connection, table, frame, load_id=load_id, loaded_at=loaded_at)
-    # In the file the new columns have names of ours: theirs may be words of SQL.
-    names = {name: f"extra_{number}" for number, (name, _) in enumerate(extra)}
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "part.parquet"
-        frame.select(*(name for name, _ in RAW[table]), *names).rename(names).write_parquet(path)
-        stage = f"@ops.loading/{table}/{hashlib.sha256(load_id.encode()).hexdigest()[:16]}/"
-        execute(connection, "create stage if not exists ops.loading")  # the embedded engine forgets stages on closing
-        execute(connection, f"put 'file://{path}' {stage} auto_compress = false overwrite = true")
-        with transaction(connection):
-            execute(connection, _copy(table, stage, extra), {"loaded_at": loaded_at}, source=f"the load of raw.{table}")
-            execute(
-                connection,
-                "insert into ops.loads (load_id, table_name, count_rows, loaded_at)"
-                " values (%(load_id)s, %(table)s, %(rows)s, %(loaded_at)s)",
-                {"load_id": load_id, "table": table, "rows": frame.height, "loaded_at": loaded_at},
-            )
-    return Loaded(int(frame.height), additions)
+        part = write_part(complete(table, frame), table, Path(folder) / "part.parquet")
+        return load_part(connection, table, part, load_id=load_id, loaded_at=loaded_at)
+
+
+def write_part(frame: pl.DataFrame, table: str, path: Path) -> Part:
+    """Write rows with all columns of raw.`table` to be loaded as they are."""
+    known = [name for name, _ in RAW[table]]
+    # In the file the columns beyond the contract have names of ours: theirs may be words of SQL.
+    names = {name: f"extra_{number}" for number, name in enumerate(frame.columns) if name not in known}
+    frame.select(*known, *names).rename(names).write_parquet(path, compression="snappy")
+    return Part(path, frame.clear(), frame.height, names)
+
+
+def load_part(connection: Connection, table: str, part: Part, *, load_id: str, loaded_at: datetime) -> Loaded:
+    """Load a written part, unless the ledger knows it."""
+    if is_loaded(connection, load_id):
+        return Loaded()
+    extra, additions = admit(connection, table, part.empty, load_id=load_id, loaded_at=loaded_at)
+    stage = f"@ops.loading/{table}/{hashlib.sha256(load_id.encode()).hexdigest()[:16]}/"
+    execute(connection, "create stage if not exists ops.loading")  # the embedded engine forgets stages on closing
+    execute(connection, f"put 'file://{part.path}' {stage} auto_compress = false overwrite = true")
+    with transaction(connection):
+        copy = _copy(table, stage, [(name, kind, part.names[name]) for name, kind in extra])
+        execute(connection, copy, {"loaded_at": loaded_at}, source=f"the load of raw.{table}")
+        record_load(connection, table, part.rows, load_id=load_id, loaded_at=loaded_at)
+    return Loaded(part.rows, additions)
+
+
+def record_load(connection: Connection, table: str, rows: int, *, load_id: str, loaded_at: datetime) -> None:
+    """Write a line in the ledger; call it in the transaction that loads."""
+    execute(
+        connection,
+        "insert into ops.loads (load_id, table_name, count_rows, loaded_at)"
+        " values (%(load_id)s, %(table)s, %(rows)s, %(loaded_at)s)",
+        {"load_id": load_id, "table": table, "rows": rows, "loaded_at": loaded_at},
+    )
 
 
 def is_loaded(connection: Connection, load_id: str) -> bool:
@@ -69,14 +98,11 @@ def is_loaded(connection: Connection, load_id: str) -> bool:
     return bool(execute(connection, "select 1 from ops.loads where load_id = %(id)s", {"id": load_id}))
 
 
-def _copy(table: str, stage: str, extra: Columns) -> str:
-    names = ", ".join([*(name for name, _ in RAW[table]), *(f'"{name.upper()}"' for name, _ in extra)])
-    values = ", ".join(
-        [
-            *(_value(name, sql_type) for name, sql_type in RAW[table]),
-            *(_value(f"extra_{number}", sql_type) for number, (_, sql_type) in enumerate(extra)),
-        ]
-    )
+def _copy(table: str, stage: str, extra: Sequence[tuple[str, str, str]]) -> str:
+    """`extra`: name in raw, type, name in the file."""
+    names = ", ".join([*(name for name, _ in RAW[table]), *(f'"{name.upper()}"' for name, _, _ in extra)])
+    columns = [*RAW[table], *((in_file, sql_type) for _, sql_type, in_file in extra)]
+    values = ", ".join(_value(name, sql_type) for name, sql_type in columns)
     return (
         f"copy into raw.{table} ({names}, loaded_at)"  # noqa: S608 - names are this package's own or checked
         f" from (select {values}, %(loaded_at)s::timestamp_ntz from {stage})"

@@ -74,7 +74,7 @@ def test_a_reject_is_kept_with_its_place_its_reason_and_its_content(shared: Ware
         shared, "select row_number, reason, content, loaded_at from raw.rejects where source_file = 'kept.csv'"
     )
 
-    assert kept == [(6, "not 6 columns", "kept,x,s", NOW)]
+    assert kept == [(7, "3 columns, the head has 6", "kept,x,s", NOW)]
 
 
 def test_a_file_of_which_most_rows_are_refused_loads_nothing(shared: Warehouse, tmp_path: Path) -> None:

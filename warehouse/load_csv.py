@@ -1,0 +1,126 @@
+"""CSV as pieces of text columns: quotes, line ends and separators as spreadsheets write them.
+
+pyarrow reads block by block, so memory holds a piece however long the file is. A row with another number of
+columns than the head is a reject; a row in which nothing stands is none.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from recommender.contracts.fields import problem
+
+from warehouse.load_pieces import NUMBER, Piece, Reject
+from warehouse.load_text import Utf8
+
+if TYPE_CHECKING:
+    import polars as pl
+
+LONGEST_ROW: Final = 8 << 20  # bytes
+LONGEST_HEAD: Final = 1 << 16
+
+
+def csv_pieces(path: Path, text: Utf8, rows: int) -> Iterator[Piece]:
+    """The rows below the head in pieces of `rows`. Raises InvalidInput where head or quotes are broken."""
+    import polars as pl
+    import pyarrow as pa
+
+    names, delimiter = _head(path, text)
+    refused: deque[tuple[int, int, str]] = deque()  # number, columns, text; in the order of the file
+    waiting = pl.DataFrame(schema={NUMBER: pl.Int64, **dict.fromkeys(names, pl.String)})
+    number, last = 1, (0, "")
+    try:
+        for batch in _batches(text, names, delimiter, refused):
+            frame = cast("pl.DataFrame", pl.from_arrow(pa.Table.from_batches([batch])))
+            numbers, rejects, number = _numbered(frame.height, number, refused, len(names))
+            frame = frame.insert_column(0, numbers).filter(pl.col(NUMBER) > 1)
+            last = (frame[-1, 0], frame[-1, -1]) if frame.height else last
+            waiting = pl.concat([waiting, frame.filter(pl.any_horizontal(pl.col(names) != ""))])
+            if rejects or waiting.height >= rows:
+                whole = waiting.height - waiting.height % rows
+                for start in range(0, whole, rows):
+                    yield Piece(waiting[start : start + rows])
+                waiting = waiting[whole:]
+                if rejects:
+                    yield Piece(waiting.clear(), rejects)
+    except pa.ArrowInvalid as error:
+        expected = f"rows of at most {LONGEST_ROW >> 20} MB, every quote closed"
+        raise problem(f"/{path.name}", f"a row that does not end ({error})"[:300], expected) from error
+    _check_end(path, text, last, refused)
+    yield Piece(waiting, _rejects(refused, len(names)))
+
+
+def _head(path: Path, text: Utf8) -> tuple[list[str], str]:
+    """Column names and the separator that the head has most of; a column without a name is called by its place."""
+    start = text.peek(LONGEST_HEAD).decode(errors="replace")
+    first = start.splitlines()[0] if start.strip() else ""
+    delimiter = max(",;\t|", key=first.count)
+    names = [
+        name.strip(" \t\u00a0\u200b\ufeff") for name in next(csv.reader(io.StringIO(start), delimiter=delimiter), [])
+    ]
+    if not any(names):
+        raise problem(f"/{path.name}", "a file without a head", "column names in its first line")
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
+        raise problem(f"/{path.name}", f"more than one column {', '.join(twice)}", "one name a column")
+    return [name or f"#{place}" for place, name in enumerate(names, start=1)], delimiter
+
+
+def _batches(text: Utf8, names: list[str], delimiter: str, refused: deque[tuple[int, int, str]]) -> Iterator[Any]:
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    def refuse(row: Any) -> str:
+        refused.append((row.number, row.actual_columns, row.text))
+        return "skip"
+
+    yield from pc.open_csv(
+        pa.PythonFile(text, mode="r"),
+        read_options=pc.ReadOptions(use_threads=False, block_size=LONGEST_ROW, column_names=names),
+        parse_options=pc.ParseOptions(
+            delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=refuse
+        ),
+        convert_options=pc.ConvertOptions(
+            check_utf8=False, column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+        ),
+    )
+
+
+def _numbered(
+    count: int, number: int, refused: deque[tuple[int, int, str]], columns: int
+) -> tuple[pl.Series, tuple[Reject, ...], int]:
+    """Row numbers of the next `count` good rows from `number` on, the refused rows passed over, and what follows."""
+    import polars as pl
+
+    runs: list[pl.Series] = [pl.Series(dtype=pl.Int64)]
+    passed: deque[tuple[int, int, str]] = deque()
+    while count:
+        run = min(count, refused[0][0] - number) if refused else count
+        runs.append(pl.int_range(number, number + run, eager=True))
+        number, count = number + run, count - run
+        if count and refused:
+            passed.append(refused.popleft())
+            number += 1
+    return pl.concat(runs).alias(NUMBER), _rejects(passed, columns), number
+
+
+def _rejects(refused: deque[tuple[int, int, str]], columns: int) -> tuple[Reject, ...]:
+    return tuple(
+        Reject(number, f"{have} columns, the head has {columns}", text)
+        for number, have, text in refused
+        if text.strip()
+    )
+
+
+def _check_end(path: Path, text: Utf8, last: tuple[int, str], refused: deque[tuple[int, int, str]]) -> None:
+    """A quote that is opened and never closed takes in all rows to the end: the file is refused, not one row."""
+    number, ended, is_open = *last, not text.tail.rstrip(b"\r\n").endswith(b'"')
+    if refused:
+        number, _, ended = refused[-1]
+        is_open = ended.count('"') % 2 == 1
+    if is_open and "\n" in ended.rstrip("\r\n"):
+        raise problem(f"/{path.name}", f"a quote in row {number} that is never closed", "every quote closed")
