@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.warehouse.shop import TODAY
+from tests.warehouse.healthy import run_healthy_weeks
+from tests.warehouse.shop import TODAY, Shop
 from warehouse.engine import DATABASE_FILES, Warehouse, open_local
 from warehouse.sources import generated
 from warehouse.sources.history import History
@@ -21,6 +22,16 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("layers")
     with open_local(folder) as warehouse:
         create_layers(warehouse.connection)
+    return folder / DATABASE_FILES[0]
+
+
+@pytest.fixture(scope="session")
+def healthy_database(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse in which every check passes `healthy.DAY`."""
+    folder = tmp_path_factory.mktemp("healthy")
+    shutil.copy(empty_database, folder)
+    with open_local(folder) as opened:
+        assert run_healthy_weeks(Shop(opened, folder / "landed")).warnings == ()
     return folder / DATABASE_FILES[0]
 
 

@@ -1,7 +1,4 @@
-"""What was delivered: is it there, in the usual amount, new, usable, and not twice.
-
-Volumes are read from ops.loads, one row a load; freshness from what was loaded within a week.
-"""
+"""What was delivered: can it be used, has it the values that the contract knows, came it once."""
 
 from __future__ import annotations
 
@@ -9,111 +6,13 @@ from typing import Final, Literal
 
 from recommender.contracts.events import EVENT_NAMES
 
-from warehouse.checks.check import DAILY, Check, Measure, repeated, share
+from warehouse.checks.check import DAILY, Check, repeated, share
 
-LEAST_VOLUME: Final = 0.2  # of the usual day's rows
-MOST_VOLUME: Final = 5.0
-OLDEST_HOURS: Final = 48
 AVAILABILITIES: Final = ("in_stock", "out_of_stock", "preorder", "backorder", "discontinued")
 
 
 def _quoted(values: tuple[str, ...]) -> str:
     return ", ".join(f"'{value}'" for value in values)
-
-
-def _volume(table: str, *, at_least: bool) -> Check:
-    """The day's rows over those of the same weekday in the four weeks before; of all days where few are known."""
-    fails = f"ratio < {LEAST_VOLUME}" if at_least else f"ratio > {MOST_VOLUME}"
-    query = f"""
-        with days as (
-            select to_date(loaded_at) as loaded_on, sum(count_rows) as count_rows
-            from ops.loads
-            where
-                table_name = '{table}'
-                and loaded_at >= dateadd(day, -28, %(day)s::date)
-                and loaded_at < dateadd(day, 1, %(day)s::date)
-            group by to_date(loaded_at)
-        ),
-
-        known as (
-            select
-                coalesce(max(iff(loaded_on = %(day)s::date, count_rows, 0)), 0) as of_day,
-                median(iff(loaded_on < %(day)s::date, count_rows, null)) as of_days,
-                sum(iff(loaded_on < %(day)s::date, 1, 0)) as count_days,
-                median(
-                    iff(loaded_on < %(day)s::date and dayofweek(loaded_on) = dayofweek(%(day)s::date), count_rows, null)
-                ) as of_weekday,
-                sum(
-                    iff(loaded_on < %(day)s::date and dayofweek(loaded_on) = dayofweek(%(day)s::date), 1, 0)
-                ) as count_weekdays
-            from days
-        ),
-
-        compared as (
-            select
-                of_day
-                / nullif(iff(count_weekdays >= 3, of_weekday, iff(count_days >= 7, of_days, null)), 0) as ratio
-            from known
-        )
-
-        select iff(ratio is null, 0, 1) as count_checked, iff({fails}, 1, 0) as count_failed, ratio as value
-        from compared
-    """  # noqa: S608
-    kind, bound = ("low", LEAST_VOLUME) if at_least else ("high", MOST_VOLUME)
-    return Check(
-        f"{table}_volume_{kind}",
-        "warn",
-        query,
-        f"The day brought far {'fewer' if at_least else 'more'} {table} than the same weekday of four weeks.",
-        "See in ops.loads and in the landing whether the delivery is whole; load what is missing, run the day again."
-        if at_least
-        else "Look in ops.loads whether a file came twice under two names; events are taken once, orders are replaced.",
-        measure=Measure("times the usual day", bound, at_least=at_least),
-        examples=f"select load_id, count_rows, loaded_at from ops.loads where table_name = '{table}'"  # noqa: S608
-        " and loaded_at >= dateadd(day, -8, %(day)s::date) and loaded_at < dateadd(day, 1, %(day)s::date)"
-        " order by loaded_at desc",
-    )
-
-
-def _freshness(name: str, table: str, happened_at: str) -> Check:
-    query = f"""
-        with newest as (
-            select max({happened_at}) as happened_at
-            from raw.{table}
-            where
-                loaded_at >= dateadd(day, -7, %(loaded_until)s::timestamp_ntz)
-                and loaded_at < %(loaded_until)s::timestamp_ntz
-        ),
-
-        ever as (
-            select count(*) as count_loads
-            from ops.loads
-            where table_name = '{table}' and loaded_at < %(loaded_until)s::timestamp_ntz and count_rows > 0
-        ),
-
-        aged as (
-            select
-                iff(count_loads > 0, 1, 0) as count_checked,
-                datediff(minute, happened_at, %(as_of)s::timestamp_ntz) / 60 as value
-            from newest cross join ever
-        )
-
-        select
-            count_checked,
-            iff(count_checked = 1 and coalesce(value, {OLDEST_HOURS} + 1) > {OLDEST_HOURS}, 1, 0) as count_failed,
-            value
-        from aged
-    """  # noqa: S608
-    return Check(
-        name,
-        "warn",
-        query,
-        f"The newest of the {table} that were loaded within a week happened more than {OLDEST_HOURS} hours ago.",
-        "The source or its delivery stands still: see when it last wrote a file, start it, and run the day again.",
-        measure=Measure("hours old", OLDEST_HOURS),
-        examples=f"select load_id, count_rows, loaded_at from ops.loads where table_name = '{table}'"  # noqa: S608
-        " and loaded_at < %(loaded_until)s::timestamp_ntz order by loaded_at desc",
-    )
 
 
 def _keys(name: str, table: str, failing: str, show: str, severity: Literal["warn", "stop"] = "stop") -> Check:
@@ -147,12 +46,6 @@ REJECTS: Final = f"""
 """  # noqa: S608
 
 CHECKS: Final = (
-    _volume("events", at_least=True),
-    _volume("events", at_least=False),
-    _volume("purchases", at_least=True),
-    _volume("purchases", at_least=False),
-    _freshness("freshness", "purchases", "purchased_at"),
-    _freshness("events_freshness", "events", "event_time"),
     _keys(
         "event_keys",
         "events",
