@@ -1,6 +1,6 @@
-"""`python -m warehouse build | backfill | erase | runs | doctor`: one JSON line on stdout, progress on stderr.
+"""`python -m warehouse build | backfill | erase | withdraw | runs | doctor`: a JSON line on stdout, progress on stderr.
 
-`doctor` prints for a person, and its exit code says 0 ok, 1 warn, 2 stop.
+`doctor` prints for a person unless --json is given, and its exit code says 0 ok, 1 warn, 2 stop.
 """
 
 from __future__ import annotations
@@ -9,25 +9,27 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from recommender.errors import RecommenderError
+from recommender.errors import NotFound, RecommenderError
 from tqdm import tqdm
 
 from warehouse.backfill import DAYS_AT_ONCE, backfill, pieces
 from warehouse.build import Paths, Plan, build, count_steps
 from warehouse.doctor import diagnose
 from warehouse.doctor_page import write_report
-from warehouse.engine import open_warehouse
+from warehouse.engine import DATABASE_FILES, Warehouse, open_warehouse
 from warehouse.erasures import erase_now, request_erasure
-from warehouse.pipeline import STEPS
+from warehouse.pipeline import REPORTED
 from warehouse.runs import read_runs
 from warehouse.sources import complete_journey, generated
 from warehouse.statements import create_layers
 from warehouse.upgrades import drop_derived
+from warehouse.withdrawals import withdraw
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,7 +58,7 @@ def _build(options: argparse.Namespace) -> dict[str, Any]:
 def _backfill(options: argparse.Namespace) -> dict[str, Any]:
     first, last = options.first, options.last
     count = len(pieces(first, last, options.days_at_once))
-    with open_warehouse(os.environ, directory=options.database) as warehouse, _bar(count * len(STEPS)) as bar:
+    with open_warehouse(os.environ, directory=options.database) as warehouse, _bar(count * len(REPORTED)) as bar:
         if options.anew:
             drop_derived(warehouse.connection)
         create_layers(warehouse.connection)
@@ -79,22 +81,39 @@ def _erase(options: argparse.Namespace) -> dict[str, Any]:
         return {"requests": requests, "deleted": erase_now(warehouse.connection, now=now)}
 
 
+def _withdraw(options: argparse.Namespace) -> dict[str, Any]:
+    with _existing(options.database) as warehouse:
+        return {"withdrawn": withdraw(warehouse.connection, options.load)}
+
+
 def _runs(options: argparse.Namespace) -> dict[str, Any]:
     names = ("first_day", "last_day", "status", "started_at", "finished_at", "message")
-    with open_warehouse(os.environ, directory=options.database) as warehouse:
-        create_layers(warehouse.connection)
+    with _existing(options.database) as warehouse:
         rows = read_runs(warehouse.connection, limit=options.limit)
     return {"runs": [{name: _text(value) for name, value in zip(names, row, strict=True)} for row in rows]}
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    with open_warehouse(os.environ, directory=options.database) as warehouse:
-        create_layers(warehouse.connection)
+    with _existing(options.database) as warehouse:
         diagnosis = diagnose(warehouse.connection, options.day)
-    print(diagnosis.to_text())
+    print(json.dumps(diagnosis.to_body()) if options.json else diagnosis.to_text(str(options.database)))
     if options.out is not None:
-        print(write_report(diagnosis, options.out))
+        print(write_report(diagnosis, options.out), file=sys.stderr if options.json else sys.stdout)
     return diagnosis.exit_code
+
+
+@contextmanager
+def _existing(directory: Path) -> Iterator[Warehouse]:
+    """The warehouse, brought up to date. Raises NotFound where there is none: looking at one must not make it."""
+    if not os.environ.get("SNOWFLAKE_ACCOUNT") and not (directory / DATABASE_FILES[0]).is_file():
+        raise NotFound(
+            f"there is no warehouse in {directory}; make one with `python -m warehouse build` or `python -m"
+            " warehouse.load`",
+            code="no_warehouse",
+        )
+    with open_warehouse(os.environ, directory=directory) as warehouse:
+        create_layers(warehouse.connection)
+        yield warehouse
 
 
 def _text(value: Any) -> str | None:
@@ -137,10 +156,13 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--anew", action="store_true", help="forget staging and marts first, and derive all from raw")
     erase = command("erase", _erase, "delete shoppers from raw, staging and marts now; the next export lacks them")
     erase.add_argument("--shopper", action="append", required=True, help="user id or visitor id; may be repeated")
+    back = command("withdraw", _withdraw, "take back loads that no run has taken, such as those of a stopped day")
+    back.add_argument("--load", action="append", required=True, metavar="ID", help="of ops.loads; may be repeated")
     runs = command("runs", _runs, "the newest runs and what came of them")
     runs.add_argument("--limit", type=int, default=20)
     doctor = command("doctor", _doctor, "explain what failed on a day; exit code 0 ok, 1 warn, 2 stop")
-    doctor.add_argument("--day", type=date.fromisoformat, help="YYYY-MM-DD (default: the newest that was checked)")
+    doctor.add_argument("--day", type=date.fromisoformat, help="YYYY-MM-DD (default: the newest that was run)")
+    doctor.add_argument("--json", action="store_true", help="print the diagnosis as JSON")
     doctor.add_argument("--out", type=Path, help="folder for quality.html and quality.json")
     return parser
 

@@ -22,7 +22,7 @@ from warehouse.engine import DATABASE_FILES, Warehouse, open_local
 from warehouse.landing import Landed, load_landing
 from warehouse.loading import append
 from warehouse.manifest import read_manifest
-from warehouse.pipeline import STEPS, run_day
+from warehouse.pipeline import REPORTED, run_day
 from warehouse.sources import complete_journey, generated
 from warehouse.statements import HERE, create_layers, execute
 from warehouse.unload import unload
@@ -90,7 +90,7 @@ class Paths:
 
 def count_steps() -> int:
     """How often a whole build reports progress."""
-    return 1 + (1 + COUNT_INCREMENTS) * (1 + len(STEPS)) + 1
+    return 1 + (1 + COUNT_INCREMENTS) * (1 + len(REPORTED)) + 1
 
 
 def build(plan: Plan, paths: Paths, *, now: datetime, rebuild: bool, on_step: Progress) -> dict[str, Any]:

@@ -20,13 +20,13 @@ from warehouse.erasures import erase_requested
 from warehouse.quality import QualityStop, check_day
 from warehouse.runs import BEGINNING, attempt, finish, read_watermark
 from warehouse.statements import execute, run_file, transaction
-from warehouse.steps import STEPS
+from warehouse.steps import REPORTED, STEPS
 from warehouse.verdicts import Verdicts, keep_verdicts, read_verdicts
 
 if TYPE_CHECKING:
     from warehouse.engine import Connection
 
-__all__ = ["BEGINNING", "STEPS", "DayRun", "read_watermark", "run_day", "run_range"]
+__all__ = ["BEGINNING", "REPORTED", "STEPS", "DayRun", "read_watermark", "run_day", "run_range"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ def run_range(
             window = _window(connection, first, last)
             with transaction(connection):
                 run = _work(connection, last, window, verdicts, on_step)
+                on_step("commit")
                 counts = {"changed": sum(run.changed.values()), "erased": sum(run.erased.values())}
                 finish(connection, begun, window, {**counts, "too_late": run.too_late})
     except QualityStop:
@@ -101,6 +102,7 @@ def _work(
     for step in STEPS:
         on_step(step)
         changed[step] = run_file(connection, step, window)
+    on_step("checks")
     try:
         warnings = check_day(connection, day, window)
     except QualityStop:

@@ -20,3 +20,4 @@ STEPS = (
     "marts/reviews.sql",
     "marts/item_popularity_daily.sql",
 )
+REPORTED = (*STEPS, "checks", "commit")  # what a run says it begins
