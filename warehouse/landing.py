@@ -7,24 +7,29 @@ id, and a line that is not the record of an event is kept in ops.rejected_lines 
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import polars as pl
 from recommender.contracts.events import EVENT_COLUMNS, EVENT_NAMES
+from recommender.errors import Conflict, DependencyDown
 
 from warehouse.additions import admit
 from warehouse.loading import is_loaded, load
+from warehouse.locks import end_lease, take_lease
 from warehouse.statements import execute, transaction
 from warehouse.tables import RAW
 
 if TYPE_CHECKING:
     from warehouse.engine import Connection
 
+PIPELINE = "landing"
 REQUIRED = tuple(column.name for column in EVENT_COLUMNS if column.required)
 # What a landed record holds today: the contract, the verified claims, and what only the reward counters read.
 KNOWN = frozenset(column.name for column in EVENT_COLUMNS) | {"claims", "rewards"}
@@ -60,31 +65,67 @@ def load_stage(connection: Connection, stage: str, *, loaded_at: datetime) -> in
 
     COPY and its load history are one step, the way from ops.landed_records into raw.events another: between them a
     key that is new may add a column, which no transaction survives. What a killed run left there, the next one takes.
+    Of two at once the later takes the lease over, and the commit of the earlier fails: on Snowflake a statement sees
+    what others committed before it, so one could delete what the other has only just put there.
     """
-    with transaction(connection):
-        execute(connection, f"copy into ops.landed_records from {stage} file_format = (type = json)")
-    extra = _new_keys(connection, stage, loaded_at)
+    lease = take_lease(connection, PIPELINE, purpose=f"the load of {stage}", holder=stage)
+    try:
+        with transaction(connection):
+            execute(connection, f"copy into ops.landed_records from {stage} file_format = (type = json)")
+        extra = _new_keys(connection, stage, loaded_at)
+        with transaction(connection):
+            count = _take_in(connection, stage, extra, loaded_at)
+            end_lease(connection, lease)
+    except BaseException:
+        with contextlib.suppress(DependencyDown, Conflict):
+            end_lease(connection, lease)
+        raise
+    return count
+
+
+def _take_in(connection: Connection, stage: str, extra: tuple[str, ...], loaded_at: datetime) -> int:
+    """Into raw.events and the ledger, what lies in ops.landed_records."""
     names = ", ".join([*(name for name, _ in RAW["events"]), *(f'"{name.upper()}"' for name in extra)])
-    values = ", ".join(
-        [
-            *(f"record:{name}" + ("" if kind == "variant" else f"::{kind}") for name, kind in RAW["events"]),
-            *(f"record:{name}::varchar" for name in extra),
-        ]
+    values = [_column(name, kind) for name, kind in RAW["events"]] + [f"record['{name}']::varchar" for name in extra]
+    ((count,),) = execute(
+        connection,
+        f"insert into raw.events ({names}, loaded_at)"  # noqa: S608 - names are this package's own or checked
+        f" select {', '.join(values)}, %(loaded_at)s::timestamp_ntz from ops.landed_records",
+        {"loaded_at": loaded_at},
     )
-    with transaction(connection):
-        ((count,),) = execute(
+    execute(connection, "delete from ops.landed_records")
+    if count:
+        execute(
             connection,
-            f"insert into raw.events ({names}, loaded_at)"  # noqa: S608 - names are this package's own or checked
-            f" select {values}, %(loaded_at)s::timestamp_ntz from ops.landed_records",
-            {"loaded_at": loaded_at},
+            "insert into ops.loads (load_id, table_name, count_rows, loaded_at)"
+            " values (%(id)s, 'events', %(rows)s, %(loaded_at)s)",
+            {"id": f"{stage}{loaded_at.isoformat()}/{uuid4().hex}", "rows": int(count), "loaded_at": loaded_at},
         )
-        execute(connection, "delete from ops.landed_records")
     return int(count)
+
+
+def _column(name: str, kind: str) -> str:
+    """The column of a landed record in SQL that no record makes fail: what does not fit is null, and a check says so.
+
+    JSON null is a value and not null; a text with a zone would lose it in a cast to timestamp_ntz; Snowflake refuses
+    a text that is longer than its column, with all that came with it.
+    """
+    text = f"record:{name}::varchar"
+    if kind == "variant":
+        return f"iff({text} is null, null, record:{name})"
+    if kind == "timestamp_ntz":
+        return f"convert_timezone('UTC', try_cast({text} as timestamp_tz))::timestamp_ntz"
+    if kind.startswith("varchar("):
+        return f"iff(length({text}) <= {kind.removeprefix('varchar(').removesuffix(')')}, {text}, null)"
+    return f"try_cast({text} as {kind})"
 
 
 def _new_keys(connection: Connection, stage: str, loaded_at: datetime) -> tuple[str, ...]:
     """Keys of the records beyond the contract that raw.events has, or has now; values are text until it names them."""
-    query = "select distinct keys.key from ops.landed_records, lateral flatten(input => record) as keys"
+    query = """
+        select distinct keys.key from ops.landed_records, lateral flatten(input => record) as keys
+        where keys.key is not null
+    """
     keys = sorted({key for (key,) in execute(connection, query)} - KNOWN)
     if not keys:
         return ()

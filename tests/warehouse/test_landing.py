@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 from recommender.contracts.events import EventItem, to_record
+from recommender.errors import Conflict
 
 from tests.warehouse.shop import at, event, rows_of
+from warehouse import landing
 from warehouse.engine import Warehouse
-from warehouse.landing import Landed, load_landing, load_stage
+from warehouse.landing import PIPELINE, Landed, load_landing, load_stage
+from warehouse.locks import take_lease
 
 RECORD = {
     **to_record(event("e1", "add_to_cart", "2026-01-02T10:00:00.250000", EventItem("tea", 2, 199))),
@@ -86,3 +89,51 @@ def test_a_stage_is_read_once_and_gives_the_same_rows_as_a_folder(warehouse: War
     assert counts == [1, 0]
     from_stage, from_folder = rows_of(warehouse, f"{query} from raw.events")
     assert from_stage == from_folder
+
+
+def test_a_record_of_a_stage_that_does_not_fit_is_null_and_holds_up_nothing(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    write(
+        tmp_path,
+        json.dumps({**RECORD, "event_time": "2026-01-02T12:00:00.250000+02:00"}),
+        json.dumps({**RECORD, "event_id": "e" * 129}),
+        json.dumps({**RECORD, "event_id": "e3", "event_time": "soon", "visible": "perhaps", "order": 7}),
+        json.dumps([1]),
+    )
+    rows_of(warehouse, "create stage raw.landing")
+    rows_of(warehouse, f"put 'file://{next(tmp_path.rglob('*.jsonl'))}' @raw.landing/events/ auto_compress = false")
+
+    assert load_stage(warehouse.connection, "@raw.landing/events/", loaded_at=LOADED_AT) == 4
+
+    moment = at("2026-01-02T10:00:00.250000")
+    query = 'select event_id, event_time, visible, claims is null, "ORDER" from raw.events order by event_id'
+    assert rows_of(warehouse, query) == [
+        ("e1", moment, False, True, None),
+        ("e3", None, None, True, "7"),
+        (None, moment, False, True, None),
+        (None, None, None, True, None),
+    ]
+    query = "select table_name, count_rows, loaded_at from ops.loads"
+    assert rows_of(warehouse, query) == [("events", 4, LOADED_AT)]
+
+
+def test_a_load_of_a_stage_that_another_took_over_leaves_everything_to_it(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, json.dumps(RECORD))
+    rows_of(warehouse, "create stage raw.landing")
+    rows_of(warehouse, f"put 'file://{next(tmp_path.rglob('*.jsonl'))}' @raw.landing/events/ auto_compress = false")
+    stage = "@raw.landing/events/"
+
+    def overtaken(*_: object) -> tuple[str, ...]:
+        take_lease(warehouse.connection, PIPELINE, purpose="another load", holder=stage)
+        return ()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(landing, "_new_keys", overtaken)
+        with pytest.raises(Conflict, match="took over"):
+            load_stage(warehouse.connection, stage, loaded_at=LOADED_AT)
+    assert rows_of(warehouse, "select count(*) from raw.events") == [(0,)]
+
+    assert load_stage(warehouse.connection, stage, loaded_at=LOADED_AT) == 1
