@@ -95,3 +95,22 @@ def test_top_rows_is_the_head_of_a_stable_sort(values: list[int], count: int) ->
     scores = np.array(values, np.float64)
 
     assert top_rows(scores, count).tolist() == np.argsort(-scores, kind="stable")[:count].tolist()
+
+
+def test_a_department_page_speaks_for_the_items_of_all_its_categories(bundle: Bundle) -> None:
+    found = candidates(bundle, ANONYMOUS, NO_VISIT, page("category", category="Dept 1"), limit=COUNT)
+
+    inside = found.strengths[:, SOURCES.index("category")] > 0
+
+    assert inside.tolist() == (bundle.items.department[found.rows] == 1).tolist()
+
+
+def test_what_a_bundle_works_out_once_is_what_its_arrays_say() -> None:
+    bundle = tiny_bundle()
+    now = bundle.prior.log_share + bundle.prior.trend
+    inside = bundle.items.category == 4
+
+    assert bundle.trending.tolist() == np.argsort(-now, kind="stable").tolist()
+    assert bundle.prior.log_share[bundle.popular[0]] == bundle.prior.log_share.max()
+    assert bundle.category_share[4] == pytest.approx(np.exp(bundle.prior.log_share[inside]).sum())
+    assert bundle.stranger.covariance @ bundle.stranger.precision == pytest.approx(np.eye(len(bundle.stranger.shift)))

@@ -92,7 +92,7 @@ def test_evidence_fades_to_the_prior() -> None:
 def test_a_known_shopper_starts_from_their_own_vector() -> None:
     own = np.array([0.0, 1.0, 0.0, 0.0])
 
-    assert start(some_prior(), mean=own).mean == pytest.approx(own)
+    assert start(some_prior()).around(own).mean == pytest.approx(own)
 
 
 def test_one_event_moves_the_mean_by_the_kalman_gain() -> None:

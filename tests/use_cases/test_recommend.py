@@ -33,6 +33,22 @@ def known(user_id: str = "h1") -> dict[str, Any]:
     return {"user_id": user_id}
 
 
+def test_a_bundle_that_has_answered_other_shoppers_answers_like_a_fresh_one() -> None:
+    asked: list[dict[str, Any]] = [
+        {},
+        known(),
+        {"events": [view("item-03-01"), view("item-03-02", "e2", "add_to_cart")], "page": {"type": "cart"}},
+        {"page": {"type": "category", "category": "Dept 1"}},
+        {"page": {"type": "search", "search_term": "item aisle 7"}, **known()},
+    ]
+
+    used = Serving()
+    for _ in range(2):
+        for changes in asked:
+            answer, fresh = used.ask(**changes), Serving().ask(**changes)
+            assert (answer.placements[0].items, shown(answer)) == (fresh.placements[0].items, shown(fresh))
+
+
 def test_a_first_pageview_of_a_new_visitor_fills_all_twelve_placements_from_the_prior() -> None:
     answer = Serving().ask()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from zipfile import BadZipFile
@@ -34,6 +35,7 @@ from recommender.domain.session_knn import SessionIndex
 from recommender.errors import ArtifactRefused, DependencyDown
 from recommender.ports import ArtifactStore
 
+CACHED_ITEMS: Final = 4096  # whose facts stay parsed, about a kilobyte each: pages show few items again and again
 CHECKED_NEIGHBOURS: Final = 10
 LOST_NEIGHBOURS: Final = 2  # of the ten, what an 8-bit scan may rank outside its whole list
 
@@ -70,11 +72,16 @@ class LineCatalogue:
             raise ArtifactRefused(f"{names.CATALOGUE_OFFSETS} do not fit {names.CATALOGUE}")
         self._lines = lines
         self._offsets = offsets
+        self._cached = lru_cache(maxsize=CACHED_ITEMS)(self._read)
         self.count_items = len(offsets) - 1
 
     def describe(self, row: int) -> Mapping[str, Any]:
-        """item_id, title, description, category, brand, price_cents of the item in `row`."""
-        facts: dict[str, Any] = json.loads(self._lines[self._offsets[row] : self._offsets[row + 1]].tobytes())
+        """item_id, title, description, category, brand, price_cents of the item in `row`; not to be changed."""
+        return self._cached(row)
+
+    def _read(self, row: int) -> Mapping[str, Any]:
+        line = self._lines[self._offsets[row] : self._offsets[row + 1]].tobytes()
+        facts: dict[str, Any] = json.loads(line.decode())
         return facts
 
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.domain.arrays import Flags, Floats, Ids, Rows
+from recommender.domain.arrays import Doubles, Flags, Floats, Ids, Rows
 from recommender.domain.complements import Complements
 from recommender.domain.discovery import Discovery
 from recommender.domain.lexical import LexicalIndex
 from recommender.domain.next_item import NextItem
-from recommender.domain.posterior import PreferencePrior
+from recommender.domain.posterior import Preference, PreferencePrior, start
 from recommender.domain.prior import Prior
 from recommender.domain.session_knn import SessionIndex
 
@@ -67,9 +68,9 @@ class Catalogue(Protocol):
         """item_id, title, description, category, brand, price_cents of the item in `row`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: what is cached lives beside the fields
 class Bundle:
-    """Everything that serving knows from training."""
+    """Everything that serving knows from training. What follows from it alone is computed once, and not a request."""
 
     bundle_id: str
     item_ids: Ids  # (I,) sorted
@@ -101,6 +102,28 @@ class Bundle:
         """I."""
         return len(self.item_ids)
 
+    @cached_property
+    def popular(self) -> Rows:
+        """(I,) all rows, the most popular first, ties by row."""
+        return _best_first(self.prior.log_share)
+
+    @cached_property
+    def trending(self) -> Rows:
+        """(I,) all rows, the most popular in the short run first, ties by row."""
+        return _best_first(self.prior.log_share + self.prior.trend)
+
+    @cached_property
+    def category_share(self) -> Doubles:
+        """(categories,) share of all recent purchases that fall into each category."""
+        weights = np.exp(self.prior.log_share)
+        share = np.bincount(self.items.category, weights=weights, minlength=len(self.items.categories))
+        return share.astype(np.float64)
+
+    @cached_property
+    def stranger(self) -> Preference:
+        """The preference of somebody of whom nothing is known."""
+        return start(self.preference)
+
     def rows_of(self, item_ids: Sequence[str]) -> Rows:
         """The rows of these ids, in order; -1 for an unknown id."""
         if not item_ids or not self.count_items:
@@ -113,3 +136,7 @@ class Bundle:
     def id_of(self, row: int) -> str:
         """The id of the item in `row`."""
         return bytes(self.item_ids[row]).decode()
+
+
+def _best_first(scores: Floats) -> Rows:
+    return np.argsort(-scores, kind="stable").astype(np.int32)

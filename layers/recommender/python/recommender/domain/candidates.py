@@ -21,7 +21,7 @@ from recommender.domain.discovery import most_tried
 from recommender.domain.prior import context_counts
 from recommender.domain.session import Session
 from recommender.domain.shopper import Shopper
-from recommender.domain.signals import Signals, content_of, gather
+from recommender.domain.signals import Signals, closeness, content_of, gather
 from recommender.domain.visitor import days_since_epoch, owned_items, seen_items
 
 SHARES: Final = {
@@ -68,8 +68,7 @@ def candidate_rows(bundle: Bundle, signals: Signals, *, category: str | None = N
     limit = min(limit, bundle.count_items)
     best = np.full(bundle.count_items, np.inf, np.float32)  # (I,) relative rank in the source that likes it most
     for source, rows in _proposals(bundle, signals, category, limit):
-        size = max(int(SHARES[source] * limit), 1)
-        rank = np.arange(len(rows), dtype=np.float32) / size
+        rank = np.arange(len(rows), dtype=np.float32) / _share_of(source, limit)
         np.minimum.at(best, rows, rank)
     proposed = np.flatnonzero(np.isfinite(best))
     if len(proposed) > limit:
@@ -87,7 +86,7 @@ def strengths(bundle: Bundle, signals: Signals, rows: Rows, *, category: str | N
         "co_purchase": _to_best(None if signals.partner_scores is None else signals.partner_scores[rows], len(rows)),
         "similar_content": _similar_content(bundle, signals, rows),
         "category": _in_category(bundle, rows, category),
-        "prior": np.exp(0.5 * (bundle.prior.log_share[rows] - bundle.prior.log_share.max())),
+        "prior": np.exp(0.5 * (bundle.prior.log_share[rows] - bundle.prior.log_share[bundle.popular[0]])),
         "trending": bundle.prior.trend[rows] / STRONG_TREND,
     }
     stacked: Floats = np.stack([by_source[source] for source in SOURCES], axis=1)
@@ -112,13 +111,12 @@ def _proposals(bundle: Bundle, signals: Signals, category: str | None, limit: in
     if signals.search_scores is not None:
         yield "content", _top(signals.search_scores, "content", limit)
     elif signals.subject is not None:
-        close = bundle.content_vectors @ signals.subject  # (T,)
-        yield "content", _top(close[bundle.items.content_row], "content", limit)
+        yield "content", _top(closeness(bundle, signals.subject), "content", limit)
     found = context_counts(bundle.prior, f"category:{category}") if category else None
     if found is not None:
         yield "category", found.rows
     yield "prior", _top(signals.log_prior, "prior", limit)
-    yield "trending", _top(bundle.prior.log_share + bundle.prior.trend, "trending", limit)
+    yield "trending", bundle.trending[: _share_of("trending", limit)]
     yield "cohort", bundle.cohorts.lists[signals.cohort]
 
 
@@ -131,7 +129,11 @@ def _tried(bundle: Bundle, signals: Signals, limit: int) -> Rows:
 
 def _top(scores: NDArray[np.floating], source: str, limit: int) -> Rows:
     """The best rows of (I,) scores, as many as the source's share."""
-    return top_rows(scores, max(int(SHARES[source] * limit), 1))
+    return top_rows(scores, _share_of(source, limit))
+
+
+def _share_of(source: str, limit: int) -> int:
+    return max(int(SHARES[source] * limit), 1)
 
 
 def _top_positive(scores: NDArray[np.floating], source: str, limit: int) -> Rows:
@@ -215,8 +217,9 @@ def _in_category(bundle: Bundle, rows: Rows, category: str | None) -> NDArray[np
     if not category:
         return np.zeros(len(rows))
     wanted = category.encode()
-    inside = np.array([name == wanted or name.startswith(wanted + b" > ") for name in bundle.items.categories.tolist()])
-    is_inside = inside[bundle.items.category[rows]]
+    codes, place = np.unique(bundle.items.category[rows], return_inverse=True)
+    names = bundle.items.categories[codes].tolist()
+    is_inside = np.array([name == wanted or name.startswith(wanted + b" > ") for name in names], bool)[place]
     found = context_counts(bundle.prior, f"category:{category}")
     counts = np.zeros(bundle.count_items, np.float32)
     if found is not None:

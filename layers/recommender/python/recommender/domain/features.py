@@ -83,8 +83,8 @@ ABSENT_DAYS: Final = 400.0  # "never bought", in days
 TINY_SHARE: Final = 1e-3
 UNKNOWN_GAP_DAYS: Final = 60.0  # between purchases of an item that nobody bought twice
 
-
 Column = NDArray[np.floating]
+NOTHING: Final[Column] = np.zeros(1)  # of what does not apply
 
 
 def feature_rows(
@@ -102,8 +102,10 @@ def features_of(bundle: Bundle, signals: Signals, rows: Rows) -> Floats:
         for group in (_own, _shopper, _collaborative, _discovery, _item, _likeness, _visit)
         for pair in group(bundle, signals, rows)
     )
-    stacked: Floats = np.stack([np.broadcast_to(columns[name], rows.shape) for name in FEATURES], axis=1)
-    return np.ascontiguousarray(stacked, dtype=np.float32)
+    table = np.empty((len(rows), len(FEATURES)), np.float32)
+    for place, name in enumerate(FEATURES):
+        table[:, place] = columns[name]
+    return table
 
 
 def _own(bundle: Bundle, signals: Signals, rows: Rows) -> Iterator[tuple[str, Column]]:
@@ -170,7 +172,7 @@ def _likeness(bundle: Bundle, signals: Signals, rows: Rows) -> Iterator[tuple[st
     items, owned = bundle.items, signals.owned
     weights = owned.recent_at(signals.now_days)
     in_category = _share(items.category, owned.rows, weights, rows)
-    of_everyone = category_prior(bundle)[items.category[rows]]  # (C,)
+    of_everyone = bundle.category_share[items.category[rows]]  # (C,)
     yield "category_prior", bundle.prior.log_share[rows] - np.log(of_everyone + 1e-12)
     yield "category_share", np.log(in_category + TINY_SHARE)
     yield "category_lift", np.log((in_category + TINY_SHARE) / (of_everyone + TINY_SHARE))
@@ -181,7 +183,7 @@ def _likeness(bundle: Bundle, signals: Signals, rows: Rows) -> Iterator[tuple[st
         yield "price_gap", np.log1p(items.price_cents[rows]) - usual
     else:
         yield "price_gap", np.zeros(1)
-    yield "content_taste", _cosine(content_of(bundle, rows), signals.taste)
+    yield "content_taste", NOTHING if signals.taste is None else content_of(bundle, rows) @ signals.taste
 
 
 def _visit(bundle: Bundle, signals: Signals, rows: Rows) -> Iterator[tuple[str, Column]]:
@@ -189,13 +191,13 @@ def _visit(bundle: Bundle, signals: Signals, rows: Rows) -> Iterator[tuple[str, 
     votes = session_votes(signals, rows)
     partners = np.zeros(len(rows)) if signals.partner_scores is None else signals.partner_scores[rows]
     means, variances = score(signals.preference, bundle.item_vectors[rows])
-    session_vectors = bundle.session_item_vectors[rows]
     yield "count_events", np.array([np.log1p(len(signals.seen.viewed))])
     yield "in_visit", np.isin(rows, signals.seen.viewed).astype(np.float32)
     yield "visit_partners", np.log(partners + 0.01)
     yield "visit_sessions", np.log(votes / max(float(votes.max(initial=0.0)), 1e-9) + 0.01)
-    yield "visit_encoder", _cosine(session_vectors, signals.session_vec)
-    yield "visit_content", _cosine(content_of(bundle, rows), signals.subject)
+    vector, subject = signals.session_vec, signals.subject
+    yield "visit_encoder", NOTHING if vector is None else bundle.session_item_vectors[rows] @ vector
+    yield "visit_content", NOTHING if subject is None else content_of(bundle, rows) @ subject
     yield "visit_category", _share(items.category, focus, weights, rows)
     yield "visit_department", _share(items.department, focus, weights, rows)
     yield "visit_brand", _share(items.brand, focus, weights, rows)
@@ -204,13 +206,6 @@ def _visit(bundle: Bundle, signals: Signals, rows: Rows) -> Iterator[tuple[str, 
     yield "visit_best_complement", best
     yield "preference_mean", means
     yield "preference_variance", variances
-
-
-def category_prior(bundle: Bundle) -> NDArray[np.float64]:
-    """(categories,) share of all recent purchases that fall into each category."""
-    weights = np.exp(bundle.prior.log_share)
-    share = np.bincount(bundle.items.category, weights=weights, minlength=len(bundle.items.categories))
-    return share.astype(np.float64)
 
 
 def _share(codes: Rows, known: Rows, weights: NDArray[np.floating], rows: Rows) -> Column:
@@ -227,7 +222,3 @@ def _rank_in(listed: Rows, rows: Rows) -> Column:
     place = np.minimum(np.searchsorted(listed[order], rows), len(listed) - 1)
     found = listed[order][place] == rows
     return np.where(found, 1.0 - order[place] / len(listed), 0.0)
-
-
-def _cosine(vectors: Floats, vector: Floats | None) -> Column:
-    return np.zeros(1) if vector is None else vectors @ vector

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -119,8 +120,8 @@ class RankedLists:
         return [PageItem(row, score, why) for row, score, why in zip(rows, scores, reasons, strict=True)]
 
     def _choose(self, slot: Slot, log_odds: Floats, allowed: Flags) -> list[int]:
-        order = np.argsort(-log_odds, kind="stable")
-        order = order[allowed[order]]  # positions, best first
+        places = np.flatnonzero(allowed)
+        order = places[np.argsort(-log_odds[places], kind="stable")].tolist()  # positions, best first
         choose = partial(
             walk,
             rows=self._rows,
@@ -131,14 +132,15 @@ class RankedLists:
             cap=category_cap(slot.placement, slot.limit),
         )
         if slot.variant != "hybrid_margin":
-            return choose(order.tolist())
-        pool = self._unshown(order.tolist(), MARGIN_POOL * slot.limit)
+            return choose(order)
+        pool = self._unshown(order, MARGIN_POOL * slot.limit)
         cents = self._bundle.items.margin_share[self._ranked.rows[pool]] * self._view.price_cents[pool]
         return trade(pool, sigmoid(log_odds[pool]), cents, choose, max_loss=slot.placement.max_relevance_loss)
 
     def _unshown(self, order: Iterable[int], limit: int) -> list[int]:
         """The first `limit` positions of `order` whose items are new to the page."""
-        return [position for position in order if self._rows[position] not in self._shown.rows][:limit]
+        unshown = (position for position in order if self._rows[position] not in self._shown.rows)
+        return list(islice(unshown, limit))
 
 
 class GivenLists:
@@ -172,11 +174,7 @@ class GivenLists:
         return rows[rows >= 0]
 
     def _popular(self) -> Rows:
-        log_share = self._bundle.prior.log_share
-        count = min(LAST_RESORT, len(log_share))
-        top = np.argpartition(-log_share, count - 1)[:count]
-        popular: Rows = top[np.argsort(-log_share[top], kind="stable")].astype(np.int32)
-        return popular
+        return self._bundle.popular[:LAST_RESORT]
 
     def _listed(self, slot: Slot, rows: Rows, limit: int, reason: Reason, *, is_loose: bool = False) -> list[PageItem]:
         """The first `limit` eligible items of a given list, scored by their place in it."""

@@ -12,7 +12,8 @@ Letters: D width of the item space, N events, C candidates.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -50,7 +51,7 @@ STRENGTHS: Final[Mapping[str, Strength]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: what is cached lives beside the fields
 class Preference:
     """A Gaussian over u in information form, with the prior it fades to."""
 
@@ -67,13 +68,23 @@ class Preference:
         mean: Doubles = np.linalg.solve(self.precision, self.shift).astype(np.float64)
         return mean
 
+    @cached_property
+    def covariance(self) -> Doubles:
+        """(D, D) of u."""
+        covariance: Doubles = np.linalg.inv(self.precision).astype(np.float64)
+        return covariance
 
-def start(prior: PreferencePrior, *, mean: NDArray[np.floating] | None = None) -> Preference:
-    """The preference before the first event, around `mean` (D,) where one is known of this shopper."""
-    centre = np.asarray(prior.mean if mean is None else mean, np.float64)  # (D,)
+    def around(self, mean: NDArray[np.floating]) -> Preference:
+        """The preference before the first event of a shopper for whom `mean` (D,) is known."""
+        shift = self.prior_precision @ np.asarray(mean, np.float64)  # (D,)
+        return replace(self, shift=shift, prior_shift=shift)
+
+
+def start(prior: PreferencePrior) -> Preference:
+    """The preference before the first event."""
     basis = np.asarray(prior.basis, np.float64)  # (D, D)
     precision = (basis / np.asarray(prior.variances, np.float64)) @ basis.T  # (D, D)
-    shift = precision @ centre  # (D,)
+    shift = precision @ np.asarray(prior.mean, np.float64)  # (D,)
     return Preference(precision, shift, precision, shift, float(prior.noise_variance))
 
 
@@ -124,10 +135,9 @@ def infer(
 
 def score(preference: Preference, vectors: NDArray[np.floating]) -> tuple[Floats, Floats]:
     """Mean and variance of v.u for each candidate: vectors (C, D) -> (C,), (C,)."""
-    covariance = np.linalg.inv(preference.precision)  # (D, D)
     v = np.asarray(vectors, np.float64)  # (C, D)
-    means = v @ (covariance @ preference.shift)  # (C,)
-    variances = np.einsum("cd,cd->c", v @ covariance, v)  # (C,)
+    means = v @ (preference.covariance @ preference.shift)  # (C,)
+    variances = np.einsum("cd,cd->c", v @ preference.covariance, v)  # (C,)
     return means.astype(np.float32), np.maximum(variances, 0.0).astype(np.float32)
 
 

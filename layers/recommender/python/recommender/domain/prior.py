@@ -108,8 +108,8 @@ def log_prior(prior: Prior, contexts: Sequence[str] = ()) -> Floats:
     for found in known:
         pseudo = prior.strength * np.exp(prior.log_share[found.rows].astype(np.float64))  # kappa pi_j
         joint[found.rows] += np.log1p(found.counts / pseudo)  # the lift, up to a factor all items share
-    normalised: Floats = (joint - _log_sum(joint)).astype(np.float32)
-    return normalised
+    joint -= _log_sum(joint)
+    return joint.astype(np.float32)
 
 
 def contexts_of(page: PageContext) -> tuple[str, ...]:
@@ -151,4 +151,5 @@ def _joined(parts: Sequence[NDArray[np.generic]], kind: type[np.generic]) -> NDA
 
 def _log_sum(values: Doubles) -> float:
     top = float(values.max())
-    return top + float(np.log(np.exp(values - top).sum()))
+    shifted = values - top
+    return top + float(np.log(np.exp(shifted, out=shifted).sum()))

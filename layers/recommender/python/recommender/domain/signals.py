@@ -18,7 +18,7 @@ from recommender.domain.context import PageContext
 from recommender.domain.discovery import history_weights, taste
 from recommender.domain.lexical import fused_scores, lexical_scores
 from recommender.domain.next_item import LISTED, next_items
-from recommender.domain.posterior import RETENTION, Preference, infer, start
+from recommender.domain.posterior import RETENTION, Preference, infer
 from recommender.domain.prior import contexts_of, log_prior
 from recommender.domain.session_knn import session_scores
 from recommender.domain.visitor import Owned, Seen, tower_input, visit_weights
@@ -107,6 +107,12 @@ def content_of(bundle: Bundle, rows: NDArray[np.integer]) -> Floats:
     return vectors
 
 
+def closeness(bundle: Bundle, subject: Floats) -> Floats:
+    """(I,) cosine of each item's content and the subject; items are more than texts."""
+    cosine: Floats = (bundle.content_vectors @ subject).take(bundle.items.content_row)
+    return cosine
+
+
 def user_vector(bundle: Bundle, owned: Owned, now_days: float) -> Floats | None:
     """(D,) what the user tower makes of a history; None where there is none."""
     if not len(owned.rows):
@@ -118,7 +124,7 @@ def user_vector(bundle: Bundle, owned: Owned, now_days: float) -> Floats | None:
 
 
 def _preference(bundle: Bundle, user_vec: Floats | None, seen: Seen) -> Preference:
-    preference = start(bundle.preference, mean=user_vec)
+    preference = bundle.stranger if user_vec is None else bundle.stranger.around(user_vec)
     if not len(seen.rows):
         return preference
     return infer(
@@ -186,8 +192,7 @@ def _subject(bundle: Bundle, focus: Rows, weights: Floats, search_term: str | No
 def _search_scores(bundle: Bundle, subject: Floats | None, search_term: str | None) -> Doubles | None:
     if not search_term or subject is None or bundle.lexical is None:
         return None
-    cosine = (bundle.content_vectors @ subject)[bundle.items.content_row]  # (I,)
-    return fused_scores(lexical_scores(bundle.lexical, search_term), cosine)
+    return fused_scores(lexical_scores(bundle.lexical, search_term), closeness(bundle, subject))
 
 
 def _unit(vector: NDArray[np.floating]) -> Floats:
