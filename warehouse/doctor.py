@@ -1,7 +1,8 @@
 """What is wrong with a day, in words: each failed check, what it means, rows that show it, and what to do.
 
 Reads the verdicts that the run recorded, and looks for examples in the tables as they are now. A day that was
-stopped is undone, so what staging and marts would show of it is gone; what was delivered is still in raw.
+stopped is undone, so what staging and marts would show of it is gone; what was delivered is still in raw, and the
+loads that wait there are named, because the one that is wrong has to be withdrawn.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from recommender.errors import NotFound
 
 from warehouse.checks import CHECKS
 from warehouse.statements import execute
+from warehouse.tables import RAW
 
 if TYPE_CHECKING:
     from warehouse.checks.check import Check
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 EXIT_CODES: Final = {"ok": 0, "warn": 1, "stop": 2}
 MOST_EXAMPLES: Final = 5
+MOST_LOADS: Final = 10
 DAYS_SHOWN: Final = 28
 
 
@@ -49,14 +52,19 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """`state` is ok, warn or stop. `trends` by check, `volumes` by table as (day, rows loaded), both oldest first."""
+    """`state` is ok, warn or stop. `trends` by check, `volumes` by table as (day, rows loaded), both oldest first.
+
+    `not_judged` are checks that found no rows, or too few days to compare with; `waiting` the loads of a stopped day.
+    """
 
     day: str
     state: str
     run: str
     processed_until: str
     count_checks: int
+    not_judged: tuple[str, ...]
     findings: tuple[Finding, ...]
+    waiting: tuple[str, ...]
     trends: Mapping[str, tuple[Point, ...]]
     volumes: Mapping[str, tuple[tuple[str, int], ...]]
 
@@ -69,49 +77,77 @@ class Diagnosis:
         """As JSON."""
         return asdict(self)
 
-    def to_text(self) -> str:
-        """As a person reads it in a terminal."""
-        lines = [f"{self.day}: {self.state}; {len(self.findings)} of {self.count_checks} checks failed", self.run]
+    @property
+    def headline(self) -> str:
+        """How many checks failed, and which had nothing to judge."""
+        failed = f"{len(self.findings)} of {self.count_checks} checks failed"
+        return failed + (f"; nothing to judge for {', '.join(self.not_judged)}" if self.not_judged else "")
+
+    def next_step(self, database: str = "DIR") -> str:
+        """What to call when the data are right; empty where nothing is wrong."""
+        if self.state == "ok":
+            return ""
+        return f"python -m warehouse backfill --database {database} --from {self.day} --to {self.day}"
+
+    def to_text(self, database: str = "DIR") -> str:
+        """As a person reads it in a terminal; `database` is the folder that the commands name."""
+        lines = [f"{self.day}: {self.state}; {self.headline}", self.run]
         for finding in self.findings:
             lines += ["", f"[{finding.severity}] {finding.verdict}", f"  means    {finding.meaning}"]
             lines += [f"  example  {_line(row)}" for row in finding.examples]
             lines.append(f"  do       {finding.remedy}")
+        if self.waiting:
+            lines += ["", "Not taken yet; withdraw the load that is wrong, then load the corrected rows:"]
+            lines += [f"  python -m warehouse withdraw --database {database} --load '{name}'" for name in self.waiting]
+        if self.state != "ok":
+            lines += ["", f"Then run the day again: {self.next_step(database)}"]
         return "\n".join(lines)
 
 
 def diagnose(connection: Connection, day: date | None = None) -> Diagnosis:
-    """The state of a day, by default of the newest that was checked. Raises NotFound where none was."""
-    checked_on = _checked_on(connection, day)
+    """The state of a day, by default of the newest that was run. Raises NotFound where none was."""
+    run_on = _run_on(connection, day)
     results = execute(
         connection,
         "select name, count_checked, count_failed, value, passed from quality.results where run_on = %(day)s::date",
-        {"day": checked_on},
+        {"day": run_on},
     )
     wrong = {name: found for name, *found, passed in results if not passed}
     failed = [check for check in CHECKS if check.name in wrong]
-    run, status, window = _run_of(connection, checked_on)
+    run, status, window = _run_of(connection, run_on)
     findings = tuple(_finding(connection, check, wrong[check.name], window) for check in failed)
     severities = {finding.severity for finding in findings}
     stopped = "stop" in severities or status in ("stopped", "failed", "lost")
     return Diagnosis(
-        day=str(checked_on),
+        day=str(run_on),
         state="stop" if stopped else "warn" if severities else "ok",
         run=run,
         processed_until=_processed_until(connection),
         count_checks=len(results),
+        not_judged=tuple(sorted(name for name, checked, *_ in results if not checked)),
         findings=findings,
-        trends=_trends(connection, checked_on),
-        volumes=_volumes(connection, checked_on),
+        waiting=_waiting(connection, window) if status == "stopped" else (),
+        trends=_trends(connection, run_on),
+        volumes=_volumes(connection, run_on),
     )
 
 
-def _checked_on(connection: Connection, day: date | None) -> date:
-    query = "select max(run_on) from quality.results"
-    if day is not None:
-        query += " where run_on = %(day)s::date"
-    found: date | None = execute(connection, query, {"day": day})[0][0]
+def _run_on(connection: Connection, day: date | None) -> date:
+    """The day, or the newest: one that was checked, or whose run failed before its checks."""
+    query = """
+        select min(run_on), max(run_on), max(iff(run_on = %(day)s::date, run_on, null))
+        from (select run_on from quality.results union all select last_day as run_on from ops.runs) as days
+    """
+    first, last, same = execute(connection, query, {"day": day})[0]
+    found: date | None = last if day is None else same
     if found is None:
-        raise NotFound(f"no checks of {day or 'any day'} are recorded; run the day first", code="day_not_checked")
+        known = f"there are days from {first} to {last}" if first else "no day was ever run"
+        wanted = day or "DAY"
+        raise NotFound(
+            f"nothing is recorded of {day or 'any day'}; {known}. Run it: python -m warehouse backfill --database DIR"
+            f" --from {wanted} --to {wanted}",
+            code="day_not_checked",
+        )
     return found
 
 
@@ -172,15 +208,28 @@ def _trends(connection: Connection, day: date) -> dict[str, tuple[Point, ...]]:
     return trends
 
 
-def _volumes(connection: Connection, day: date) -> dict[str, tuple[tuple[str, int], ...]]:
+def _waiting(connection: Connection, window: Mapping[str, Any]) -> tuple[str, ...]:
+    """The newest loads of the window; which of them is wrong, the examples say."""
     query = f"""
-        select table_name, to_date(loaded_at) as loaded_on, sum(count_rows) from ops.loads
-        where loaded_at > dateadd(day, -{DAYS_SHOWN}, %(day)s::date) and loaded_at < dateadd(day, 1, %(day)s::date)
-        group by table_name, to_date(loaded_at)
-        order by table_name, loaded_on
+        select load_id from ops.loads
+        where loaded_at >= %(loaded_from)s::timestamp_ntz and loaded_at < %(loaded_until)s::timestamp_ntz
+        order by loaded_at desc, load_id limit {MOST_LOADS}
     """  # noqa: S608
+    return tuple(name for (name,) in execute(connection, query, window))
+
+
+def _volumes(connection: Connection, day: date) -> dict[str, tuple[tuple[str, int], ...]]:
+    """Rows of raw by the day of their load: what came by a stage or a pipe has no line in ops.loads."""
+    counted = "\nunion all\n".join(
+        f"""
+        select '{table}' as table_name, to_date(loaded_at) as loaded_on, count(*) as count_rows from raw.{table}
+        where loaded_at >= dateadd(day, 1 - {DAYS_SHOWN}, %(day)s::date) and loaded_at < dateadd(day, 1, %(day)s::date)
+        group by to_date(loaded_at)
+        """  # noqa: S608
+        for table in RAW
+    )
     volumes: dict[str, tuple[tuple[str, int], ...]] = {}
-    for table, loaded_on, rows in execute(connection, query, {"day": day}):
+    for table, loaded_on, rows in execute(connection, f"{counted} order by 1, 2", {"day": day}):
         volumes[table] = (*volumes.get(table, ()), (str(loaded_on), int(rows)))
     return volumes
 

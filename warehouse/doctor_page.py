@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from recommender.errors import DependencyDown
+
 from warehouse.doctor import Diagnosis, Point
 
 PAGE: Final = "quality.html"
@@ -18,10 +20,16 @@ MUTED: Final = "#7b8794"
 
 
 def write_report(diagnosis: Diagnosis, folder: Path) -> Path:
-    """Write quality.html and quality.json into `folder`; returns the page."""
+    """Write quality.json and quality.html into `folder`; returns the page, which needs jinja2 and matplotlib."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / BODY).write_text(json.dumps(diagnosis.to_body(), indent=2, sort_keys=True) + "\n")
-    (folder / PAGE).write_text(render(diagnosis))
+    try:
+        page = render(diagnosis)
+    except ModuleNotFoundError as error:
+        raise DependencyDown(
+            f"{PAGE} needs {error.name}, which is not installed; {folder / BODY} is written", code="page_needs_packages"
+        ) from error
+    (folder / PAGE).write_text(page)
     return folder / PAGE
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from recommender.errors import NotFound
 
 from tests.warehouse.shop import deliver, deliver_items, order_line, rows_of
+from warehouse.doctor import diagnose
 from warehouse.engine import Warehouse
 from warehouse.pipeline import BEGINNING, read_watermark, run_day
 from warehouse.quality import CHECKS, QualityStop
@@ -63,3 +65,22 @@ def test_old_orders_and_odd_prices_warn_and_the_day_goes_on(warehouse: Warehouse
     run = run_day(warehouse.connection, DAY)
 
     assert [text.split(":")[0] for text in run.warnings] == ["freshness", "item_prices"]
+
+
+def test_a_warehouse_that_never_ran_says_so(warehouse: Warehouse) -> None:
+    with pytest.raises(NotFound, match="nothing is recorded of any day; no day was ever run"):
+        diagnose(warehouse.connection)
+
+
+def test_a_run_that_failed_before_its_checks_is_told(warehouse: Warehouse) -> None:
+    rows_of(
+        warehouse,
+        "insert into ops.runs (run_id, pipeline, first_day, last_day, status, started_at, message) values"
+        " ('r', 'daily', '2026-01-03', '2026-01-03', 'failed', '2026-01-03 05:00', 'the warehouse went away in x')",
+    )
+
+    found = diagnose(warehouse.connection)
+
+    assert (found.state, found.count_checks, found.findings) == ("stop", 0, ())
+    assert "the run of 2026-01-03 05:00 UTC: failed (the warehouse went away in x)" in found.to_text()
+    assert found.to_text().endswith("backfill --database DIR --from 2026-01-03 --to 2026-01-03")
