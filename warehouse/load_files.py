@@ -10,16 +10,16 @@ import gc
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from recommender.contracts.events import EVENT_NAMES
 from recommender.contracts.fields import problem
 
 from warehouse.load_csv import csv_pieces
-from warehouse.load_ga4 import GA4_COLUMNS, RENAMED
-from warehouse.load_json import json_pieces, of_records
+from warehouse.load_ga4 import GA4_COLUMNS, as_text_columns, is_wanted
+from warehouse.load_json import ga4_piece, json_pieces
 from warehouse.load_pieces import NUMBER, ROWS_AT_ONCE, Piece
 from warehouse.load_text import open_text
+from warehouse.load_values import text_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -91,23 +91,16 @@ def _parquet(path: Path, rows: int) -> Iterator[Piece]:
                 raise problem(f"/{path.name}", "a column name twice", "one name a column")
             first = 1
             for batch in file.iter_batches(batch_size=rows):
+                frame = cast("pl.DataFrame", pl.from_arrow(pa.Table.from_batches([batch])))
                 if set(names) >= GA4_COLUMNS:
-                    yield _ga4(batch, first)
+                    wanted = is_wanted(text_of(frame["event_name"]))
+                    numbers = pl.int_range(first, first + frame.height, eager=True)
+                    piece = ga4_piece(numbers.filter(wanted), as_text_columns(frame.filter(wanted)))
+                    yield Piece(piece.frame, ignored=piece.ignored + frame.height - piece.frame.height)
                 else:
-                    frame = cast("pl.DataFrame", pl.from_arrow(pa.Table.from_batches([batch])))
                     yield Piece(frame.drop(NUMBER, strict=False).with_row_index(NUMBER, offset=first))
                 first += batch.num_rows
+    except pl.exceptions.PolarsError as error:
+        raise problem(f"/{path.name}", f"columns of other types: {error}"[:300], "the GA4 export as it is") from error
     except (pa.ArrowException, OSError) as error:
         raise problem(f"/{path.name}", f"not a whole Parquet file: {error}", "a Parquet file") from error
-
-
-def _ga4(batch: Any, first: int) -> Piece:
-    """Rows of the export as events; those that no shop needs (most of them) are left before they cost anything."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    wanted = pc.is_in(batch["event_name"].cast(pa.string()), value_set=pa.array(sorted(EVENT_NAMES | RENAMED.keys())))
-    numbers = pc.add(pc.indices_nonzero(wanted), first).to_pylist()
-    kept = batch.filter(wanted).to_pylist()
-    piece = of_records(list(zip(numbers, kept, strict=True)), [])
-    return Piece(piece.frame, piece.rejects, piece.ignored + batch.num_rows - len(kept))

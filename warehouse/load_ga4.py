@@ -1,76 +1,174 @@
 """The GA4 export in BigQuery as flat events: event_params as key and value records, items as records.
 
 Of one event_name GA4 exports what the tag sent, so the names are ours already but for view_search_results.
-What is no matter of a shop (page_view, scroll, session_start, …) is None and counted as ignored. GA4 gives a hit no
-id: it is made from the whole row, so the same hit in another export file is the same event.
+What is no matter of a shop (page_view, scroll, session_start, …) is counted as ignored. GA4 gives a hit no id: it is
+made of its time, its place in the batch it was sent in and all that is kept of it, so that the same hit in another
+export file is the same event. Every value is text first, so JSON lines and Parquet give the same.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from recommender.contracts.events import EVENT_NAMES
+
+from warehouse.load_values import json_text, text_of
+
+if TYPE_CHECKING:
+    import polars as pl
 
 GA4_COLUMNS: Final = {"event_name", "event_timestamp", "event_params"}
 RENAMED: Final = {"view_search_results": "search"}
 UNSET: Final = ("", "(not set)", "(not provided)")  # what GA4 writes for nothing
+PARAMETERS: Final = (
+    "ga_session_id",
+    "item_list_id",
+    "search_term",
+    "transaction_id",
+    "attribution_token",
+    "visible",
+)
+PLACE: Final = ("event_bundle_sequence_id", "batch_page_id", "batch_ordering_id", "batch_event_index")
+VALUES: Final = ("string_value", "int_value", "double_value", "float_value")
+ITEM: Final = ("item_id", "price", "quantity", "item_list_index", "item_list_id")
+SCALARS: Final = ("event_name", "event_timestamp", "user_pseudo_id", "user_id", *PLACE)
 
 
-def flat(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """One exported row as an event of ours with text or JSON values; None where the shop has no use for it."""
-    name = RENAMED.get(record.get("event_name", ""), record.get("event_name"))
-    if name not in EVENT_NAMES:
-        return None
-    parameters = {entry["key"]: _value(entry.get("value") or {}) for entry in record.get("event_params") or ()}
-    items = [_item(item) for item in record.get("items") or ()]
-    visitor, session = record.get("user_pseudo_id"), parameters.get("ga_session_id")
-    lists = [item.get("item_list_id") for item in record.get("items") or ()]
-    ecommerce = record.get("ecommerce") or {}
+# A line of an event that no shop needs, told before it is read: most of an export are page views.
+UNWANTED: Final = re.compile(
+    rb'"event_name"\s*:\s*"(?!(?:' + "|".join([*EVENT_NAMES, *RENAMED]).encode() + rb')")[^"\\]*"'
+)
+
+
+def text_schema() -> dict[str, pl.DataType]:
+    """The columns that are read, every value as text."""
+    import polars as pl
+
+    value = pl.Struct(dict.fromkeys(VALUES, pl.String))
     return {
-        "event_id": _digest(record),
-        "event_name": name,
-        "event_time": str(record.get("event_timestamp")),  # microseconds since 1970, UTC
+        **dict.fromkeys(SCALARS, pl.String()),
+        "event_params": pl.List(pl.Struct({"key": pl.String, "value": value})),
+        "items": pl.List(pl.Struct(dict.fromkeys(ITEM, pl.String))),
+        "ecommerce": pl.Struct({"transaction_id": pl.String}),
+    }
+
+
+def as_text_columns(frame: pl.DataFrame) -> pl.DataFrame:
+    """The typed columns of a Parquet file as text, also where lists are kept as {list: [{element: …}]}."""
+    import polars as pl
+
+    frame = frame.with_columns(_unwrapped(frame[name]) for name in ("event_params", "items") if name in frame.columns)
+    wanted = pl.element().struct.field("key").is_in(PARAMETERS)
+    frame = frame.with_columns(pl.col("event_params").list.eval(pl.element().filter(wanted)))
+    columns = []
+    for name, kind in text_schema().items():
+        if name not in frame.columns:
+            columns.append(pl.Series(name, [None], dtype=kind).new_from_index(0, frame.height))
+        elif name in SCALARS:
+            columns.append(text_of(frame[name]).alias(name))
+        else:  # by way of JSON: numbers become the text that they are in JSON lines, fields are found by name
+            texts = frame.select(pl.struct(name).struct.json_encode()).to_series()
+            columns.append(texts.str.json_decode(pl.Struct({name: kind})).struct.field(name))
+    return pl.DataFrame(columns)
+
+
+def shaped(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON object with the columns that are read, as text. Raises TypeError, AttributeError or KeyError for no row."""
+    return {
+        **{name: json_text(record.get(name)) for name in SCALARS},
+        "event_params": [
+            {"key": entry["key"], "value": {kind: json_text((entry.get("value") or {}).get(kind)) for kind in VALUES}}
+            for entry in record.get("event_params") or ()
+        ],
+        "items": [{name: json_text(item.get(name)) for name in ITEM} for item in record.get("items") or ()],
+        "ecommerce": {"transaction_id": json_text((record.get("ecommerce") or {}).get("transaction_id"))},
+    }
+
+
+def is_wanted(names: pl.Series) -> pl.Series:
+    """Which rows a shop has a use for, by event_name."""
+    return names.is_in([*EVENT_NAMES, *RENAMED]).fill_null(value=False)
+
+
+def flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows with the columns of `text_schema` as events of ours."""
+    import polars as pl
+
+    told = {name: _set(column) for name, column in _parameters(frame).items()}
+    visitor, session = _set(frame["user_pseudo_id"]), told["ga_session_id"]
+    items, lists = _items(frame)
+    order = _set(frame["ecommerce"].struct.field("transaction_id"))
+    events = {
+        "event_name": frame["event_name"].replace(RENAMED),
+        "event_time": frame["event_timestamp"],  # microseconds since 1970, UTC
         "visitor_id": visitor,
-        "session_id": f"{visitor}.{session}" if visitor and session is not None else None,
-        "user_id": record.get("user_id"),
-        "items": json.dumps(items),
-        "item_list_id": _set(parameters.get("item_list_id")) or next(filter(_set, lists), None),
-        "search_term": _set(parameters.get("search_term")),
-        "transaction_id": _set(parameters.get("transaction_id")) or _set(ecommerce.get("transaction_id")),
-        "attribution_token": _set(parameters.get("attribution_token")),
-        "visible": str(parameters.get("visible", "false")).lower(),
+        "session_id": visitor + "." + session,
+        "user_id": _set(frame["user_id"]),
+        "items": items,
+        "item_list_id": _first(told["item_list_id"], lists),
+        "search_term": told["search_term"],
+        "transaction_id": _first(told["transaction_id"], order),
+        "attribution_token": told["attribution_token"],
+        "visible": told["visible"].fill_null("false").str.to_lowercase(),
     }
+    place = [frame[name] for name in PLACE]
+    whole = pl.DataFrame([*place, *(column.alias(f"_{name}") for name, column in events.items())])
+    texts = whole.select(pl.concat_str(pl.all().fill_null(""), separator="\x1f")).to_series().to_list()
+    ids = [hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts]
+    return pl.DataFrame({"event_id": pl.Series(ids, dtype=pl.String), **events})
 
 
-def _item(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "item_id": _set(item.get("item_id")),
-        "quantity": 1 if item.get("quantity") is None else item["quantity"],
-        "price": item.get("price"),
-        "index": _set(item.get("item_list_index")),
-    }
+def _parameters(frame: pl.DataFrame) -> dict[str, pl.Series]:
+    """The values of PARAMETERS, one column each; of a key that is there twice the last."""
+    import polars as pl
+
+    entries = frame.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"), "event_params").explode("event_params")
+    entries = entries.drop_nulls("event_params").select("row", pl.col("event_params").struct.unnest())
+    found = {}
+    for name in PARAMETERS:
+        mine = entries.filter(pl.col("key") == name)
+        value = mine.select(pl.coalesce(pl.col("value").struct.field(kind) for kind in VALUES)).to_series()
+        empty = pl.Series([None], dtype=pl.String).new_from_index(0, frame.height)
+        found[name] = empty.scatter(mine["row"], value) if mine.height else empty
+    return found
 
 
-def _value(value: Mapping[str, Any]) -> Any:
-    kinds = ("string_value", "int_value", "double_value", "float_value")
-    return next((value[kind] for kind in kinds if value.get(kind) is not None), None)
+def _items(frame: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+    """Items as records with our names, and the first list that one of them names."""
+    import polars as pl
+
+    item = pl.element().struct
+    ours = pl.struct(
+        pl.when(~item.field("item_id").is_in(UNSET)).then(item.field("item_id")).alias("item_id"),
+        item.field("quantity"),
+        item.field("price"),
+        pl.when(~item.field("item_list_index").is_in(UNSET)).then(item.field("item_list_index")).alias("index"),
+    )
+    named = pl.element().struct.field("item_list_id")
+    read = frame.select(
+        pl.col("items").list.eval(ours).alias("items"),
+        pl.col("items").list.eval(named.filter(named.is_not_null() & ~named.is_in(UNSET))).list.first().alias("lists"),
+    )
+    texts = read.select(pl.struct("items").struct.json_encode()).to_series()
+    return texts.str.slice(9).str.head(-1).replace("null", None), read["lists"]  # of {"items":[…]} the list
 
 
-def _set(value: Any) -> Any:
-    return None if value is None or str(value) in UNSET else value
+def _set(column: pl.Series) -> pl.Series:
+    return column.set(column.is_in(UNSET), None)
 
 
-def _digest(record: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(_plain(record), sort_keys=True, default=str).encode()).hexdigest()[:32]
+def _first(one: pl.Series, other: pl.Series) -> pl.Series:
+    return one.zip_with(one.is_not_null(), other)
 
 
-def _plain(value: Any) -> Any:
-    """Without nulls and with numbers as text: JSON lines and Parquet then give the same id."""
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items() if inner is not None}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    return f"{value:.15g}" if isinstance(value, float) else str(value)
+def _unwrapped(column: pl.Series) -> pl.Series:
+    """BigQuery writes repeated records to Parquet in two ways; the older has names where the newer has a list."""
+    import polars as pl
+
+    if not isinstance(column.dtype, pl.Struct):
+        return column
+    inner = column.struct.field("list").list.eval(pl.element().struct.field("element"))
+    return inner.alias(column.name)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recommender.contracts.events import MAX_ITEMS_PER_EVENT
 
-from warehouse.load_json import as_text
-from warehouse.load_values import number_of, text_of
+from warehouse.load_values import json_text, number_of, text_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -104,7 +103,7 @@ def _lists(column: pl.Series) -> tuple[pl.Series, pl.Series]:
 def _one_by_one(text: str | None) -> list[dict[str, Any]] | None:
     try:
         items = json.loads(text) if text is not None else None
-        return [{name: as_text(item.get(name)) for name in FIELDS} for item in items] if items is not None else None
+        return [{name: json_text(item.get(name)) for name in FIELDS} for item in items] if items is not None else None
     except (ValueError, TypeError, AttributeError):
         return None
 

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recommender.contracts.fields import problem
 
-from warehouse.load_ga4 import GA4_COLUMNS, flat
+from warehouse.load_ga4 import GA4_COLUMNS, UNWANTED, flat, is_wanted, shaped, text_schema
 from warehouse.load_pieces import NUMBER, Piece, Reject
 from warehouse.load_text import Utf8
+from warehouse.load_values import json_text
 
 if TYPE_CHECKING:
-    pass
+    import polars as pl
 
 
 def json_pieces(path: Path, text: Utf8, rows: int) -> Iterator[Piece]:
@@ -31,27 +32,37 @@ def json_pieces(path: Path, text: Utf8, rows: int) -> Iterator[Piece]:
         first += len(lines)
 
 
-def of_records(numbered: list[tuple[int, dict[str, Any]]], rejects: list[Reject]) -> Piece:
+def ga4_piece(numbers: pl.Series, frame: pl.DataFrame, rejects: Sequence[Reject] = ()) -> Piece:
+    """Rows of the GA4 export, every value as text, as events of ours."""
+    wanted = is_wanted(frame["event_name"])
+    events = flat(frame.filter(wanted)).insert_column(0, numbers.filter(wanted).alias(NUMBER))
+    return Piece(events, tuple(rejects), ignored=frame.height - events.height)
+
+
+def _of_records(numbered: list[tuple[int, dict[str, Any]]], rejects: list[Reject]) -> Piece:
     """Objects as text columns; rows of the GA4 export as events."""
     import polars as pl
 
-    ignored = 0
     if any(record.keys() >= GA4_COLUMNS for _, record in numbered):
-        numbered, refused, ignored = _flattened(numbered)
-        rejects = rejects + refused
+        return _of_ga4_records(numbered, rejects)
     names = list(dict.fromkeys(name for _, record in numbered for name in record))
-    columns = [pl.Series(name, [as_text(record.get(name)) for _, record in numbered], pl.String) for name in names]
+    columns = [pl.Series(name, [json_text(record.get(name)) for _, record in numbered], pl.String) for name in names]
     frame = pl.DataFrame([pl.Series(NUMBER, [number for number, _ in numbered], pl.Int64), *columns])
-    return Piece(frame, tuple(rejects), ignored)
+    return Piece(frame, tuple(rejects))
 
 
-def as_text(value: Any) -> str | None:
-    """A JSON value as text: strings as they are, whole numbers without `.0`, the rest as JSON."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return json.dumps(value, default=str, ensure_ascii=False)
+def _of_ga4_records(numbered: list[tuple[int, dict[str, Any]]], rejects: list[Reject]) -> Piece:
+    import polars as pl
+
+    rows = []
+    for number, record in numbered:
+        try:
+            rows.append({NUMBER: number, **shaped(record)})
+        except (TypeError, AttributeError, KeyError):
+            content = json.dumps(record, default=str, ensure_ascii=False)
+            rejects.append(Reject(number, "not a row of the GA4 export", content))
+    frame = pl.DataFrame(rows, schema={NUMBER: pl.Int64, **text_schema()})
+    return ga4_piece(frame[NUMBER], frame.drop(NUMBER), rejects)
 
 
 def _read_at_once(lines: list[bytes], first: int) -> Piece | None:
@@ -62,6 +73,8 @@ def _read_at_once(lines: list[bytes], first: int) -> Piece | None:
         return None
     text = b"".join(lines)
     try:
+        if _is_ga4(lines[0]):
+            return _ga4_at_once(lines, first)
         names = pl.scan_ndjson(io.BytesIO(text), infer_schema_length=None).collect_schema().names()
         if set(names) >= GA4_COLUMNS or NUMBER in names:
             return None
@@ -69,6 +82,27 @@ def _read_at_once(lines: list[bytes], first: int) -> Piece | None:
     except pl.exceptions.PolarsError:
         return None
     return Piece(frame.with_row_index(NUMBER, offset=first)) if frame.height == len(lines) else None
+
+
+def _ga4_at_once(lines: list[bytes], first: int) -> Piece | None:
+    import polars as pl
+
+    kept = [(number, line) for number, line in enumerate(lines, start=first) if not UNWANTED.search(line)]
+    ignored = len(lines) - len(kept)
+    text = b"".join(line for _, line in kept)
+    frame = pl.read_ndjson(io.BytesIO(text), schema=text_schema()) if kept else pl.DataFrame(schema=text_schema())
+    if frame.height != len(kept):
+        return None
+    piece = ga4_piece(pl.Series([number for number, _ in kept], dtype=pl.Int64), frame)
+    return Piece(piece.frame, ignored=piece.ignored + ignored)
+
+
+def _is_ga4(line: bytes) -> bool:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(record, dict) and record.keys() >= GA4_COLUMNS
 
 
 def _read_line_by_line(lines: list[bytes], first: int) -> Piece:
@@ -86,20 +120,4 @@ def _read_line_by_line(lines: list[bytes], first: int) -> Piece:
             records.append((number, record))
         else:
             rejects.append(Reject(number, "not a JSON object", line.decode().rstrip("\r\n")))
-    return of_records(records, rejects)
-
-
-def _flattened(
-    numbered: list[tuple[int, dict[str, Any]]],
-) -> tuple[list[tuple[int, dict[str, Any]]], list[Reject], int]:
-    """Rows of the GA4 export as flat events, those that are none, and how many are no matter of a shop."""
-    kept, refused = [], []
-    for number, record in numbered:
-        try:
-            event = flat(record)
-        except (TypeError, AttributeError, KeyError):
-            refused.append(Reject(number, "not a row of the GA4 export", json.dumps(record, default=str)))
-            continue
-        if event is not None:
-            kept.append((number, event))
-    return kept, refused, len(numbered) - len(kept) - len(refused)
+    return _of_records(records, rejects)

@@ -6,10 +6,9 @@ Numbers may be grouped by spaces or apostrophes. A comma is read only where the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
-
-from warehouse.load_json import as_text as json_text
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import polars as pl
@@ -17,6 +16,15 @@ if TYPE_CHECKING:
 BLANKS: Final = " \t\r\n\x0b\x0c\u00a0\u2007\u202f\u3000\u200b\u200c\u200d\u2060\ufeff"
 GROUPING: Final = r"[\s'’\u00a0\u202f]"
 CURRENCY: Final = BLANKS + "$€£"
+
+
+def json_text(value: Any) -> str | None:
+    """A JSON value as text: strings as they are, whole numbers without `.0`, the rest as JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def text_of(column: pl.Series) -> pl.Series:
