@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from recommender.contracts.exports import ALL, EXPORT_VERSION, EXPORTS, MANIFEST_VERSION, OPTIONAL_COLUMNS
+from recommender.contracts.exports import ALL, EXPORT_VERSION, EXPORTS, MANIFEST_VERSION, OPTIONAL_COLUMNS, ORDER
 from recommender.domain.arrays import Ids
 from recommender.errors import ArtifactRefused
 
@@ -135,7 +135,10 @@ def _read_frame(root: Path, name: str, files: Mapping[str, ExportEntry]) -> pl.D
     entry = files.get(name)
     if entry is None:
         raise ArtifactRefused(f"{root / MANIFEST} does not list {name}; it lists {', '.join(sorted(files))}")
-    return pl.concat([_read_part(root, name, part) for part in entry.parts])
+    frame = pl.concat([_read_part(root, name, part) for part in entry.parts])
+    if len({part.partition for part in entry.parts}) < len(entry.parts):  # months that were written in parallel
+        return frame.sort(ORDER[name], nulls_last=True)
+    return frame
 
 
 def _read_part(root: Path, name: str, part: PartEntry) -> pl.DataFrame:
@@ -166,7 +169,15 @@ def _check_month(path: Path, name: str, partition: str, frame: pl.DataFrame) -> 
 def _typed(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     """The export's columns in their types, and those of its optional ones that are there."""
     optional = [entry for entry in OPTIONAL_COLUMNS.get(name, ()) if entry[0] in frame.columns]
-    return frame.select(pl.col(column).cast(POLARS_TYPES[kind]) for column, kind in (*EXPORTS[name], *optional))
+    return frame.select(
+        _as_is_meant(frame.schema[column], column).cast(POLARS_TYPES[kind])
+        for column, kind in (*EXPORTS[name], *optional)
+    )
+
+
+def _as_is_meant(found: pl.DataType, column: str) -> pl.Expr:
+    """Snowflake writes whole numbers as decimals, and times as microseconds since 1970 among them."""
+    return pl.col(column).cast(pl.Int64) if isinstance(found, pl.Decimal) else pl.col(column)
 
 
 def _sha256(path: Path) -> str:

@@ -5,15 +5,13 @@ Each takes an open warehouse and plain values, so the same functions run under A
 
 from __future__ import annotations
 
-import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from warehouse.landing import load_landing, load_stage
-from warehouse.manifest import MANIFEST, ExportManifest
-from warehouse.unload import unload
+from warehouse.roots import remove_old_days, s3_root
+from warehouse.unload import unload, unload_to
 
 if TYPE_CHECKING:
     from warehouse.engine import Connection, Warehouse
@@ -28,20 +26,16 @@ def load_landed(connection: Connection, landing: str, *, loaded_at: datetime) ->
     return load_landing(connection, Path(landing), loaded_at=loaded_at).events
 
 
-def export_to(warehouse: Warehouse, target: str, *, now: datetime, s3: Any = None) -> str:
-    """Unload below `target`, a folder or an s3:// prefix, and return it. `s3` is a boto3 client."""
-    if not target.startswith("s3://"):
-        _unload(warehouse, Path(target), now)
-        return target
-    address = urlsplit(target)
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "exports"
-        manifest = _unload(warehouse, root, now)
-        # The manifest last: until it is there, nobody takes the files for an export.
-        for path in (*manifest.paths, MANIFEST):
-            s3.upload_file(str(root / path), address.netloc, f"{address.path.strip('/')}/{path}")
+def export_to(warehouse: Warehouse, target: str, *, now: datetime, s3: Any = None, full: bool = False) -> str:
+    """Unload below `target`, a folder or an s3:// prefix, and return it. `s3` is a boto3 client.
+
+    A target that is named by its day takes over what the newest day before it has in common with it, unless `full`
+    asks for all anew. Folders of days that are too old are removed; on S3 the bucket's lifecycle does that.
+    """
+    if target.startswith("s3://"):
+        with s3_root(s3, target) as root:
+            unload_to(warehouse.connection, warehouse.unloader, root, source=SOURCE, now=now, full=full)
+    else:
+        unload(warehouse.connection, warehouse.unloader, Path(target), source=SOURCE, now=now, full=full)
+        remove_old_days(Path(target))
     return target
-
-
-def _unload(warehouse: Warehouse, root: Path, now: datetime) -> ExportManifest:
-    return unload(warehouse.connection, warehouse.unloader, root, source=SOURCE, now=now)

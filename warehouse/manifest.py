@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from recommender.contracts.exports import EXPORTS
+from recommender.contracts.exports import EXPORTS, MANIFEST_VERSION
 from recommender.errors import ArtifactRefused
 
 MANIFEST = "manifest.json"
@@ -61,7 +61,7 @@ class ExportManifest:
 
     def to_json(self) -> str:
         """Stable JSON: sorted keys, two spaces."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+        return json.dumps({"version": MANIFEST_VERSION, **asdict(self)}, indent=2, sort_keys=True) + "\n"
 
 
 def hash_of(path: Path) -> str:
@@ -79,18 +79,31 @@ def of_parts(columns: tuple[tuple[str, str], ...], parts: tuple[Part, ...]) -> E
 def read_manifest(root: Path) -> ExportManifest:
     """The manifest below `root`, every part of it checked. Raises ArtifactRefused naming the file."""
     try:
-        body: dict[str, Any] = json.loads((root / MANIFEST).read_text())
-        files = {name: _entry(entry) for name, entry in body.pop("files").items()}
-        manifest = ExportManifest(**body, files=files)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ArtifactRefused(f"{root / MANIFEST} is missing or not an export manifest: {error}") from error
-    if missing := sorted(set(EXPORTS) - set(files)):
-        raise ArtifactRefused(f"{root / MANIFEST} does not list {', '.join(missing)}")
-    for name, entry in files.items():
+        text = (root / MANIFEST).read_text()
+    except (OSError, ValueError) as error:
+        raise ArtifactRefused(f"{root / MANIFEST} is missing or cannot be read: {error}") from error
+    manifest = parse_manifest(text, str(root / MANIFEST))
+    for name, entry in manifest.files.items():
         for part in entry.parts:
             path = root / part.path
             if not path.is_file() or hash_of(path) != part.sha256:
                 raise ArtifactRefused(f"{path} of export {name} is missing, truncated or altered: its SHA-256 differs")
+    return manifest
+
+
+def parse_manifest(text: str, where: str) -> ExportManifest:
+    """The manifest of this text, its parts not looked at. Raises ArtifactRefused naming `where`."""
+    try:
+        body: dict[str, Any] = json.loads(text)
+        version = body.pop("version", 1)
+        if version != MANIFEST_VERSION:
+            raise ArtifactRefused(f"{where} is of version {version!r}, this code reads {MANIFEST_VERSION}")
+        files = {name: _entry(entry) for name, entry in body.pop("files").items()}
+        manifest = ExportManifest(**body, files=files)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ArtifactRefused(f"{where} is not an export manifest: {error}") from error
+    if missing := sorted(set(EXPORTS) - set(files)):
+        raise ArtifactRefused(f"{where} does not list {', '.join(missing)}")
     return manifest
 
 

@@ -1,68 +1,80 @@
 """The parts of an export: one a month where its rows have a time, else one. Only what changed is written again.
 
-The engine sums a hash over the rows of each month. A month whose sum is that of the export before keeps its file, so
+The engine sums a hash over the rows of each month. A month whose sum is that of the export before keeps its files, so
 an export costs a reading of the views and the writing of a few months. Erasures and late events change the sums of
 their months like anything else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from recommender.contracts.exports import EXPORT_VERSION, EXPORTS, OPTIONAL_COLUMNS
+from recommender.contracts.exports import ALL, EXPORT_VERSION, EXPORTS, OPTIONAL_COLUMNS, ORDER
+from recommender.errors import ArtifactRefused
 
 from warehouse.fingerprints import PRIMES
-from warehouse.manifest import ExportManifest, Part, hash_of
+from warehouse.manifest import ExportManifest, Part
 from warehouse.statements import execute
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from warehouse.engine import Connection
-    from warehouse.unload import Unloader
 
 Columns = tuple[tuple[str, str], ...]
-ALL: Final = "all"
-ROWS_PER_GROUP: Final = 250_000
-# A total order for each export, so that the same rows give the same file; a time that comes first makes the months.
-ORDER: Final = {
-    "purchases": ("purchased_at", "order_id", "item_id"),
-    "items": ("item_id",),
-    "shoppers": ("shopper_id",),
-    "session_events": ("event_time", "session_id", "event_id", "item_id"),
-    "impressions": ("shown_at", "recommendation_id", "placement", "index", "item_id"),
-    "searches": ("searched_at", "event_id"),
-    "reviews": ("reviewed_at", "review_id"),
-    "item_popularity": ("day", "item_id"),
-}
+TIME: Final = "timestamp[us]"
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What is written at once: a month of an export, or all of one without a time; with the sums of its rows."""
+
+    name: str
+    partition: str
+    columns: Columns
+    rows: int
+    fingerprint: str
+
+    @property
+    def folder(self) -> str:
+        """Where its files lie, relative to the root."""
+        return f"{self.name}/{EXPORT_VERSION}"
 
 
 @dataclass(frozen=True, slots=True)
 class PartsPlan:
-    """What of an export is kept, and which months are written, with the sums of their rows."""
+    """What of an export is kept, and what is written."""
 
-    name: str
     columns: Columns
     kept: tuple[Part, ...]
-    written: Mapping[str, str]  # partition to fingerprint
-    is_partial: bool
+    cuts: tuple[Cut, ...]
 
 
-def month_of(name: str) -> str | None:
-    """The month of a row in SQL, as 202601, or None where the export has no time."""
+def time_of(name: str) -> str | None:
+    """The column that makes the months of an export, if it has one."""
     first = ORDER[name][0]
-    return f"year({first}) * 100 + month({first})" if dict(EXPORTS[name])[first].startswith("timestamp") else None
+    return first if dict(EXPORTS[name])[first] == TIME else None
 
 
-def query_of(name: str, optional: Columns = (), months: tuple[str, ...] = ()) -> str:
-    """The query of one export: explicit columns in the contract's order, rows in a total order; some months or all."""
+def query_of(name: str, optional: Columns = (), partition: str = ALL) -> str:
+    """The query of a month of an export or of all of it: explicit columns as the contract has them, in its order."""
     columns = ", ".join(f"{column} as {column}" for column, _ in (*EXPORTS[name], *optional))
-    wanted = ", ".join(month.replace("-", "") for month in months)
-    where = f" where {month_of(name)} in ({wanted})" if months else ""
-    return f"select {columns} from exports.{name}_{EXPORT_VERSION}{where} order by {', '.join(ORDER[name])}"  # noqa: S608
+    return f"select {columns} {rows_of(name, partition)}"
+
+
+def rows_of(name: str, partition: str) -> str:
+    """What follows the columns in a query: the view, the month as a range of times, the order."""
+    where = ""
+    if partition != ALL:
+        year, month = map(int, partition.split("-"))
+        following = f"{year + month // 12}-{month % 12 + 1:02}"
+        time = time_of(name)
+        where = (
+            f" where {time} >= timestamp '{partition}-01 00:00:00'"
+            f" and {time} < timestamp '{following}-01 00:00:00'"
+        )
+    return f"from exports.{name}_{EXPORT_VERSION}{where} order by {', '.join(ORDER[name])}"
 
 
 def schema_of(name: str, optional: Columns = ()) -> pa.Schema:
@@ -79,20 +91,13 @@ def plan_parts(connection: Connection, name: str, before: ExportManifest | None)
     old = before.files[name] if before is not None else None
     same = old is not None and old.columns == columns
     kept = tuple(part for part in old.parts if sums.get(part.partition) == part.fingerprint) if old and same else ()
-    left = {partition: total for partition, total in sums.items() if partition not in {part.partition for part in kept}}
-    return PartsPlan(name, columns, kept, left, bool(kept) and month_of(name) is not None)
-
-
-def write_parts(unloader: Unloader, root: Path, plan: PartsPlan) -> tuple[Part, ...]:
-    """Write the months of the plan below `root`, each under the name of its hash."""
-    if not plan.written:
-        return ()
-    optional = plan.columns[len(EXPORTS[plan.name]) :]
-    query = query_of(plan.name, optional, tuple(sorted(plan.written)) if plan.is_partial else ())
-    return tuple(
-        _write(root, plan, partition, table)
-        for partition, table in _by_month(unloader, query, schema_of(plan.name, optional), plan.name)
+    months = {part.partition for part in kept}
+    cuts = (
+        Cut(name, partition, columns, int(total.split(":")[0]), total)
+        for partition, total in sorted(sums.items())
+        if partition not in months
     )
+    return PartsPlan(columns, kept, tuple(cuts))
 
 
 def _optional(connection: Connection, name: str) -> Columns:
@@ -106,51 +111,23 @@ def _optional(connection: Connection, name: str) -> Columns:
 
 
 def _sums(connection: Connection, name: str, columns: Columns) -> dict[str, str]:
-    month = month_of(name) or "0"
+    """`rows:sum:sum` of each month; of an export without rows, of its one empty part."""
+    time = time_of(name)
+    month = f"year({time}) * 100 + month({time})" if time else "0"
     hashed = ", ".join(column for column, _ in columns)
     sums = ", ".join(f"coalesce(sum(mod(hash({hashed}), {prime})), 0)::number(38, 0)" for prime in PRIMES)
     query = f"select {month} as part, count(*), {sums} from exports.{name}_{EXPORT_VERSION} group by 1"  # noqa: S608
+    rows = execute(connection, query)
+    if lost := [count for part, count, *_ in rows if part is None]:
+        raise ArtifactRefused(f"exports.{name}_{EXPORT_VERSION} has {lost[0]} rows without {time}; a part is a month")
     found = {
         f"{part // 100}-{part % 100:02}" if part else ALL: ":".join(str(int(number)) for number in numbers)
-        for part, *numbers in execute(connection, query)
+        for part, *numbers in rows
     }
     return found or {ALL: "0"}
-
-
-def _by_month(unloader: Unloader, query: str, schema: pa.Schema, name: str) -> Iterator[tuple[str, pa.Table]]:
-    """The rows of a query, which come in order of time, month by month; no rows are one empty part."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    current, held = "", list[Any]()
-    for batch in unloader.batches(query):
-        table = pa.Table.from_batches([batch]).rename_columns(schema.names).cast(schema)
-        times = table[ORDER[name][0]]
-        months = pc.strftime(times, format="%Y-%m") if month_of(name) else pa.array([ALL] * table.num_rows)
-        for month in pc.unique(months).to_pylist():
-            if held and month != current:
-                yield current, pa.concat_tables(held)
-                held = []
-            current = month
-            held.append(table.filter(pc.equal(months, month)))
-    if held or not current:
-        yield current or ALL, pa.concat_tables(held) if held else schema.empty_table()
-
-
-def _write(root: Path, plan: PartsPlan, partition: str, table: pa.Table) -> Part:
-    import pyarrow.parquet as pq
-
-    folder = root / plan.name / EXPORT_VERSION
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{partition}.part"
-    # one chunk: however the rows came, the same rows give the same bytes
-    pq.write_table(table.combine_chunks(), path, compression="zstd", row_group_size=ROWS_PER_GROUP)
-    digest = hash_of(path)
-    named = path.rename(folder / f"{partition}-{digest[:16]}.parquet")
-    return Part(partition, table.num_rows, digest, named.relative_to(root).as_posix(), plan.written.get(partition, ""))
 
 
 def _arrow_type(kind: str) -> pa.DataType:
     import pyarrow as pa
 
-    return pa.timestamp("us") if kind == "timestamp[us]" else pa.type_for_alias(kind)
+    return pa.timestamp("us") if kind == TIME else pa.type_for_alias(kind)

@@ -6,7 +6,6 @@ Everything here takes open connections and plain values and knows nothing of Air
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,27 +13,14 @@ from typing import TYPE_CHECKING, Any
 from warehouse.backfill import backfill
 from warehouse.erasures import erase_now
 from warehouse.loading import append
+from warehouse.ways_out import CursorUnloader
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from warehouse.engine import Connection
 
+__all__ = ["CursorUnloader", "answer_requests", "report_deadline", "report_failure", "run_backfill", "take_requests"]
+
 logger = logging.getLogger(__name__)
-
-
-class CursorUnloader:
-    """Results through the cursor, as Arrow: for an engine without COPY INTO a stage. Slower than a stage, not other."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    def batches(self, query: str) -> Iterator[pa.RecordBatch]:
-        """The rows of a query as Arrow batches."""
-        cursor = self._connection.cursor()
-        cursor.execute(query)
-        for table in cursor.fetch_arrow_batches():
-            yield from table.to_batches()
 
 
 def run_backfill(connection: Connection, first: str, last: str, *, holder: str) -> list[str]:

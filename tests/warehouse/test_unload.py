@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
-import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from recommender.contracts.exports import EXPORTS
 from recommender.errors import ArtifactRefused, Conflict
 
 from tests.warehouse.shop import deliver, deliver_items, order_line
+from training_jobs.environment import Freshness
+from training_jobs.exports import read_exports
 from warehouse.engine import Warehouse
-from warehouse.manifest import MANIFEST, ExportManifest, read_manifest
+from warehouse.manifest import MANIFEST, ExportManifest, Part, read_manifest
+from warehouse.parts import Cut
 from warehouse.pipeline import run_day
-from warehouse.unload import SnowflakeUnloader, query_of, schema_of, unload
+from warehouse.roots import Root
+from warehouse.unload import schema_of, unload
 
 NOW = datetime(2026, 1, 3, 4)
 
@@ -81,10 +83,10 @@ class Breaking:
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
 
-    def batches(self, query: str) -> Any:
-        if "items_v1" in query:
+    def write(self, cut: Cut, root: Root) -> tuple[Part, ...]:
+        if cut.name == "items":
             raise OSError("no space left on device")
-        return self._warehouse.unloader.batches(query)
+        return self._warehouse.unloader.write(cut, root)
 
 
 def test_an_unload_that_breaks_off_leaves_the_old_export_and_no_litter(warehouse: Warehouse, root: Path) -> None:
@@ -95,6 +97,54 @@ def test_an_unload_that_breaks_off_leaves_the_old_export_and_no_litter(warehouse
 
     assert read_manifest(root) == before
     assert [path.name for path in root.parent.iterdir() if path.name.startswith(".")] == []
+
+
+class Running:
+    """Another session runs a day while the last export is written."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def write(self, cut: Cut, root: Root) -> tuple[Part, ...]:
+        if cut.name == "item_popularity":
+            run_day(self._warehouse.connection, date(2026, 1, 4))
+        return self._warehouse.unloader.write(cut, root)
+
+
+class Losing:
+    """One row fewer than were counted."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def write(self, cut: Cut, root: Root) -> tuple[Part, ...]:
+        return tuple(replace(part, rows=max(part.rows - 1, 0)) for part in self._warehouse.unloader.write(cut, root))
+
+
+def test_exports_that_are_not_of_one_moment_are_not_written(warehouse: Warehouse, root: Path) -> None:
+    before = read_manifest(root)
+
+    with pytest.raises(Conflict, match="a day was run while the exports were written"):
+        unload(warehouse.connection, Running(warehouse), root, source="test", now=NOW, full=True)
+    with pytest.raises(Conflict, match="purchases of 2026-01 had 2 rows when it was counted and 1 when it was written"):
+        unload(warehouse.connection, Losing(warehouse), root, source="test", now=NOW, full=True)
+
+    assert read_manifest(root) == before
+
+
+def test_a_manifest_of_another_version_is_refused(root: Path) -> None:
+    body = json.loads((root / MANIFEST).read_text())
+    (root / MANIFEST).write_text(json.dumps({**body, "version": 3}))
+
+    with pytest.raises(ArtifactRefused, match="is of version 3, this code reads 2"):
+        read_manifest(root)
+
+
+def test_what_the_warehouse_writes_is_what_training_reads(root: Path) -> None:
+    found = read_exports(root, Freshness(date(2026, 1, 4), max_age_days=3))
+
+    assert found.purchases["item_id"].to_list() == ["jam", "tea"]
+    assert found.data_until == datetime(2026, 1, 2, 8)
 
 
 def test_a_folder_that_is_no_export_is_not_replaced(warehouse: Warehouse, root: Path, tmp_path: Path) -> None:
@@ -126,31 +176,3 @@ def test_only_months_whose_rows_changed_are_written_again(warehouse: Warehouse, 
     full = unload(warehouse.connection, warehouse.unloader, tmp_path / "full", source="test", now=NOW, full=True)
     assert full == second
     assert read_manifest(root) == second
-
-
-class RecordedConnection:
-    """Answers GET by writing what COPY INTO would have left on the stage."""
-
-    def __init__(self) -> None:
-        self.statements: list[str] = []
-
-    def cursor(self) -> RecordedConnection:
-        return self
-
-    def execute(self, command: str, params: Mapping[str, Any] | None = None) -> None:
-        self.statements.append(command)
-        if command.startswith("get "):
-            folder = Path(command.split("'file://")[1].split("'")[0])
-            pl.DataFrame({"SHOPPER_ID": ["anna"], "ATTRIBUTES": ["{}"]}).write_parquet(folder / "data_0.parquet")
-
-    def fetchall(self) -> list[tuple[Any, ...]]:
-        return []
-
-
-def test_snowflake_unloads_through_a_stage_that_is_emptied_first() -> None:
-    connection = RecordedConnection()
-
-    batches = list(SnowflakeUnloader(connection).batches(query_of("shoppers")))
-
-    assert [statement.split()[0] for statement in connection.statements] == ["remove", "copy", "get"]
-    assert sum(batch.num_rows for batch in batches) == 1

@@ -110,3 +110,16 @@ OPTIONAL_COLUMNS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("purchased", "bool"),
     ),
 }
+
+# A total order for each export, so that the same rows give the same file; a time that comes first makes the months.
+# A month that is written in parallel is several files, each in this order, and nothing is said across them.
+ORDER: Final[dict[str, tuple[str, ...]]] = {
+    "purchases": ("purchased_at", "order_id", "item_id"),
+    "items": ("item_id",),
+    "shoppers": ("shopper_id",),
+    "session_events": ("event_time", "session_id", "event_id", "item_id"),
+    "impressions": ("shown_at", "recommendation_id", "placement", "index", "item_id"),
+    "searches": ("searched_at", "event_id"),
+    "reviews": ("reviewed_at", "review_id"),
+    "item_popularity": ("day", "item_id"),
+}
