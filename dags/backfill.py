@@ -24,7 +24,7 @@ from airflow.sdk import Param, dag, get_current_context, task
     },
     tags=["recommender", "warehouse"],
     doc_md=__doc__,
-    **settings.deadline(timedelta(hours=12)),
+    **settings.in_time(timedelta(hours=12), timedelta(hours=24)),
 )
 def backfill() -> None:
     """run_range -> export."""

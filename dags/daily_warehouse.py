@@ -1,5 +1,6 @@
-"""Every night: what has landed goes into raw, the day is run, the exports are written; `train_models` follows.
+"""Every night: what has landed goes into raw, the day is run and reported, the exports are written.
 
+`train_models` follows the exports. The report is written where a check stopped the day, too: then it is needed most.
 Each task calls one function of `warehouse` and may be run again: a file is loaded once, a day is one
 transaction of merges, the exports of a day replace each other whole. Settings: `recommender_settings`.
 """
@@ -18,14 +19,13 @@ from airflow.timetables.interval import CronDataIntervalTimetable
     schedule=CronDataIntervalTimetable("0 3 * * *", timezone="UTC"),
     max_active_runs=1,
     default_args=settings.DEFAULTS,
-    dagrun_timeout=timedelta(hours=8),
     tags=["recommender", "warehouse"],
     doc_md=__doc__,
     **settings.NIGHTLY,
-    **settings.deadline(timedelta(hours=3)),
+    **settings.in_time(timedelta(hours=3), timedelta(hours=8)),
 )
 def daily_warehouse() -> None:
-    """load_landed -> run_day -> export, one day after the other."""
+    """load_landed -> run_day -> export and report, one day after the other."""
 
     @task
     def load_landed() -> int:
@@ -47,7 +47,16 @@ def daily_warehouse() -> None:
         with settings.opened() as warehouse:
             return settings.export(warehouse)
 
-    load_landed() >> run_day() >> export()
+    @task(trigger_rule="all_done")
+    def report() -> str:
+        from warehouse.scheduled import publish_quality
+
+        target = settings.below_exports(f"quality/{settings.day()}")
+        with settings.opened() as warehouse:
+            s3 = settings.client("s3", target)
+            return publish_quality(warehouse.connection, target, day=settings.day(), s3=s3)
+
+    load_landed() >> run_day() >> [export(), report()]
 
 
 daily_warehouse()

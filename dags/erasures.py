@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from pathlib import Path
 
 import recommender_settings as settings
 from airflow.sdk import dag, task
@@ -22,7 +21,7 @@ from airflow.sdk import dag, task
     default_args=settings.DEFAULTS,
     tags=["recommender", "warehouse", "privacy"],
     doc_md=__doc__,
-    **settings.deadline(timedelta(hours=6)),
+    **settings.in_time(timedelta(hours=6), timedelta(hours=12)),
 )
 def erasures() -> None:
     """One task."""
@@ -32,9 +31,10 @@ def erasures() -> None:
     def answer_requests() -> int:
         from warehouse.scheduled import answer_requests
 
-        folder = Path(os.environ["WAREHOUSE_ERASURES"])
+        source, now = os.environ["WAREHOUSE_ERASURES"], settings.moment()
         with settings.opened() as warehouse:
-            return answer_requests(warehouse.connection, folder, now=settings.moment(), holder=settings.holder())
+            s3 = settings.client("s3", source)
+            return answer_requests(warehouse.connection, source, now=now, holder=settings.holder(), s3=s3)
 
     answer_requests()
 

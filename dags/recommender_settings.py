@@ -1,12 +1,13 @@
 """What all DAGs share: settings from the environment of the workers, the open warehouse, retries, alerts.
 
 WAREHOUSE_LANDING   stage or folder of the landed events, such as @raw.landing/events/
-WAREHOUSE_EXPORTS   s3:// prefix or folder below which each day's exports are written
-WAREHOUSE_ERASURES  folder of erasure requests: *.txt, one id a line
+WAREHOUSE_EXPORTS   s3:// prefix or folder below which each day's exports are written, and its page in quality/
+WAREHOUSE_ERASURES  s3:// prefix or folder of erasure requests: *.txt, one id a line
 WAREHOUSE_DATABASE  folder of the embedded engine; without it the connection `snowflake_default` is used
 WAREHOUSE_UNLOAD    `stage` (default, COPY INTO a stage) or `cursor`, for a server that cannot unload
 WAREHOUSE_CATCHUP_FROM   day (YYYY-MM-DD) from which the nights that were missed are made up; without it, none are
 WAREHOUSE_RETRY_SECONDS  first pause before a retry, doubled each time up to 15 minutes (default 60)
+TRAINING_POKE_SECONDS    between two looks at the training that goes on (default 300)
 TRAINING_PIPELINE_NAME   the SageMaker pipeline; without it `train_models` skips
 ALERT_TOPIC         ARN of an SNS topic for failures and missed deadlines; without it they are logged only
 """
@@ -22,13 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, get_current_context
 
-from warehouse.scheduled import report_deadline, report_failure
+from warehouse.alerts import SUBJECT, ReportTimeout, report_deadline, report_failure
 
 if TYPE_CHECKING:
     from warehouse.engine import Warehouse
 
 WRITER = "warehouse_writer"  # one slot: the lease in the warehouse would refuse a second writer anyway
 TRAINING = "training"
+POKE_SECONDS = float(os.environ.get("TRAINING_POKE_SECONDS", "300"))
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CATCHUP_FROM = os.environ.get("WAREHOUSE_CATCHUP_FROM")
 NIGHTLY = {
@@ -39,30 +41,31 @@ MARTS = Asset(name="recommender_marts", uri="snowflake://snowflake_default/recom
 EXPORTS = Asset(name="recommender_exports", uri="snowflake://snowflake_default/recommender/exports/purchases_v1")
 
 
+TOPIC = os.environ.get("ALERT_TOPIC", "")
+
+
 def _alerts() -> list[Any]:
-    topic = os.environ.get("ALERT_TOPIC")
-    if not topic:
+    if not TOPIC:
         return [report_failure]
     from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
 
-    text = "{{ dag.dag_id }} failed in {{ run_id }}"
-    return [report_failure, SnsNotifier(target_arn=topic, subject="recommender schedule", message=text)]
+    text = "failed: dag {{ ti.dag_id }}, task {{ ti.task_id }}, run {{ run_id }}, try {{ ti.try_number }}"
+    return [report_failure, SnsNotifier(target_arn=TOPIC, subject=SUBJECT, message=text)]
 
 
-def deadline(after: timedelta) -> dict[str, Any]:
-    """Arguments of a DAG that must be done this long after it was queued; none before Airflow 3.1."""
+def in_time(deadline: timedelta, given_up: timedelta) -> dict[str, Any]:
+    """Arguments of a DAG whose runs are told of when they are not done by `deadline`, and ended at `given_up`.
+
+    Airflow 3.0 has no deadlines: there the second is the first to be heard of. A triggerer tells of deadlines.
+    """
+    timeout = {"dagrun_timeout": given_up, "on_failure_callback": ReportTimeout(str(given_up), TOPIC)}
     try:
         from airflow.sdk.definitions.deadline import AsyncCallback, DeadlineAlert, DeadlineReference
     except ImportError:
-        return {}
-    callback = AsyncCallback(report_deadline)
-    if topic := os.environ.get("ALERT_TOPIC"):
-        from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
-
-        text = f"A run is not done {after} after it was queued."
-        callback = AsyncCallback(SnsNotifier, kwargs={"target_arn": topic, "message": text})
-    alert = DeadlineAlert(reference=DeadlineReference.DAGRUN_QUEUED_AT, interval=after, callback=callback)
-    return {"deadline": alert}
+        return timeout
+    callback = AsyncCallback(report_deadline, kwargs={"limit": str(deadline), "topic": TOPIC})
+    queued = DeadlineReference.DAGRUN_QUEUED_AT
+    return {**timeout, "deadline": DeadlineAlert(reference=queued, interval=deadline, callback=callback)}
 
 
 DEFAULTS = {
@@ -121,7 +124,7 @@ def day() -> date:
 
 
 def holder() -> str:
-    """Who holds the warehouse's lease: the run, so that a retry takes over from its own dead attempt."""
+    """The run by name. It holds the warehouse's lease, so that a retry takes over from its own dead attempt."""
     run = get_current_context()["dag_run"]
     return f"{run.dag_id}/{run.run_id}"
 
@@ -130,14 +133,26 @@ def export(warehouse: Warehouse) -> dict[str, str]:
     """Write the exports of this run's day, and say so on the asset that starts the training."""
     from warehouse.daily import export_to
 
-    target = f"{os.environ['WAREHOUSE_EXPORTS'].rstrip('/')}/{day()}"
-    uri = export_to(warehouse, target, now=moment(), s3=client("s3") if target.startswith("s3://") else None)
+    target = below_exports(str(day()))
+    uri = export_to(warehouse, target, now=moment(), s3=client("s3", target))
     get_current_context()["outlet_events"][EXPORTS].extra = {"uri": uri, "day": str(day())}
     return {"uri": uri}
 
 
-def client(service: str) -> Any:
-    """A boto3 client."""
+def newest_exports() -> dict[str, str]:
+    """What `export` said of the exports that started this run; for a run started by hand, of the newest ones."""
+    context = get_current_context()
+    events = context["triggering_asset_events"].get(EXPORTS) or context["inlet_events"][EXPORTS]
+    return dict(events[-1].extra)
+
+
+def below_exports(name: str) -> str:
+    """A folder or an s3:// prefix beside the exports."""
+    return f"{os.environ['WAREHOUSE_EXPORTS'].rstrip('/')}/{name}"
+
+
+def client(service: str, address: str = "s3://") -> Any:
+    """A boto3 client; none where `address` is not on S3."""
     import boto3
 
-    return boto3.client(service)
+    return boto3.client(service) if address.startswith("s3://") else None

@@ -1,7 +1,8 @@
 """When new exports are there: start the SageMaker pipeline on them and wait, without a worker, until it is done.
 
-The run of a day is started once however often the task is tried: SageMaker knows it by its token, which the
-provider's own start operator does not send. The sensor gives its worker back between two looks.
+A run starts one training however often its task is tried: SageMaker knows it by its token, which the provider's
+own start operator does not send. The sensor gives its worker back between two looks. A run that is triggered by
+hand trains again on the newest exports.
 Settings: `recommender_settings`.
 """
 
@@ -12,7 +13,7 @@ from datetime import timedelta
 
 import recommender_settings as settings
 from airflow.providers.amazon.aws.sensors.sagemaker import SageMakerPipelineSensor
-from airflow.sdk import dag, get_current_context, task
+from airflow.sdk import dag, task
 
 
 class PipelineSensor(SageMakerPipelineSensor):
@@ -31,24 +32,24 @@ class PipelineSensor(SageMakerPipelineSensor):
     default_args={**settings.DEFAULTS, "pool": settings.TRAINING},
     tags=["recommender", "training"],
     doc_md=__doc__,
-    **settings.deadline(timedelta(hours=12)),
+    **settings.in_time(timedelta(hours=12), timedelta(hours=24)),
 )
 def train_models() -> None:
     """start -> wait."""
 
     @task.skip_if(lambda context: not os.environ.get("TRAINING_PIPELINE_NAME"))
-    @task
+    @task(inlets=[settings.EXPORTS])
     def start() -> str:
         from training_jobs.pipeline import start
 
-        newest = get_current_context()["triggering_asset_events"][settings.EXPORTS][-1].extra
-        name = os.environ["TRAINING_PIPELINE_NAME"]
-        return start(newest["uri"], pipeline_name=name, run_id=newest["day"], sagemaker=settings.client("sagemaker"))
+        newest = settings.newest_exports()
+        name, sagemaker = os.environ["TRAINING_PIPELINE_NAME"], settings.client("sagemaker")
+        return start(newest["uri"], pipeline_name=name, run_id=settings.holder(), sagemaker=sagemaker)
 
     PipelineSensor(
         task_id="wait",
         pipeline_exec_arn=start(),
-        poke_interval=300,
+        poke_interval=settings.POKE_SECONDS,
         timeout=timedelta(hours=8).total_seconds(),
         execution_timeout=timedelta(hours=8),
         mode="reschedule",

@@ -1,4 +1,4 @@
-"""What the schedule needs besides `daily`: a way out of any session, erasures that were asked for in files, alerts.
+"""What the schedule needs besides `daily`: a way out of any session, erasures asked for in files, the quality page.
 
 Everything here takes open connections and plain values and knows nothing of Airflow, so it runs by hand as well.
 """
@@ -6,11 +6,19 @@ Everything here takes open connections and plain values and knows nothing of Air
 from __future__ import annotations
 
 import logging
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from recommender.errors import NotFound
 
 from warehouse.backfill import backfill
+from warehouse.doctor import diagnose
+from warehouse.doctor_page import write_report
 from warehouse.erasures import erase_now
 from warehouse.loading import append
 from warehouse.ways_out import CursorUnloader
@@ -18,7 +26,7 @@ from warehouse.ways_out import CursorUnloader
 if TYPE_CHECKING:
     from warehouse.engine import Connection
 
-__all__ = ["CursorUnloader", "answer_requests", "report_deadline", "report_failure", "run_backfill", "take_requests"]
+__all__ = ["CursorUnloader", "answer_requests", "publish_quality", "run_backfill", "take_requests"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,32 +37,64 @@ def run_backfill(connection: Connection, first: str, last: str, *, holder: str) 
     return [warning for run in runs for warning in run.warnings]
 
 
-def take_requests(connection: Connection, folder: Path, *, now: datetime) -> int:
-    """Write the requests of the files in `folder` (*.txt, one id a line) into raw.erasures, each file once."""
+def take_requests(connection: Connection, source: str, *, now: datetime, s3: Any = None) -> int:
+    """Write the requests below `source`, a folder or an s3:// prefix, into raw.erasures; each file once.
+
+    A file is *.txt with one id a line. `s3` is a boto3 client.
+    """
     import polars as pl
 
     count = 0
-    for path in sorted(folder.glob("*.txt")):
-        ids = sorted({line.strip() for line in path.read_text().splitlines() if line.strip()})
+    for name, text in _files(source, s3):
+        ids = sorted({line.strip() for line in text.splitlines() if line.strip()})
         frame = pl.DataFrame({"shopper_id": ids}, schema={"shopper_id": pl.String}).with_columns(
             pl.lit(now).cast(pl.Datetime("us")).alias("requested_at")
         )
-        count += append(connection, "erasures", frame, load_id=f"erasures/{path.name}", loaded_at=now)
+        count += append(connection, "erasures", frame, load_id=f"erasures/{name}", loaded_at=now)
     return count
 
 
-def answer_requests(connection: Connection, folder: Path, *, now: datetime, holder: str) -> int:
+def answer_requests(connection: Connection, source: str, *, now: datetime, holder: str, s3: Any = None) -> int:
     """Take the landed requests and delete whom they name; rows deleted, never an id."""
-    take_requests(connection, folder, now=now)
+    take_requests(connection, source, now=now, s3=s3)
     return sum(erase_now(connection, now=now, holder=holder).values())
 
 
-def report_failure(context: Any) -> None:
-    """One line of the log that says which task of which run failed; alarms are made from it."""
-    task = context["task_instance"]
-    logger.error("failed: dag %s, task %s, run %s", task.dag_id, task.task_id, task.run_id)
+def publish_quality(connection: Connection, target: str, *, day: date, s3: Any = None) -> str:
+    """Write the doctor's page of `day` below `target`, a folder or an s3:// prefix; the state it found.
+
+    Examples stay in the warehouse: they may name shoppers, and an erasure does not reach a page. Where the day has
+    not come as far as its checks there is nothing to write; the task that failed says why.
+    """
+    try:
+        found = diagnose(connection, day)
+    except NotFound as error:
+        logger.warning("no quality page: %s", error)
+        return "unchecked"
+    found = replace(found, findings=tuple(replace(finding, examples=()) for finding in found.findings))
+    logger.info("%s", found.to_text())
+    if not target.startswith("s3://"):
+        write_report(found, Path(target))
+        return found.state
+    address = urlsplit(target)
+    with tempfile.TemporaryDirectory() as folder:
+        for path in sorted(write_report(found, Path(folder)).parent.iterdir()):
+            kind = {"ContentType": "text/html" if path.suffix == ".html" else "application/json"}
+            key = f"{address.path.strip('/')}/{path.name}"
+            s3.upload_file(str(path), address.netloc, key, ExtraArgs=kind)
+    return found.state
 
 
-async def report_deadline(**context: Any) -> None:
-    """One line of the log where a run is not done in time."""
-    logger.error("deadline missed: %s", sorted(context))
+def _files(source: str, s3: Any) -> Iterator[tuple[str, str]]:
+    """Name and text of each *.txt directly below a folder or an s3:// prefix, by name."""
+    if not source.startswith("s3://"):
+        for path in sorted(Path(source).glob("*.txt")):
+            yield path.name, path.read_text()
+        return
+    address = urlsplit(source.rstrip("/") + "/")
+    prefix = address.path.lstrip("/")
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=address.netloc, Prefix=prefix, Delimiter="/"):
+        for entry in page.get("Contents", []):
+            if entry["Key"].endswith(".txt"):
+                body = s3.get_object(Bucket=address.netloc, Key=entry["Key"])["Body"].read()
+                yield entry["Key"].removeprefix(prefix), body.decode()

@@ -19,15 +19,19 @@ from tests.dags.running import ROOT, scratch
 
 INSPECT = """
 import json, sys
-sys.path.insert(0, "dags")  # as the bundle of a running Airflow does
-from airflow.dag_processing.dagbag import DagBag
-bag = DagBag("dags")
+sys.path.insert(0, sys.argv[1])  # as the bundle of a running Airflow does
+try:
+    from airflow.dag_processing.dagbag import DagBag
+except ImportError:  # before Airflow 3.2
+    from airflow.models.dagbag import DagBag
+bag = DagBag(sys.argv[1])
 print("RESULT" + json.dumps({
     "errors": bag.import_errors,
     "loaded": sorted({"snowflake.connector", "fakesnow", "polars", "duckdb"} & set(sys.modules)),
     "dags": {dag.dag_id: {
         "at_once": dag.max_active_runs, "catchup": dag.catchup, "tags": "recommender" in dag.tags,
-        "documented": bool(dag.doc_md), "deadline": bool(dag.deadline),
+        "documented": bool(dag.doc_md), "ends": bool(dag.dagrun_timeout), "tells": bool(dag.on_failure_callback),
+        "deadline": bool(getattr(dag, "deadline", not hasattr(dag, "deadline"))),  # Airflow 3.0 has none
         "tasks": {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks},
     } for dag in bag.dags.values()},
     "tasks": {f"{dag.dag_id}.{task.task_id}": {
@@ -38,7 +42,7 @@ print("RESULT" + json.dumps({
 }))
 """
 CHAINS = {
-    "daily_warehouse": {"load_landed": ["run_day"], "run_day": ["export"], "export": []},
+    "daily_warehouse": {"load_landed": ["run_day"], "run_day": ["export", "report"], "export": [], "report": []},
     "train_models": {"start": ["wait"], "wait": []},
     "backfill": {"run_range": ["export"], "export": []},
     "erasures": {"answer_requests": []},
@@ -47,10 +51,10 @@ CHAINS = {
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    environment = scratch(tmp_path_factory.mktemp("airflow"))
     done = subprocess.run(
-        [sys.executable, "-c", INSPECT],
-        cwd=ROOT,
-        env=scratch(tmp_path_factory.mktemp("airflow")),
+        [sys.executable, "-c", INSPECT, environment["AIRFLOW__CORE__DAGS_FOLDER"]],
+        env=environment,
         capture_output=True,
         text=True,
         timeout=120,
@@ -71,7 +75,15 @@ def test_parsing_loads_no_engine_and_opens_nothing(found: dict[str, Any]) -> Non
 
 
 def test_runs_of_a_dag_do_not_overlap_and_are_documented(found: dict[str, Any]) -> None:
-    guarded = {"at_once": 1, "catchup": False, "tags": True, "documented": True, "deadline": True}
+    guarded = {
+        "at_once": 1,
+        "catchup": False,
+        "tags": True,
+        "documented": True,
+        "deadline": True,
+        "ends": True,
+        "tells": True,
+    }
 
     for name, dag in found["dags"].items():
         assert {key: dag[key] for key in guarded} == guarded, name
