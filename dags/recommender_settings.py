@@ -83,9 +83,8 @@ DEFAULTS = {
 def opened() -> Iterator[Warehouse]:
     """The warehouse, with every table and view that it should have."""
     from warehouse.engine import Warehouse, open_local
-    from warehouse.scheduled import CursorUnloader
     from warehouse.statements import create_layers
-    from warehouse.unload import SnowflakeUnloader
+    from warehouse.ways_out import CursorUnloader, SnowflakeUnloader
 
     if folder := os.environ.get("WAREHOUSE_DATABASE"):
         with open_local(Path(folder)) as warehouse:

@@ -1,4 +1,4 @@
-"""What the schedule needs besides `daily`: a way out of any session, erasures asked for in files, the quality page.
+"""What the schedule needs besides `daily`: a range of days by text, erasures asked for in files, the quality page.
 
 Everything here takes open connections and plain values and knows nothing of Airflow, so it runs by hand as well.
 """
@@ -21,12 +21,9 @@ from warehouse.doctor import diagnose
 from warehouse.doctor_page import write_report
 from warehouse.erasures import erase_now
 from warehouse.loading import append
-from warehouse.ways_out import CursorUnloader
 
 if TYPE_CHECKING:
     from warehouse.engine import Connection
-
-__all__ = ["CursorUnloader", "answer_requests", "publish_quality", "run_backfill", "take_requests"]
 
 logger = logging.getLogger(__name__)
 
