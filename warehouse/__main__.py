@@ -1,6 +1,7 @@
-"""`python -m warehouse build | backfill | erase | withdraw | runs | doctor`: a JSON line on stdout, progress on stderr.
+"""`python -m warehouse build | generate | backfill | erase | withdraw | runs | doctor`.
 
-`doctor` prints for a person unless --json is given, and its exit code says 0 ok, 1 warn, 2 stop.
+A JSON line on stdout, progress on stderr. `doctor` prints for a person unless --json is given, and its exit code says
+0 ok, 1 warn, 2 stop.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from warehouse.doctor import diagnose
 from warehouse.doctor_page import write_report
 from warehouse.engine import DATABASE_FILES, Warehouse, open_warehouse
 from warehouse.erasures import erase_now, request_erasure
+from warehouse.generate import add_options, generate
 from warehouse.pipeline import REPORTED
 from warehouse.runs import read_runs
 from warehouse.sources import complete_journey, generated
@@ -149,6 +151,10 @@ def _parser() -> argparse.ArgumentParser:
     _build_options(
         command("build", _build, "history in bulk, three daily increments, exports; nothing where all is there")
     )
+    text = "a seeded synthetic history of any size, as Parquet files or into a warehouse"
+    made = commands.add_parser("generate", help=text, description=text)
+    made.set_defaults(run=generate)
+    add_options(made)
     again = command("backfill", _backfill, "run a range of days, oldest first; equals their daily runs")
     again.add_argument("--from", dest="first", type=date.fromisoformat, required=True, help="first day, YYYY-MM-DD")
     again.add_argument("--to", dest="last", type=date.fromisoformat, required=True, help="last day, YYYY-MM-DD")

@@ -207,9 +207,11 @@ def test_the_seasons_are_seen_in_the_events() -> None:
     assert advent.height / autumn.height == pytest.approx(season(weeks[1].first) / season(weeks[0].first), rel=0.12)
 
 
-def test_it_is_written_a_part_at_a_time(tmp_path: Path) -> None:
+def test_a_delivery_is_written_as_a_file_a_table(tmp_path: Path) -> None:
     shop = Shop(300, 10, shoppers=20, items=20)
-    written = write(shop, tmp_path, days_per_part=5)
+    delivery = next(deliveries(shop, parts(shop, 5)))
+    written = write(delivery, tmp_path)
 
-    assert len(written) == 9  # four tables in two parts, and the shoppers once
-    assert pl.read_parquet(tmp_path / "events_2023-01-01_2023-01-06.parquet").height > 0
+    assert len(written) == 5
+    events = pl.read_parquet(tmp_path / "events_2023-01-01_2023-01-06.parquet")
+    assert events.equals(delivery.frames["events"])

@@ -68,15 +68,13 @@ def deliveries(shop: Shop, wanted: Iterable[Part]) -> Iterator[Delivery]:
         yield Delivery(part.first, part.last, frames)
 
 
-def write(shop: Shop, folder: Path, *, days_per_part: int = 31) -> list[Path]:
-    """The history as Parquet, a file a table and part, one part in memory at a time."""
+def write(delivery: Delivery, folder: Path) -> list[Path]:
+    """The delivery as Parquet in `folder`, a file a table, named after its days."""
     written = []
-    folder.mkdir(parents=True, exist_ok=True)
-    for delivery in deliveries(shop, parts(shop, days_per_part)):
-        for table, frame in delivery.frames.items():
-            path = folder / f"{table}_{delivery.first}_{delivery.last}.parquet"
-            frame.write_parquet(path)
-            written.append(path)
+    for table, frame in delivery.frames.items():
+        path = folder / f"{table}_{delivery.first}_{delivery.last}.parquet"
+        frame.write_parquet(path)
+        written.append(path)
     return written
 
 

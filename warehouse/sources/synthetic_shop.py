@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ REVIEW_SHARE: Final = 0.05  # of order lines
 HOLDOUT_SHARE: Final = 0.05  # of visitors
 DEGRADED_SHARE: Final = 0.005  # of lists
 EVENTS_PER_SESSION: Final = 4.89  # what the shares above come to without lists, clicks, refunds and second deliveries
+EVENTS_PER_SHOPPER: Final = 75
+EVENTS_PER_ITEM: Final = 600
+MOST_ITEMS: Final = 50_000
 WEEK: Final = (0.95, 0.9, 0.92, 0.97, 1.05, 1.15, 1.06)  # Monday first
 SECOND: Final = 1_000_000  # microseconds
 DAY: Final = 86_400 * SECOND
@@ -53,6 +56,17 @@ class Shop:
     def events_per_session(self) -> float:
         """Events of a session on average, each counted once, refunds left out."""
         return EVENTS_PER_SESSION + min(self.lists_per_session, VIEWS_PER_SESSION) * (1 + CLICK_SHARE)
+
+
+def sized(events: int, days: int, *, shoppers: int | None = None, items: int | None = None, **given: Any) -> Shop:
+    """A shop with shoppers and items that fit the number of its events, where they are not given."""
+    return Shop(
+        events,
+        days,
+        shoppers=shoppers or max(100, events // EVENTS_PER_SHOPPER),
+        items=items or min(MOST_ITEMS, max(200, events // EVENTS_PER_ITEM)),
+        **given,
+    )
 
 
 def season(day: date) -> float:
