@@ -71,7 +71,10 @@ def load_stage(connection: Connection, stage: str, *, loaded_at: datetime) -> in
     lease = take_lease(connection, PIPELINE, purpose=f"the load of {stage}", holder=stage)
     try:
         with transaction(connection):
-            execute(connection, f"copy into ops.landed_records from {stage} file_format = (type = json)")
+            execute(
+                connection,
+                f"copy into ops.landed_records from {stage} file_format = (type = json strip_null_values = true)",
+            )
         extra = _new_keys(connection, stage, loaded_at)
         with transaction(connection):
             count = _take_in(connection, stage, extra, loaded_at)

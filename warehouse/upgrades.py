@@ -68,6 +68,8 @@ def drop_derived(connection: Connection) -> None:
         else None
     )
     execute(connection, "delete from ops.watermarks")
+    if "ops.layers" in _present(connection):
+        execute(connection, "delete from ops.layers")
     query = f"""
         select lower(table_schema) || '.' || lower(table_name), table_type from information_schema.tables
         where table_schema in {DERIVED}

@@ -16,8 +16,10 @@ from warehouse.tables import RAW
 
 FILES = sorted((HERE / "snowflake").glob("*.sql"))
 ACCOUNT_COMMANDS = {
+    "alter table",
     "alter user",
     "alter warehouse",
+    "create masking",
     "create network",
     "create pipe",
     "create resource",
@@ -56,6 +58,7 @@ def test_the_files_are_there_in_the_order_in_which_they_are_run() -> None:
         "40_pipe.sql",
         "50_grants.sql",
         "60_keeping.sql",
+        "70_masking.sql",
     ]
 
 
@@ -113,11 +116,7 @@ def test_the_pipe_fills_the_columns_of_raw_events_in_their_order() -> None:
 
 
 def test_the_clustering_keys_are_columns_of_their_tables() -> None:
-    columns = {}
-    for path in sorted((HERE / "ddl").glob("*.sql")):
-        for statement in _parsed(path):
-            if isinstance(statement, exp.Create) and (table := statement.find(exp.Table)) is not None:
-                columns[f"{table.db}.{table.name}"] = {column.name for column in statement.find_all(exp.ColumnDef)}
+    columns = _columns_of_tables()
     for line in (HERE / "snowflake/60_keeping.sql").read_text().splitlines():
         if "cluster by" in line:
             table, column = line.split()[2].removeprefix("recommender."), line.split("to_date(")[1].split(")")[0]
@@ -129,3 +128,54 @@ def test_no_service_may_sign_in_with_a_password() -> None:
 
     assert "rsa_public_key" in text
     assert "password =" not in text
+
+
+def _columns_of_tables() -> dict[str, set[str]]:
+    return {
+        f"{table.db}.{table.name}": {column.name for column in statement.find_all(exp.ColumnDef)}
+        for path in sorted((HERE / "ddl").glob("*.sql"))
+        for statement in _parsed(path)
+        if isinstance(statement, exp.Create) and (table := statement.find(exp.Table)) is not None
+    }
+
+
+def test_readers_see_no_id_of_a_shopper_in_any_mart() -> None:
+    text = " ".join((HERE / "snowflake/70_masking.sql").read_text().split())
+    masked = {
+        (words[2].removeprefix("recommender."), words[5])
+        for words in (piece.split() for piece in text.split("; "))
+        if words[:2] == ["alter", "table"]
+    }
+    personal = {
+        (table, column)
+        for table, columns in _columns_of_tables().items()
+        if table.startswith("marts.")
+        for column in columns & {"shopper_id", "visitor_id", "attributes"}
+    }
+
+    assert masked == personal
+    assert len(personal) > 10
+
+
+def test_work_tables_with_ids_have_no_past() -> None:
+    """Transient: no fail-safe; retention 0: no time travel. What a run starts anew would only be a shopper's shadow."""
+    ddl = "".join(path.read_text() for path in sorted((HERE / "ddl").glob("*.sql")))
+    transient = {line.split()[6] for line in ddl.splitlines() if line.startswith("create transient table")}
+    forgotten = {
+        line.split()[2].removeprefix("recommender.")
+        for line in (HERE / "snowflake/60_keeping.sql").read_text().splitlines()
+        if line.endswith("data_retention_time_in_days = 0;")
+    }
+
+    assert {"ops.visit_events", "ops.erasing", "ops.landed_records"} <= transient
+    assert forgotten == transient
+
+
+def test_every_role_may_ask_whether_the_layers_are_there() -> None:
+    text = (HERE / "snowflake/50_grants.sql").read_text()
+    asking = {
+        line.rstrip(";").split()[-1] for line in text.splitlines() if "select on table recommender.ops.layers" in line
+    }
+
+    # the transformer reads all of ops
+    assert asking == {"recommender_loader", "recommender_exporter", "recommender_reader"}

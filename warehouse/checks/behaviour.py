@@ -16,7 +16,7 @@ CLICKS: Final = f"""
             claims:recommendation_id::varchar as recommendation_id,
             claims:placement::varchar as placement
         from staging.stg_events
-        where event_name = 'select_item' and claims:recommendation_id is not null and {WINDOW}
+        where event_name = 'select_item' and claims:recommendation_id::varchar is not null and {WINDOW}
     ),
 
     shown as (
@@ -42,7 +42,7 @@ CHECKS: Final = (
         "impressions_without_claims",
         "warn",
         "staging.stg_events",
-        "claims is null or claims:recommendation_id is null",
+        "claims:recommendation_id::varchar is null",
         tolerance=0.02,
         where=f"event_name = 'view_item_list' and visible and attribution_token is not null and {WINDOW}",
         show="event_id, item_list_id, event_time",

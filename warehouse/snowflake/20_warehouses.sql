@@ -1,6 +1,6 @@
 -- Snowflake only. Run as ACCOUNTADMIN after 10: compute by task, each suspended after a minute without work, and the
 -- month's limit. docs/capacity.md says why these sizes.
-create resource monitor recommender_month with
+create resource monitor if not exists recommender_month with
     credit_quota = 150
     frequency = monthly
     start_timestamp = immediately
@@ -42,4 +42,5 @@ grant usage on warehouse recommender_load to role recommender_loader;
 grant usage on warehouse recommender_transform to role recommender_transformer;
 grant usage on warehouse recommender_transform to role recommender_exporter;
 grant usage on warehouse recommender_transform to role recommender_reader;
-grant usage on warehouse recommender_backfill to role recommender_admin;
+-- The backfill DAG runs as the scheduler: a connection of its own may name this warehouse.
+grant usage on warehouse recommender_backfill to role recommender_transformer;

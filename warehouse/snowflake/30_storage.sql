@@ -11,24 +11,32 @@ create storage integration if not exists recommender_s3
 create file format if not exists recommender.raw.json_lines
     type = json
     compression = auto
-    strip_outer_array = false;
+    strip_outer_array = false
+    strip_null_values = true;
 
-create file format if not exists recommender.raw.parquet_files
+create file format if not exists recommender.exports.parquet_files
     type = parquet
-    use_logical_type = true;
+    compression = snappy;
 
 create stage if not exists recommender.raw.landing
     url = 's3://EVENTS_BUCKET/landing/'
     storage_integration = recommender_s3
     file_format = recommender.raw.json_lines;
 
+-- What `python -m warehouse.load` and the erasures put before they copy it. Made here, so that it belongs to nobody's
+-- session; the key is Snowflake's, and what a killed load left is overwritten by the next.
+create stage if not exists recommender.ops.loading
+    encryption = (type = 'SNOWFLAKE_SSE');
+
 create stage if not exists recommender.exports.unloaded
     url = 's3://EXPORTS_BUCKET/exports/'
     storage_integration = recommender_s3
-    file_format = recommender.raw.parquet_files;
+    file_format = recommender.exports.parquet_files;
 
 grant usage on integration recommender_s3 to role recommender_admin;
 grant usage on stage recommender.raw.landing to role recommender_loader;
+grant read on stage recommender.ops.loading to role recommender_loader;
+grant write on stage recommender.ops.loading to role recommender_loader;
 grant usage on stage recommender.exports.unloaded to role recommender_exporter;
 grant usage on file format recommender.raw.json_lines to role recommender_loader;
-grant usage on file format recommender.raw.parquet_files to role recommender_exporter;
+grant usage on file format recommender.exports.parquet_files to role recommender_exporter;

@@ -2,7 +2,9 @@
 -- Give the notification channel (DESC PIPE) to the bucket's event notifications for the prefix landing/events/.
 -- Either the pipe or the schedule's `copy into` from @raw.landing takes the landing: each keeps a history of files of its
 -- own, so with both every event is delivered twice (staging drops the second). The schedule is the default, because it
--- also finds new keys; make the pipe where minutes matter.
+-- also finds new keys and lets no record fail a file; make the pipe where minutes matter, leave the load out of the
+-- schedule then (WAREHOUSE_LANDING to an empty prefix), and look at COPY_HISTORY for files that were skipped.
+-- A pipe takes files that are notified from now on: `alter pipe … refresh` for those of the last seven days.
 -- METADATA$START_SCAN_TIME, not CURRENT_TIMESTAMP: a pipe fixes the latter when it compiles the statement, and the
 -- load window would then miss the rows. A record without an event id stays in raw, as it does with the schedule.
 create pipe if not exists recommender.raw.landed_events

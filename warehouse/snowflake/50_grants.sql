@@ -11,6 +11,7 @@ grant ownership on table recommender.raw.shoppers to role recommender_loader cop
 grant ownership on table recommender.raw.reviews to role recommender_loader copy current grants;
 grant ownership on table recommender.raw.erasures to role recommender_loader copy current grants;
 grant ownership on table recommender.raw.rejects to role recommender_loader copy current grants;
+grant select on table recommender.ops.layers to role recommender_loader;
 grant select, insert on table recommender.ops.loads to role recommender_loader;
 grant select, insert, update on table recommender.ops.new_columns to role recommender_loader;
 grant select, insert, delete on table recommender.ops.rejected_lines to role recommender_loader;
@@ -45,6 +46,10 @@ grant select on all views in schema recommender.exports to role recommender_expo
 grant select on future views in schema recommender.exports to role recommender_exporter;
 grant usage on schema recommender.quality to role recommender_exporter;
 grant select on table recommender.quality.results to role recommender_exporter;
+-- Up to when the exported data go, and whether the layers are there.
+grant usage on schema recommender.ops to role recommender_exporter;
+grant select on table recommender.ops.watermarks to role recommender_exporter;
+grant select on table recommender.ops.layers to role recommender_exporter;
 
 grant usage on schema recommender.marts to role recommender_reader;
 grant usage on schema recommender.exports to role recommender_reader;
@@ -56,3 +61,8 @@ grant select on future views in schema recommender.marts to role recommender_rea
 grant select on all views in schema recommender.exports to role recommender_reader;
 grant select on future views in schema recommender.exports to role recommender_reader;
 grant select on table recommender.quality.results to role recommender_reader;
+grant usage on schema recommender.ops to role recommender_reader;
+grant select on table recommender.ops.layers to role recommender_reader;
+grant select on table recommender.ops.loads to role recommender_reader;
+grant select on table recommender.ops.runs to role recommender_reader;
+grant select on table recommender.ops.watermarks to role recommender_reader;
