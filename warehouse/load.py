@@ -21,10 +21,12 @@ from typing import Any
 from recommender.errors import InvalidInput, RecommenderError
 from tqdm import tqdm
 
+from warehouse.daily import export_to
 from warehouse.doctor import diagnose
 from warehouse.engine import Connection, open_warehouse
 from warehouse.load_delivery import MOST_REJECTED, Delivery, load_delivery, read_delivery
 from warehouse.load_mapping import TABLES, read_mapping
+from warehouse.load_paths import find
 from warehouse.pipeline import run_day
 from warehouse.quality import QualityStop
 from warehouse.statements import create_layers
@@ -38,24 +40,46 @@ def main(arguments: list[str] | None = None) -> int:
         stated = read_mapping(options.mapping)
     except (InvalidInput, OSError) as error:
         parser.error(str(error))
-    deliveries = [
-        Delivery(
-            table, path, options.loaded_at, stated.get(table, {}), options.encoding, most_rejected=options.most_rejected
-        )
-        for table in TABLES
-        for path in getattr(options, table)
-    ]
-    if not deliveries:
+    if not any(getattr(options, table) for table in TABLES):
         parser.error("no file: give at least one of " + ", ".join(f"--{table}" for table in TABLES))
     if options.database is None and not options.dry_run:
         parser.error("--database is needed, except with --dry-run")
+    if options.exports is not None and not options.run:
+        parser.error("--exports is written after a run: give --run as well")
+    answer: dict[str, Any] = {"files": []}
     try:
-        answer = _dry_run(deliveries) if options.dry_run else _load(deliveries, options)
+        deliveries = _deliveries(options, stated)
+        if options.dry_run:
+            answer = _dry_run(deliveries)
+        else:
+            _load(deliveries, options, answer)
     except (RecommenderError, OSError) as error:
         print(f"load: {error}", file=sys.stderr)
+        if answer["files"]:  # those before it are loaded and will be skipped the next time
+            print(json.dumps({**answer, "failed": str(error)}, default=str))
         return 1
     print(json.dumps(answer, default=str))
     return 1 if "stopped" in answer.get("run", {}) else 0
+
+
+def _deliveries(options: argparse.Namespace, stated: dict[str, dict[str, Any]]) -> list[Delivery]:
+    return [
+        Delivery(
+            table,
+            found.path,
+            options.loaded_at,
+            stated.get(table, {}),
+            options.encoding,
+            most_rejected=options.most_rejected,
+            partition=found.partition,
+            called=found.name,
+            may_be_empty=found.is_one_of_many,
+            rejects_out=options.rejects_out,
+        )
+        for table in TABLES
+        for argument in getattr(options, table)
+        for found in find(argument)
+    ]
 
 
 def _dry_run(deliveries: list[Delivery]) -> dict[str, Any]:
@@ -66,7 +90,7 @@ def _dry_run(deliveries: list[Delivery]) -> dict[str, Any]:
         files.append(
             {
                 "table": delivery.table,
-                "file": delivery.path.name,
+                "file": delivery.name,
                 "mapping": read.mapping.lines() if read.mapping else [],
                 "rows": read.rows,
                 "good": read.good,
@@ -79,20 +103,24 @@ def _dry_run(deliveries: list[Delivery]) -> dict[str, Any]:
     return {"dry_run": True, "files": files}
 
 
-def _load(deliveries: list[Delivery], options: argparse.Namespace) -> dict[str, Any]:
-    files: list[dict[str, Any]] = []
-    answer: dict[str, Any] = {"files": files}
+def _load(deliveries: list[Delivery], options: argparse.Namespace, answer: dict[str, Any]) -> None:
+    """Load every file, then run the day and export where that is asked for; `answer` grows as things are done."""
     with open_warehouse(os.environ, directory=options.database) as warehouse:
         create_layers(warehouse.connection)
+        shown: set[tuple[str, tuple[str, ...]]] = set()
         for delivery in deliveries:
             with _bar(delivery) as bar:
                 outcome = load_delivery(warehouse.connection, delivery, on_rows=bar.update)
-            files.append(asdict(outcome))
-            for line in outcome.mapping:
-                print(f"{delivery.table}: {line}", file=sys.stderr)
+            answer["files"].append(asdict(outcome))
+            if (delivery.table, outcome.mapping) not in shown:  # once for many files that are alike
+                shown.add((delivery.table, outcome.mapping))
+                for line in outcome.mapping:
+                    print(f"{delivery.table}: {line}", file=sys.stderr)
         if options.run:
             answer["run"] = _run(warehouse.connection, options.loaded_at.date())
-    return answer
+        if options.exports is not None and "stopped" not in answer["run"]:
+            export_to(warehouse, str(options.exports), now=options.loaded_at)
+            answer["exports"] = str(options.exports)
 
 
 def _run(connection: Connection, day: date) -> dict[str, Any]:
@@ -108,7 +136,7 @@ def _run(connection: Connection, day: date) -> dict[str, Any]:
 
 
 def _bar(delivery: Delivery) -> Any:
-    return tqdm(desc=delivery.path.name, unit=" rows", file=sys.stderr, leave=False, unit_scale=True)
+    return tqdm(desc=delivery.name, unit=" rows", file=sys.stderr, leave=False, unit_scale=True)
 
 
 def _moment(text: str) -> datetime:
@@ -135,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m warehouse.load", description=__doc__)
     for table in TABLES:
         parser.add_argument(
-            f"--{table}", type=Path, action="append", default=[], metavar="FILE", help="may be repeated"
+            f"--{table}", nargs="+", action="extend", default=[], metavar="FILE", help="files, folders, patterns"
         )
     parser.add_argument("--database", type=Path, help="folder of the embedded warehouse")
     parser.add_argument("--mapping", type=Path, help="JSON file: which column is which (docs/data.md)")
@@ -143,6 +171,8 @@ def _parser() -> argparse.ArgumentParser:
         "--dry-run", action="store_true", help="show mapping, counts, first rows, reasons; write nothing"
     )
     parser.add_argument("--run", action="store_true", help="then run the day of --loaded-at")
+    parser.add_argument("--exports", type=Path, metavar="DIR", help="after --run, write what training reads")
+    parser.add_argument("--rejects-out", type=Path, metavar="DIR", help="write refused rows as CSV, to be corrected")
     parser.add_argument("--encoding", type=_encoding, default="utf-8", help="of text files (default: utf-8)")
     parser.add_argument(
         "--most-rejected", type=_share, default=MOST_REJECTED, help="share of rows; more of them stop a file"

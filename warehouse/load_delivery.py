@@ -22,6 +22,7 @@ from recommender.contracts.fields import problem
 from warehouse.load_files import content_hash, read_pieces
 from warehouse.load_mapping import Mapped, mapped
 from warehouse.load_pieces import ROWS_AT_ONCE, Reject
+from warehouse.load_rejects import write_rejects
 from warehouse.load_rows import convert
 from warehouse.loading import Part, is_loaded, load_part, record_load, write_part
 from warehouse.statements import execute, transaction
@@ -40,7 +41,8 @@ MOST_REJECTED: Final = 0.5  # of the rows: with more of them the mapping is wron
 class Delivery:
     """A file for a table, what the mapping file states of it, and the time it counts as loaded (naive UTC).
 
-    `partition` has columns that stand in the path (`day=2026-01-01/`) and not in the file.
+    `partition` has columns that stand in the path (`day=2026-01-01/`) and not in the file; `called` is its name
+    in rejects where the path's last part says too little; into the folder `rejects_out` its refused rows go as CSV.
     """
 
     table: str
@@ -51,6 +53,14 @@ class Delivery:
     rows_at_once: int = ROWS_AT_ONCE
     most_rejected: float = MOST_REJECTED
     partition: Mapping[str, str] = field(default_factory=dict)
+    called: str = ""
+    may_be_empty: bool = False
+    rejects_out: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What logs and rejects call it."""
+        return self.called or self.path.name
 
 
 @dataclass(slots=True)
@@ -109,12 +119,15 @@ def read_delivery(delivery: Delivery, folder: Path, *, on_rows: Callable[[int], 
         if piece.frame.height:
             _take(read, piece.frame, delivery, folder)
         on_rows(count)
-    if not read.rows:
-        raise problem(f"/{delivery.path.name}", "a file without rows", "rows")
+    if read.refused and delivery.rejects_out is not None:
+        shown = f"{delivery.name.replace('/', '_')}.rejects.csv"
+        write_rejects(read.rejects(), read.columns[1:], delivery.rejects_out / shown)
+    if not read.rows and not delivery.may_be_empty:
+        raise problem(f"/{delivery.name}", "a file without rows", "rows")
     if read.rejected > delivery.most_rejected * (read.rows - read.ignored):
         reasons = "; ".join(f"{count} x {reason}" for reason, count in read.reasons().items())
         raise problem(
-            f"/{delivery.path.name}",
+            f"/{delivery.name}",
             f"a file with {read.rejected} of {read.rows} rows refused ({reasons})"[:600],
             f"at most {delivery.most_rejected:.0%} refused; is the mapping right?",
         )
@@ -164,7 +177,7 @@ def load_delivery(
 
     `on_rows` hears how many rows were read, `on_part` the number of each part that is loaded for good.
     """
-    file, load_id = delivery.path.name, load_id_of(delivery)
+    file, load_id = delivery.name, load_id_of(delivery)
     if is_loaded(connection, load_id):
         return Outcome(delivery.table, file, skipped=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -224,7 +237,7 @@ def _close(connection: Connection, delivery: Delivery, load_id: str, read: Read)
                 f" left($1:content::varchar, {LONGEST_CONTENT}),"
                 f" %(loaded_at)s::timestamp_ntz from {stage})"
                 " file_format = (type = parquet use_logical_type = true) purge = true force = true",
-                {"file": delivery.path.name[:512], "loaded_at": delivery.loaded_at},
+                {"file": delivery.name[-512:], "loaded_at": delivery.loaded_at},
             )
         # Its parts have counted the rows.
         record_load(connection, delivery.table, 0, load_id=load_id, loaded_at=delivery.loaded_at)

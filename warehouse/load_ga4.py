@@ -76,7 +76,7 @@ def as_text_columns(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def shaped(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON object with the columns that are read, as text. Raises TypeError, AttributeError or KeyError for no row."""
+    """A JSON object with the columns that are read, as text. Raises TypeError, AttributeError or KeyError."""
     return {
         **{name: json_text(record.get(name)) for name in SCALARS},
         "event_params": [
