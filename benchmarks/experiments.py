@@ -24,10 +24,9 @@ from recommender.domain.arrays import Doubles
 from recommender.domain.experiments.boundaries import constant_for
 from recommender.domain.experiments.design import design_to_json
 from recommender.domain.experiments.simulation import Truth
-from recommender.errors import RecommenderError
 from tqdm import tqdm
 
-from benchmarks import experiments_calibration, report, statistics
+from benchmarks import door, experiments_calibration, statistics
 from benchmarks.experiments_methods import (
     Outcome,
     fixed_and_peeking,
@@ -55,20 +54,13 @@ ALSO: Final[Mapping[str, Mapping[str, Method]]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the JSON line, and return the exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        if options.calibrate:
-            designs = _known(options.calibrate, experiments_calibration.DESIGNS, "--calibrate")
-            for row in experiments_calibration.table(designs, experiments=options.experiments, seed=options.seed):
-                print(json.dumps(row), flush=True)
-            return 0
-        result = run(_known(options.scenarios, SCENARIOS, "--scenarios"), options.experiments, options.seed)
-    except RecommenderError as error:
-        print(error.detail, file=sys.stderr)
-        return 2
-    if options.out:
-        report.write(result, options.out, sections(result))
-    print(json.dumps({name: part for name, part in result.items() if name != "days"}), flush=True)
-    return 0
+    if options.calibrate:
+        return door.exit_code(lambda: _calibrate(options))
+
+    def asked() -> dict[str, Any]:
+        return run(_known(options.scenarios, SCENARIOS, "--scenarios"), options.experiments, options.seed)
+
+    return door.answer(asked, options.out, sections=sections, unprinted=("days",))
 
 
 def run(names: Sequence[str], experiments: int, seed: int) -> dict[str, Any]:
@@ -165,6 +157,13 @@ def _figures(scenario: Scenario, lifts: Doubles, found: Outcome) -> dict[str, An
 def _by_day(found: Outcome) -> list[float]:
     """Share of placements that are decided by each day from 1 to 28: for the plot."""
     return [round(float((found.day <= day).mean()), 4) for day in range(1, 29)]
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    """One line of JSON a design."""
+    designs = _known(options.calibrate, experiments_calibration.DESIGNS, "--calibrate")
+    for row in experiments_calibration.table(designs, experiments=options.experiments, seed=options.seed):
+        print(json.dumps(row), flush=True)
 
 
 def _known(text: str, known: Any, pointer: str) -> list[str]:

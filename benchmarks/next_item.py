@@ -9,9 +9,7 @@ Everything that is chosen is chosen on the newest train sessions; test is read o
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +17,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from recommender.errors import RecommenderError
 
+from benchmarks import door
 from benchmarks import next_item_baselines as baselines
-from benchmarks import report
 from benchmarks.machine import describe_machine
 from benchmarks.next_item_ablation import ablate
 from benchmarks.next_item_cost import serving_cost
@@ -50,15 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the JSON line, and return the exit code."""
     options = _parser().parse_args(arguments)
     torch.set_num_threads(1)
-    try:
-        result = run(load(options.data, min_prefix=options.min_prefix), options)
-    except RecommenderError as error:
-        print(error.detail, file=sys.stderr)
-        return 2
-    if options.out:
-        report.write(result, options.out)
-    print(json.dumps(result), flush=True)
-    return 0
+    return door.answer(lambda: run(load(options.data, min_prefix=options.min_prefix), options), options.out)
 
 
 def run(data: NextItemData, options: argparse.Namespace) -> dict[str, Any]:
@@ -121,7 +110,7 @@ def _scorer(data: NextItemData) -> Scorer:
     def scored(name: str, answers: Answers) -> Scored:
         found = score(answers, data.test, strata, popularity)
         marked = found.means()["all"]
-        _say(f"{name}: hr@20 {marked['hr@20']:.4f} mrr@20 {marked['mrr@20']:.4f}")
+        door.say(f"{name}: hr@20 {marked['hr@20']:.4f} mrr@20 {marked['mrr@20']:.4f}")
         return found
 
     return scored
@@ -141,8 +130,8 @@ def _fitted(data: NextItemData, settings: SessionModelSettings, seed: int, *, ke
         fitting=replace(settings.fitting, seed=seed),
         keeps_questions=keeps_questions,
     )
-    _say(f"seed {seed}: fitting on {len(data.train)} sessions")
-    return fit_session_model(data.train, data.days, count_items=data.count_items, settings=seeded, report=_say)
+    door.say(f"seed {seed}: fitting on {len(data.train)} sessions")
+    return fit_session_model(data.train, data.days, count_items=data.count_items, settings=seeded, report=door.say)
 
 
 def _shown(variants: dict[str, Scored]) -> dict[str, Marks]:
@@ -162,10 +151,6 @@ def _chosen(model: SessionModel) -> dict[str, Any]:
         "epochs": round(model.run.epochs, 2),
         "marks": {name: round(mark, 5) for name, mark in model.choices.items()},
     }
-
-
-def _say(line: str) -> None:
-    print(f"[{time.process_time():7.1f} s CPU] {line}", file=sys.stderr, flush=True)
 
 
 def _seeds(text: str) -> list[int]:

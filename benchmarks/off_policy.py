@@ -10,7 +10,6 @@ stderr; the last line of stdout is one JSON object.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,10 +25,9 @@ from recommender.domain.experiments.off_policy import (
     weights,
 )
 from recommender.domain.experiments.reward_model import RewardLog, cross_fitted
-from recommender.errors import RecommenderError
 from tqdm import tqdm
 
-from benchmarks import off_policy_exposures, off_policy_policies, report
+from benchmarks import door, off_policy_exposures, off_policy_policies
 from benchmarks.machine import describe_machine
 from benchmarks.off_policy_data import CAMPAIGNS, Campaign, Log, load
 from benchmarks.off_policy_report import as_json, rounded, sections
@@ -47,17 +45,13 @@ PROTOCOL: Final = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the JSON line, and return the exit code."""
     options = _parser().parse_args(arguments)
-    try:
+
+    def asked() -> dict[str, Any]:
         if options.logs is None and options.exposures is None:
             raise problem("--logs", None, "a folder, or --exposures with a file")
-        result = run(options)
-    except RecommenderError as error:
-        print(error.detail, file=sys.stderr)
-        return 2
-    if options.out:
-        report.write(result, options.out, sections(result))
-    print(json.dumps(result), flush=True)
-    return 0
+        return run(options)
+
+    return door.answer(asked, options.out, sections=sections)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

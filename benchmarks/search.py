@@ -9,9 +9,7 @@ read to be scored and for nothing else. What development saw of one judged set i
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,9 +18,8 @@ import numpy as np
 import torch
 from recommender.domain.arrays import Doubles
 from recommender.domain.lexical import LexicalIndex
-from recommender.errors import RecommenderError
 
-from benchmarks import report
+from benchmarks import door
 from benchmarks.machine import describe_machine
 from benchmarks.search_data import SearchData, load
 from benchmarks.search_models import Encoded, LoadModel, by_words, fused, pretrained, search_cost, tuned, word_index
@@ -44,17 +41,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the JSON line, and return the exit code."""
     options = _parser().parse_args(arguments)
     torch.set_num_threads(1)
-    try:
+
+    def asked() -> dict[str, Any]:
         data = load(options.products, options.judgments, options.columns)
         result = run(data, options.seeds, seconds=options.tune_seconds)
-    except RecommenderError as error:
-        print(error.detail, file=sys.stderr)
-        return 2
-    result["data"] = {"products": options.products.name, "judgments": options.judgments.name, **data.facts}
-    if options.out:
-        report.write(result, options.out)
-    print(json.dumps(result), flush=True)
-    return 0
+        return {
+            **result,
+            "data": {"products": options.products.name, "judgments": options.judgments.name, **data.facts},
+        }
+
+    return door.answer(asked, options.out)
 
 
 def run(
@@ -63,7 +59,7 @@ def run(
     """All methods; the seed decides which pairs the tuning sees, and in which order."""
     index = word_index(data)
     words = by_words(index, data)
-    _say(f"{data.count_items} items, {len(index.terms)} terms, {len(data.judged)} queries")
+    door.say(f"{data.count_items} items, {len(index.terms)} terms, {len(data.judged)} queries")
     untuned = pretrained(data, load_model)
     single = {
         "bm25": _scored("bm25", words, data),
@@ -178,16 +174,12 @@ def _scored(label: str, search: Search, data: SearchData) -> Scored:
     marks = {
         f"{stratum} {metric}": _mean(v) for stratum, metrics in found.values.items() for metric, v in metrics.items()
     }
-    _say(f"{label}: " + ", ".join(f"{name} {value:.4f}" for name, value in marks.items()))
+    door.say(f"{label}: " + ", ".join(f"{name} {value:.4f}" for name, value in marks.items()))
     return found
 
 
 def _mean(values: np.ndarray) -> float:
     return round(float(values.mean()), PLACES)
-
-
-def _say(line: str) -> None:
-    print(f"[{time.process_time():7.1f} s CPU] {line}", file=sys.stderr, flush=True)
 
 
 def _seeds(text: str) -> list[int]:

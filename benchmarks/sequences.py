@@ -11,7 +11,6 @@ never repeat one; stratum `seen_listed` shows the figures with them. The last li
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -22,9 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 from recommender.domain.arrays import Doubles, Floats
-from recommender.errors import RecommenderError
 
-from benchmarks import report, statistics
+from benchmarks import door, statistics
 from benchmarks import sequences_models as models
 from benchmarks.machine import describe_machine
 from benchmarks.peers import bridge
@@ -58,17 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the JSON line, and return the exit code."""
     options = _parser().parse_args(arguments)
     torch.set_num_threads(1)
-    try:
+
+    def asked() -> dict[str, Any]:
         python = bridge.interpreter(str(options.peers)) if options.peers else None
-        data = load(options.data, options.items)
-        result = run(data, options, python)
-    except RecommenderError as error:
-        print(error.detail, file=sys.stderr)
-        return 2
-    if options.out:
-        report.write(result, options.out)
-    print(json.dumps(result), flush=True)
-    return 0
+        return run(load(options.data, options.items), options, python)
+
+    return door.answer(asked, options.out)
 
 
 def run(data: SequenceData, options: argparse.Namespace, python: Path | None) -> dict[str, Any]:

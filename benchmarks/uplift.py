@@ -11,11 +11,11 @@ Nothing here was measured on live shoppers.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import compress
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,11 +23,10 @@ import numpy as np
 import torch
 from recommender.contracts.fields import problem
 from recommender.contracts.placements import INCUMBENT
-from recommender.domain.arrays import Doubles
-from recommender.errors import RecommenderError
+from recommender.domain.arrays import Doubles, Flags
 from tqdm import tqdm
 
-from benchmarks import report, uplift_visits
+from benchmarks import door, uplift_visits
 from benchmarks.machine import describe_machine
 from benchmarks.uplift_figures import LABEL, against, figures, sections
 from benchmarks.uplift_history import record, shopper_id
@@ -50,19 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the JSON line, and return the exit code."""
     options = _parser().parse_args(arguments)
     torch.set_num_threads(1)
-    try:
+
+    def asked() -> dict[str, Any]:
         if options.shoppers < 10:
             raise problem("--shoppers", options.shoppers, "at least 10")
         if options.seed < 0:
             raise problem("--seed", options.seed, "0 or more")
-        result = run(options.shoppers, options.seed)
-    except RecommenderError as error:
-        print(error.detail, file=sys.stderr)
-        return 2
-    if options.out:
-        report.write(result, options.out, sections(result))
-    print(json.dumps(result), flush=True)
-    return 0
+        return run(options.shoppers, options.seed)
+
+    return door.answer(asked, options.out, sections=sections)
 
 
 def run(
@@ -79,12 +74,13 @@ def run(
     rng = np.random.default_rng([seed, 3])
     known, unknown = people(shop, shop.nature.shoppers, rng), people(shop, shoppers, rng)
     exports = record(shop, known, unknown, seed)
-    _say(f"{exports.purchases.height} order lines, {exports.session_events.height} events recorded; training")
+    lines, events = exports.purchases.height, exports.session_events.height
+    door.say(f"{LABEL}: {lines} order lines, {events} events recorded; training")
     effort = effort or Effort()
     trained = train(exports, seed, effort, encode=encode)
     trained_seconds = time.process_time() - started
     ease, rate = calibrated(shop, known, trained, seed + CALIBRATION_SEED, visits=effort.calibration_visits)
-    _say(f"incumbent's modules clicked {rate:.4f} of the time at ease {ease:.3f}")
+    door.say(f"{LABEL}: incumbent's modules clicked {rate:.4f} of the time at ease {ease:.3f}")
     visitors = drawn_visitors(shop, known, unknown, trained, shoppers, np.random.default_rng([seed, 6]))
     outcomes = compare(shop, trained, visitors, seed=seed, ease=ease)
     is_known = np.array([visitor.shopper_id is not None for visitor in visitors])
@@ -92,16 +88,10 @@ def run(
         "benchmark": "uplift",
         "label": LABEL,
         "policies": {policy: figures(outcomes[policy], seed) for policy in POLICIES},
-        "against_cohorts": {
-            policy: against(outcomes[policy], outcomes[INCUMBENT], seed) for policy in POLICIES if policy != INCUMBENT
-        },
+        "against_cohorts": _against_cohorts(outcomes, np.ones_like(is_known), seed),
         "by_history": {
-            name: {
-                policy: against(_only(outcomes[policy], chosen), _only(outcomes[INCUMBENT], chosen), seed)
-                for policy in POLICIES
-                if policy != INCUMBENT
-            }
-            for name, chosen in (("known", is_known), ("no_history", ~is_known))
+            "known": _against_cohorts(outcomes, is_known, seed),
+            "no_history": _against_cohorts(outcomes, ~is_known, seed),
         },
         "calibration": {"ease": round(ease, 4), "rate": round(rate, 5), "target": TARGET_RATE},
         "assumptions": {
@@ -111,8 +101,8 @@ def run(
         "data": {
             "shoppers": shoppers,
             "no_history": int((~is_known).sum()),
-            "order_lines": exports.purchases.height,
-            "events": exports.session_events.height,
+            "order_lines": lines,
+            "events": events,
             "cohorts": len(trained.bundle.cohorts.names) - 1,
         },
         "seeds": [seed],
@@ -194,12 +184,10 @@ def expected_rate(shown: Sequence[Doubles], ease: float) -> float:
     return float((reached * chance).sum(axis=1).mean())
 
 
-def _only(outcomes: Sequence[Outcome], chosen: np.ndarray) -> list[Outcome]:
-    return [outcome for outcome, is_in in zip(outcomes, chosen, strict=True) if is_in]
-
-
-def _say(line: str) -> None:
-    print(f"[{time.process_time():7.1f} s CPU] {LABEL}: {line}", file=sys.stderr, flush=True)
+def _against_cohorts(outcomes: Mapping[str, Sequence[Outcome]], chosen: Flags, seed: int) -> dict[str, Any]:
+    """Each policy against the incumbent, on the chosen visits."""
+    visits = {policy: list(compress(found, chosen)) for policy, found in outcomes.items()}
+    return {policy: against(visits[policy], visits[INCUMBENT], seed) for policy in POLICIES if policy != INCUMBENT}
 
 
 def _parser() -> argparse.ArgumentParser:

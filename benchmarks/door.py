@@ -1,0 +1,49 @@
+"""What the benchmarks' commands have in common: refusals and progress on stderr, the report, one line of JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recommender.errors import RecommenderError
+
+from benchmarks import report
+
+Result = Mapping[str, Any]
+
+
+def answer(
+    run: Callable[[], Result],
+    out: Path | None,
+    *,
+    sections: Callable[[Result], Sequence[report.Section]] = lambda result: (),
+    unprinted: Sequence[str] = (),
+) -> int:
+    """Run, write the report into `out`, print the result without the `unprinted` parts, and return the exit code."""
+
+    def told() -> None:
+        result = run()
+        if out:
+            report.write(result, out, sections(result))
+        print(json.dumps({name: part for name, part in result.items() if name not in unprinted}), flush=True)
+
+    return exit_code(told)
+
+
+def exit_code(action: Callable[[], None]) -> int:
+    """0 when it is done; 2, and the reason on stderr, where the input is refused."""
+    try:
+        action()
+    except RecommenderError as error:
+        print(error.detail, file=sys.stderr)
+        return 2
+    return 0
+
+
+def say(line: str) -> None:
+    """Tell of progress, with the CPU time so far."""
+    print(f"[{time.process_time():7.1f} s CPU] {line}", file=sys.stderr, flush=True)
