@@ -11,8 +11,6 @@ read once, to be scored. Progress goes to stderr; the last line of stdout is one
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,16 +19,16 @@ from typing import Any
 
 import torch
 from recommender.domain.arrays import Floats
-from recommender.errors import RecommenderError
 
+from benchmarks import door
 from benchmarks.machine import describe_machine
 from benchmarks.purchases_ablation import ablation
 from benchmarks.purchases_asking import Asked, fixed_methods, learnt_answers, peers_answers, questions_of
 from benchmarks.purchases_data import PurchaseData, complete_journey, from_files
 from benchmarks.purchases_models import Fitted, History, encode_content, fit, settings_of
-from benchmarks.report import write
 from benchmarks.statistics import breadth
-from training_jobs.evaluate.measure import BLIND, Answered, ask, calibration, joined, recall_ratio, summary
+from training_jobs.evaluate.measure import Answered, ask, calibration, joined, recall_ratio, summary
+from training_jobs.evaluate.methods import BLIND
 from training_jobs.metrics import value_of
 
 DEFAULT_OUT = Path(".local/benchmarks/purchases")
@@ -45,14 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the JSON line, and return the exit code."""
     options = _parser().parse_args(arguments)
     torch.set_num_threads(1)
-    try:
+
+    def asked() -> dict[str, Any]:
         result = run(_load(options), options)
-    except RecommenderError as error:
-        print(error.detail, file=sys.stderr)
-        return 2
-    write({**result, "curves": _curves(result)}, options.out)
-    print(json.dumps(result), flush=True)
-    return 0
+        return {**result, "curves": _curves(result)}
+
+    return door.answer(asked, options.out, unprinted=("curves",))
 
 
 def run(data: PurchaseData, options: argparse.Namespace) -> dict[str, Any]:

@@ -14,17 +14,8 @@ from benchmarks.peers import bridge
 from benchmarks.purchases_models import History, tune_ials
 from benchmarks.purchases_peers import ask_peers
 from training_jobs.baselines import matrix
-from training_jobs.evaluate.measure import BLIND, Answered, ask, joined
-from training_jobs.evaluate.methods import (
-    Method,
-    arrival_methods,
-    baselines,
-    content,
-    hybrid,
-    no_session,
-    stranger_methods,
-    two_tower,
-)
+from training_jobs.evaluate.measure import Answered, ask, joined
+from training_jobs.evaluate.methods import Method, arrival_methods, baselines, learnt_methods, stranger_methods
 from training_jobs.evaluate.strata import (
     Question,
     arrival_questions,
@@ -84,11 +75,8 @@ def peers_answers(history: History, asked: Asked, chosen: Path | None) -> tuple[
 
 def learnt_answers(bundle: Bundle, asked: Asked, limit: int, *, label: str) -> Answered:
     """What the models answer; the baselines of new arrivals and visits that read the bundle stand among them."""
-    ranked = hybrid(bundle, limit=limit)
-    methods = {"hybrid": ranked, BLIND: no_session(ranked), "two_tower": two_tower(bundle), "content": content(bundle)}
-    strangers = {"hybrid": ranked, **stranger_methods(bundle)}
     return joined(
-        ask(methods, asked.known, label=label),
+        ask(learnt_methods(bundle, limit=limit), asked.known, label=label),
         ask(arrival_methods(bundle, limit=limit), asked.arrivals, label=f"{label}, new arrivals"),
-        ask(strangers, asked.strangers, label=f"{label}, strangers"),
+        ask(stranger_methods(bundle, limit=limit), asked.strangers, label=f"{label}, strangers"),
     )

@@ -12,7 +12,7 @@ from recommender.domain.arrays import Floats, Rows
 from recommender.domain.bundle import Bundle
 from tqdm import tqdm
 
-from training_jobs.evaluate.methods import Method, listed
+from training_jobs.evaluate.methods import BLIND, Method, listed
 from training_jobs.evaluate.strata import Question
 from training_jobs.metrics import Estimate, per_shopper, ratio, summarise
 from training_jobs.session_ranker.calibration import reliability
@@ -20,7 +20,6 @@ from training_jobs.session_ranker.ranker_data import score_rows
 
 NOTHING: Rows = np.empty(0, np.int32)
 BOOTSTRAP_SEED = 20_171_127
-BLIND = "hybrid_no_session"  # is the hybrid itself where there is no visit to be blind to, so only visits ask it
 
 
 @dataclass(frozen=True, slots=True)

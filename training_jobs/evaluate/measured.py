@@ -5,27 +5,18 @@ The moment is `holdout_days` before the end of the data; nothing learnt has seen
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from recommender.domain.bundle import Bundle, Model
+from recommender.domain.bundle import Model
 
 from training_jobs.baselines import matrix
-from training_jobs.evaluate.measure import BLIND, Answered, ask, calibration, joined, summary
-from training_jobs.evaluate.methods import (
-    Method,
-    arrival_methods,
-    baselines,
-    content,
-    hybrid,
-    no_session,
-    stranger_methods,
-    two_tower,
-)
+from training_jobs.evaluate.measure import ask, calibration, joined, summary
+from training_jobs.evaluate.methods import Method, arrival_methods, baselines, learnt_methods, stranger_methods
 from training_jobs.evaluate.strata import (
     EVENTS,
     ON_CATEGORY_PAGE,
@@ -62,12 +53,12 @@ def measured(
     bundle = models.bundle(counted, ranker)
     bought = bought_between(exports, evaluate_from, exports.data_until + AFTER_ALL)
     window, baskets = _questions(counted, bought, settings)
-    known = _baselines(exports, counted)
-    answered = _answers(bundle, known, [*window, *baskets], settings)
-    arrived = ask(arrival_methods(bundle, limit=settings.candidates), arrival_questions(window), label="new arrivals")
+    known, limit = _baselines(exports, counted), settings.candidates
+    answered = ask({**learnt_methods(bundle, limit=limit), **known}, [*window, *baskets], label="evaluate")
+    arrived = ask(arrival_methods(bundle, limit=limit), arrival_questions(window), label="new arrivals")
     rng = np.random.default_rng(settings.seed)
     visits = ask(
-        {**_stranger_methods(bundle, settings), "popular_recent": known["popular_recent"]},
+        {**stranger_methods(bundle, limit=limit), "popular_recent": known["popular_recent"]},
         visit_questions(counted.statistics.items, bought, rng, most=settings.visits),
         label="first pageviews",
     )
@@ -78,7 +69,7 @@ def measured(
         "methods": marks,
         "by_events": _by_events(strangers),
         "first_pageview": _first_pageview(strangers),
-        "calibration": calibration(bundle, window, limit=settings.candidates),
+        "calibration": calibration(bundle, window, limit=limit),
         "coverage": {method: strata["all"]["coverage"] for method, strata in marks.items() if "all" in strata},
         "window": {
             "data_from": exports.data_from.isoformat(),
@@ -89,25 +80,6 @@ def measured(
         "derived": _derived(exports, has_margins=margins is not None),
         "notes": [f"{len(window)} shoppers were asked, {len(baskets)} of them for the rest of a basket."],
     }
-
-
-def _answers(
-    bundle: Bundle, known: Mapping[str, Method], questions: Sequence[Question], settings: Settings
-) -> Answered:
-    """What the models and the baselines answer to shoppers they know."""
-    ranked = hybrid(bundle, limit=settings.candidates)
-    methods: dict[str, Method] = {
-        "hybrid": ranked,
-        BLIND: no_session(ranked),
-        "two_tower": two_tower(bundle),
-        "content": content(bundle),
-        **known,
-    }
-    return ask(methods, questions, label="evaluate")
-
-
-def _stranger_methods(bundle: Bundle, settings: Settings) -> dict[str, Method]:
-    return {"hybrid": hybrid(bundle, limit=settings.candidates), **stranger_methods(bundle)}
 
 
 def _questions(counted: Counted, bought: Later, settings: Settings) -> tuple[list[Question], list[Question]]:

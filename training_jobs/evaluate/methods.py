@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ from training_jobs.metrics import LISTED, best_rows
 from training_jobs.session_ranker.cohorts import Segmentation
 from training_jobs.session_ranker.ranker_data import Case, signals_of
 from training_jobs.session_ranker.statistics import Statistics
+
+BLIND: Final = "hybrid_no_session"  # is the hybrid itself where there is no visit to be blind to, so only visits ask it
 
 Scored = tuple[Rows | None, NDArray[np.floating]]
 Method = Callable[[Case], Scored]
@@ -125,9 +128,20 @@ def session_knn(bundle: Bundle) -> Method:
     return answer
 
 
-def stranger_methods(bundle: Bundle) -> dict[str, Method]:
+def learnt_methods(bundle: Bundle, *, limit: int) -> dict[str, Method]:
+    """What answers to shoppers that the bundle knows."""
+    ranked = hybrid(bundle, limit=limit)
+    return {"hybrid": ranked, BLIND: no_session(ranked), "two_tower": two_tower(bundle), "content": content(bundle)}
+
+
+def stranger_methods(bundle: Bundle, *, limit: int) -> dict[str, Method]:
     """What answers where nothing but the visit and its page is known."""
-    return {"content": visit_content(bundle), "session_knn": session_knn(bundle), "prior": context_prior(bundle)}
+    return {
+        "hybrid": hybrid(bundle, limit=limit),
+        "content": visit_content(bundle),
+        "session_knn": session_knn(bundle),
+        "prior": context_prior(bundle),
+    }
 
 
 def arrival_methods(bundle: Bundle, *, limit: int) -> dict[str, Method]:
