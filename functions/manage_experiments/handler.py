@@ -37,69 +37,76 @@ def create_handler(
     key_digests: str,
 ) -> Handler:
     """The handler over any store; `placements`: those of the registry with the policies of each."""
-
-    def get_experiments(_request: Request) -> Answer:
-        snapshot = store.load_snapshot()
-        body = {
-            "epoch": snapshot.epoch if snapshot else 0,
-            "defaults": dict(snapshot.defaults) if snapshot else {},
-            "experiments": [overview(config, snapshot) for config in store.experiments()],
-        }
-        return Answer(200, body)
-
-    def post_experiment(request: Request) -> Answer:
-        asked = parse_experiment(read_json(request.body))
-        wanted = proposed(asked, bundle_id=_bundle_id(asked, artifacts))
-        if wanted.bundle_id:
-            require_bundle(wanted.bundle_id, artifacts=artifacts)
-        done = draft_experiment(
-            wanted,
-            placements=placements,
-            store=store,
-            now=request.now,
-            actor=request.caller,
-            reason=asked.reason or "",
-            dry_run=asked.dry_run,
-        )
-        body = {
-            "experiment": overview(done.config, done.snapshot),
-            "changed": done.is_new,
-            **forecast_experiment(wanted, asked, snapshot=done.snapshot, store=store, now=request.now),
-        }
-        return Answer(201 if done.is_new else 200, body)
-
-    def post_action(request: Request, *, action: str) -> Answer:
-        asked = parse_action(action, read_json(request.body) if request.body else None)
-        order = Order(
-            action,
-            request.path["experiment_id"],
-            actor=request.caller,
-            reason=asked.reason or "",
-            variant=asked.variant or "",
-            placement=asked.placement or "",
-            choices=asked.placements,
-        )
-        done = change_experiment(order, store=store, now=request.now, artifacts=artifacts)
-        epoch = done.snapshot.epoch if done.snapshot else 0
-        body = {"experiment": overview(done.config, done.snapshot), "epoch": epoch, "changed": done.is_new}
-        return Answer(200, body, log={"action": action, "changed": done.is_new})
-
-    def get_audit(request: Request) -> Answer:
-        experiment_id = request.path["experiment_id"]
-        if store.load_config(experiment_id) is None:
-            raise NotFound(f"experiment {experiment_id!r} does not exist", code="unknown_experiment")
-        return Answer(200, {"experiment_id": experiment_id, "entries": store.audit_trail(experiment_id)})
-
+    act = partial(_act, store=store, artifacts=artifacts)
     routes: dict[str, Endpoint] = {
-        "GET /v1/experiments": get_experiments,
-        "POST /v1/experiments": post_experiment,
-        "GET /v1/experiments/{experiment_id}/audit": get_audit,
-        **{
-            f"POST /v1/experiments/{{experiment_id}}/{action}": partial(post_action, action=action)
-            for action in ACTIONS
-        },
+        "GET /v1/experiments": partial(_list, store=store),
+        "POST /v1/experiments": partial(_draft, store=store, artifacts=artifacts, placements=placements),
+        "GET /v1/experiments/{experiment_id}/audit": partial(_audit, store=store),
+        **{f"POST /v1/experiments/{{experiment_id}}/{action}": partial(act, action=action) for action in ACTIONS},
     }
     return http_handler(SERVICE, routes, key_digests=key_digests)
+
+
+def _list(_request: Request, *, store: ExperimentStore) -> Answer:
+    snapshot = store.load_snapshot()
+    body = {
+        "epoch": snapshot.epoch if snapshot else 0,
+        "defaults": dict(snapshot.defaults) if snapshot else {},
+        "experiments": [overview(config, snapshot) for config in store.experiments()],
+    }
+    return Answer(200, body)
+
+
+def _draft(
+    request: Request,
+    *,
+    store: ExperimentStore,
+    artifacts: ArtifactStore,
+    placements: Mapping[str, Collection[str]],
+) -> Answer:
+    asked = parse_experiment(read_json(request.body))
+    wanted = proposed(asked, bundle_id=_bundle_id(asked, artifacts))
+    if wanted.bundle_id:
+        require_bundle(wanted.bundle_id, artifacts=artifacts)
+    done = draft_experiment(
+        wanted,
+        placements=placements,
+        store=store,
+        now=request.now,
+        actor=request.caller,
+        reason=asked.reason or "",
+        dry_run=asked.dry_run,
+    )
+    body = {
+        "experiment": overview(done.config, done.snapshot),
+        "changed": done.is_new,
+        **forecast_experiment(wanted, asked, snapshot=done.snapshot, store=store, now=request.now),
+    }
+    return Answer(201 if done.is_new else 200, body)
+
+
+def _act(request: Request, *, action: str, store: ExperimentStore, artifacts: ArtifactStore) -> Answer:
+    asked = parse_action(action, read_json(request.body) if request.body else None)
+    order = Order(
+        action,
+        request.path["experiment_id"],
+        actor=request.caller,
+        reason=asked.reason or "",
+        variant=asked.variant or "",
+        placement=asked.placement or "",
+        choices=asked.placements,
+    )
+    done = change_experiment(order, store=store, now=request.now, artifacts=artifacts)
+    epoch = done.snapshot.epoch if done.snapshot else 0
+    body = {"experiment": overview(done.config, done.snapshot), "epoch": epoch, "changed": done.is_new}
+    return Answer(200, body, log={"action": action, "changed": done.is_new})
+
+
+def _audit(request: Request, *, store: ExperimentStore) -> Answer:
+    experiment_id = request.path["experiment_id"]
+    if store.load_config(experiment_id) is None:
+        raise NotFound(f"experiment {experiment_id!r} does not exist", code="unknown_experiment")
+    return Answer(200, {"experiment_id": experiment_id, "entries": store.audit_trail(experiment_id)})
 
 
 def compose(environment: Mapping[str, str]) -> Handler:
