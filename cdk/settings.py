@@ -41,8 +41,11 @@ class Environment:
     requests_per_second: int
     burst_requests: int
     allowed_origins: tuple[str, ...]
-    events_kept_days: int
-    exports_kept_days: int = 90
+    # raw.events is the record; landed files, exports and erasure requests are on their way. An erased shopper is in
+    # none of them, old versions included, after the sum of the two and a day each for the lifecycle's own clock.
+    landed_kept_days: int = 14
+    exports_kept_days: int = 14
+    old_versions_days: int = 7
     checkpoints_kept_days: int = 30
     reallocation_minutes: int = 60
     training_daily: str = "cron(0 4 ? * MON-SAT *)"  # UTC, after the warehouse's night
@@ -59,7 +62,6 @@ DEV: Final = Environment(
     requests_per_second=100,
     burst_requests=200,
     allowed_origins=("*",),
-    events_kept_days=30,
     alarms=AlarmNumbers(function_errors=20, degraded=1000),
 )
 PROD: Final = Environment(
@@ -69,7 +71,6 @@ PROD: Final = Environment(
     requests_per_second=3000,  # twice the planned peak of 1.5k
     burst_requests=5000,
     allowed_origins=(),  # the shop's own origins come from the context `allowed_origins`
-    events_kept_days=1095,  # three years, as the warehouse
     # Reserved concurrency is also a ceiling on cost; 40 is the planned need of `recommend` at peak.
     reserved_concurrency={"recommend": 300, "collect_events": 150, "assign_variant": 50, "reallocate_traffic": 1},
 )

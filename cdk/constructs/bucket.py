@@ -22,6 +22,7 @@ class PrivateBucket(Construct):
         logs: PrivateBucket | None = None,
         expire_days: int | None = None,
         expire_prefixes: Mapping[str, int] | None = None,
+        old_versions_days: int = OLD_VERSIONS_DAYS,
     ) -> None:
         super().__init__(scope, construct_id)
         self.bucket: s3.Bucket = s3.Bucket(
@@ -35,18 +36,18 @@ class PrivateBucket(Construct):
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             server_access_logs_bucket=logs.bucket if logs else None,
             server_access_logs_prefix=f"{construct_id.lower()}/" if logs else None,
-            lifecycle_rules=_rules(expire_days, expire_prefixes or {}),
+            lifecycle_rules=_rules(expire_days, expire_prefixes or {}, old_versions_days),
             removal_policy=core.RemovalPolicy.RETAIN,
         )
 
 
-def _rules(expire_days: int | None, prefixes: Mapping[str, int]) -> list[s3.LifecycleRule]:
+def _rules(expire_days: int | None, prefixes: Mapping[str, int], old_versions_days: int) -> list[s3.LifecycleRule]:
     """Old versions and broken uploads always go; current objects where the caller says."""
     rules = [
         s3.LifecycleRule(
             id="housekeeping",
             abort_incomplete_multipart_upload_after=core.Duration.days(7),
-            noncurrent_version_expiration=core.Duration.days(OLD_VERSIONS_DAYS),
+            noncurrent_version_expiration=core.Duration.days(old_versions_days),
             expiration=core.Duration.days(expire_days) if expire_days else None,
         )
     ]

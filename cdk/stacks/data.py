@@ -6,6 +6,7 @@ from typing import Any
 
 import aws_cdk as core
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
 from constructs import Construct
@@ -29,8 +30,8 @@ class DataStack(core.Stack):
             artifacts=PrivateBucket(
                 self, "Artifacts", logs=access_logs, expire_prefixes={"checkpoints/": environment.checkpoints_kept_days}
             ).bucket,
-            events=PrivateBucket(self, "Events", logs=access_logs, expire_days=environment.events_kept_days).bucket,
-            exports=PrivateBucket(self, "Exports", logs=access_logs, expire_days=environment.exports_kept_days).bucket,
+            events=_passing(self, "Events", access_logs, environment, environment.landed_kept_days),
+            exports=_passing(self, "Exports", access_logs, environment, environment.exports_kept_days),
             signing_secret=secretsmanager.Secret(
                 self,
                 "SigningSecret",
@@ -55,6 +56,12 @@ class DataStack(core.Stack):
             "AlarmTopic": self.stores.alarm_topic.topic_arn,
         }.items():
             core.CfnOutput(self, f"{name}Name", value=value)
+
+
+def _passing(scope: Construct, name: str, logs: PrivateBucket, environment: Environment, kept_days: int) -> s3.Bucket:
+    """A bucket of what the warehouse takes in or hands on: no erasure reaches it, so its lifecycle must."""
+    old_versions_days = environment.old_versions_days
+    return PrivateBucket(scope, name, logs=logs, expire_days=kept_days, old_versions_days=old_versions_days).bucket
 
 
 def _table(scope: Construct, definition: Table, environment: Environment) -> dynamodb.TableV2:

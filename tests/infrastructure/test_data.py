@@ -95,8 +95,21 @@ def test_every_bucket_forgets_old_versions_and_transient_ones_forget_objects(dev
         expiring[logical_id] = {(rule.get("Prefix", ""), rule.get("ExpirationInDays")) for rule in rules}
     (events,) = (rules for name, rules in expiring.items() if name.startswith("Events"))
     (artifacts,) = (rules for name, rules in expiring.items() if name.startswith("Artifacts"))
-    assert events == {("", 30)}
+    assert events == {("", 14)}
     assert artifacts == {("", None), ("checkpoints/", 30)}  # a published bundle never expires
+
+
+def test_an_erased_shopper_is_in_no_landed_file_and_no_export_after_thirty_days(dev: Synthesis) -> None:
+    passing = {
+        logical_id: bucket["LifecycleConfiguration"]["Rules"]
+        for logical_id, bucket in dev.resources("AWS::S3::Bucket").items()
+        if logical_id.startswith(("Events", "Exports"))
+    }
+    assert len(passing) == 2
+    for (rule,) in passing.values():
+        old = rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
+        # S3 counts from the midnight after, once for the object and once for its old version
+        assert rule["ExpirationInDays"] + 1 + old + 1 <= 30
 
 
 def test_the_signing_secret_is_generated_and_appears_in_no_template(dev: Synthesis) -> None:
