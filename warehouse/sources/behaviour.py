@@ -183,7 +183,10 @@ def _to_events(steps: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
 
 
 def _items_json() -> pl.Expr:
-    return pl.format('[{{"item_id":"{}","quantity":1,"price_cents":{},"index":null}}]', "item_id", "price_cents")
+    rest = pl.lit(',"index":null}]')  # glued, because pl.format takes braces for braces only in newer versions
+    return pl.concat_str(
+        pl.lit('[{"item_id":"'), pl.col("item_id"), pl.lit('","quantity":1,"price_cents":'), "price_cents", rest
+    )
 
 
 def _search_words() -> pl.Expr:
