@@ -16,6 +16,7 @@ from recommender.contracts.events import EventItem, to_record
 from tests.warehouse.shop import at, deliver, deliver_items, event, order_line, rows_of
 from warehouse.daily import export_to, load_landed
 from warehouse.engine import DATABASE_FILES, Warehouse, open_local
+from warehouse.export import main
 from warehouse.manifest import MANIFEST, ExportManifest, read_manifest
 from warehouse.pipeline import run_day
 from warehouse.roots import earlier_days, remove_old_days
@@ -207,3 +208,20 @@ def test_only_days_are_looked_at_and_only_earlier_ones() -> None:
 
     assert earlier_days("2026-01-04", others) == ["2026-01-03", "2026-01-02"]
     assert earlier_days("exports", others) == []
+
+
+def test_the_command_exports_and_says_where(sold: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "shop").mkdir()
+    shutil.copy(sold, tmp_path / "shop")
+    letters = tmp_path / "letters"
+    letters.mkdir()
+    (letters / "dear.txt").write_text("anna")
+    place = str(tmp_path / "days" / "2026-01-03")
+
+    assert main(["--database", str(tmp_path / "shop"), "--to", place, "--full"]) == 0
+    assert main(["--database", str(tmp_path / "shop"), "--to", str(letters)]) == 1
+
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"exports": place, "full": True}
+    assert "letters is not an export and would be replaced" in printed.err
+    assert read_manifest(Path(place)).files["purchases"].rows == 3
