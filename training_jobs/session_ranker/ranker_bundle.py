@@ -17,6 +17,7 @@ from recommender.domain.arrays import Floats
 from recommender.domain.bundle import Bundle, Cohorts, Model
 from recommender.domain.candidates import top_rows
 from recommender.domain.features import FEATURES
+from recommender.domain.lexical import no_words
 from recommender.domain.next_item import LISTED, NextItem
 from recommender.domain.next_item_features import ItemFacts
 
@@ -86,6 +87,7 @@ def memory_bundle(
         next_item=with_facts(session.next_item, visit_facts(statistics)) if session.next_item else None,
         session_retrieval=nearest_items(session.item_vectors, LISTED),
         encode_query=_no_queries,
+        lexical=no_words(len(statistics.item_ids)),
     )
 
 

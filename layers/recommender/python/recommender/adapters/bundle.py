@@ -184,7 +184,7 @@ def _check_shapes(bundle: Bundle) -> None:
         raise ArtifactRefused(f"{names.CATALOGUE} has {bundle.catalogue.count_items} lines, expected {count}")
     if bundle.next_item is not None:
         _check_next_item(bundle.next_item, count)
-    if bundle.lexical is not None and bundle.lexical.count_items != count:
+    if bundle.lexical.count_items != count:
         raise ArtifactRefused(f"{names.LEXICAL} is of {bundle.lexical.count_items} items, expected {count}")
     if count and int(bundle.items.content_row.max()) >= len(bundle.content_vectors):
         raise ArtifactRefused(f"{names.ITEM_TABLE}/content_row points behind {names.CONTENT_VECTORS}")

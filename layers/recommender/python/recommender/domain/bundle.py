@@ -92,10 +92,10 @@ class Bundle:
     session_encoder: Model
     ranker: Model
     retrieval: Model
+    session_retrieval: Model
     encode_query: Callable[[str], Floats]  # text -> (C,)
-    next_item: NextItem | None = None  # None, or no retrieval: session-kNN alone says what comes next
-    session_retrieval: Model | None = None
-    lexical: LexicalIndex | None = None  # None where no query is answered, as in training
+    lexical: LexicalIndex
+    next_item: NextItem | None = None  # None, as where only purchases are measured: session-kNN says what comes next
 
     @property
     def count_items(self) -> int:

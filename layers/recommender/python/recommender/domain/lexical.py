@@ -32,6 +32,13 @@ class LexicalIndex:
     count_items: int
 
 
+def no_words(count_items: int) -> LexicalIndex:
+    """The index of a catalogue that nobody searches, as in training."""
+    return LexicalIndex(
+        np.array([], "S1"), np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), count_items
+    )
+
+
 def words(text: str) -> list[str]:
     """The words of a text: letters and digits, case folded, plural endings off."""
     return [_singular(word[:LONGEST_WORD]) for word in WORD.findall(text.casefold())]

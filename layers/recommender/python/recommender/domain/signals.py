@@ -157,7 +157,7 @@ def _session_vec(bundle: Bundle, visit: Rows) -> Floats | None:
 
 def _next_items(bundle: Bundle, visit: Rows, session_vec: Floats | None, sessions: tuple[Rows, Floats]) -> Rows:
     """The list of the next-item network; what sessions like this one say where the bundle has none."""
-    if bundle.next_item is None or bundle.session_retrieval is None or session_vec is None:
+    if bundle.next_item is None or session_vec is None:
         return sessions[0]
     rows, votes = sessions
     listed, _ = next_items(
@@ -190,7 +190,7 @@ def _subject(bundle: Bundle, focus: Rows, weights: Floats, search_term: str | No
 
 
 def _search_scores(bundle: Bundle, subject: Floats | None, search_term: str | None) -> Doubles | None:
-    if not search_term or subject is None or bundle.lexical is None:
+    if not search_term or subject is None:
         return None
     return fused_scores(lexical_scores(bundle.lexical, search_term), closeness(bundle, subject))
 
