@@ -84,7 +84,7 @@ class Read:
         return dict(self.counts.most_common())
 
     def rejects(self) -> Iterator[Reject]:
-        """The refused rows, a part at a time, in the order of the file within each."""
+        """The refused rows, a part at a time: of each piece first the lines that are no rows."""
         import polars as pl
 
         for path in self.refused:

@@ -15,7 +15,7 @@ from warehouse.load_pieces import Reject
 
 
 def write_rejects(rejects: Iterable[Reject], columns: Sequence[str], path: Path) -> int:
-    """Write the rows in the order of the file; returns their number. `columns` are those of the delivered file."""
+    """Write the rows; returns their number. `columns` are those of the delivered file."""
     count = 0
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:

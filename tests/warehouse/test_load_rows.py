@@ -29,7 +29,10 @@ def read(folder: Path, name: str, content: str | bytes, table: str, **more: Any)
     parts.mkdir(exist_ok=True)
     delivery = Delivery(table, path, NOW, **{"most_rejected": 1.0, **more})
     found = read_delivery(delivery, parts)
-    return found, pl.concat([pl.read_parquet(part.path) for part in found.parts]) if found.parts else pl.DataFrame()
+    named = [
+        pl.read_parquet(part.path).rename({ours: name for name, ours in part.names.items()}) for part in found.parts
+    ]
+    return found, pl.concat(named) if named else pl.DataFrame()
 
 
 def test_a_csv_is_mapped_by_common_names_and_its_prices_become_cents(tmp_path: Path) -> None:
