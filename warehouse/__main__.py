@@ -1,4 +1,4 @@
-"""`python -m warehouse build | generate | backfill | erase | withdraw | runs | doctor`.
+"""`python -m warehouse build | generate | backfill | export | erase | withdraw | runs | doctor`.
 
 A JSON line on stdout, progress on stderr. `doctor` prints for a person unless --json is given, and its exit code says
 0 ok, 1 warn, 2 stop.
@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
+from recommender.contracts.fields import problem
 from recommender.errors import NotFound, RecommenderError
 from tqdm import tqdm
 
@@ -25,11 +26,14 @@ from warehouse.doctor import diagnose
 from warehouse.doctor_page import write_report
 from warehouse.engine import DATABASE_FILES, Warehouse, open_warehouse
 from warehouse.erasures import erase_now, request_erasure
+from warehouse.export import add_options as export_options
+from warehouse.export import export
 from warehouse.generate import add_options, generate
 from warehouse.pipeline import REPORTED
 from warehouse.runs import read_runs
 from warehouse.sources import complete_journey, generated
 from warehouse.statements import create_layers
+from warehouse.tables import RAW
 from warehouse.upgrades import drop_derived
 from warehouse.withdrawals import withdraw
 
@@ -77,15 +81,25 @@ def _backfill(options: argparse.Namespace) -> dict[str, Any]:
 
 def _erase(options: argparse.Namespace) -> dict[str, Any]:
     now = _now()
+    listed = [line for path in options.file for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    shoppers = list(dict.fromkeys([*options.shopper, *filter(None, map(str.strip, listed))]))
+    if not shoppers:
+        raise problem("/shopper", "nobody", "--shopper ID or --file FILE with an id a line")
     with open_warehouse(os.environ, directory=options.database) as warehouse:
         create_layers(warehouse.connection)
-        requests = request_erasure(warehouse.connection, options.shopper, now=now)
+        requests = request_erasure(warehouse.connection, shoppers, now=now)
         return {"requests": requests, "deleted": erase_now(warehouse.connection, now=now)}
 
 
 def _withdraw(options: argparse.Namespace) -> dict[str, Any]:
     with _existing(options.database) as warehouse:
-        return {"withdrawn": withdraw(warehouse.connection, options.load)}
+        rows = withdraw(warehouse.connection, options.table, options.loaded_at)
+    return {"table": options.table, "loaded_at": str(options.loaded_at), "withdrawn": rows}
+
+
+def _export(options: argparse.Namespace) -> dict[str, Any]:
+    with _existing(options.database) as warehouse:
+        return export(warehouse, options, now=_now())
 
 
 def _runs(options: argparse.Namespace) -> dict[str, Any]:
@@ -160,10 +174,14 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--to", dest="last", type=date.fromisoformat, required=True, help="last day, YYYY-MM-DD")
     again.add_argument("--days-at-once", type=int, default=DAYS_AT_ONCE, help="days in one transaction")
     again.add_argument("--anew", action="store_true", help="forget staging and marts first, and derive all from raw")
+    write = command("export", _export, "write what training reads, after taking in what the running shop has landed")
+    export_options(write)
     erase = command("erase", _erase, "delete shoppers from raw, staging and marts now; the next export lacks them")
-    erase.add_argument("--shopper", action="append", required=True, help="user id or visitor id; may be repeated")
-    back = command("withdraw", _withdraw, "take back loads that no run has taken, such as those of a stopped day")
-    back.add_argument("--load", action="append", required=True, metavar="ID", help="of ops.loads; may be repeated")
+    erase.add_argument("--shopper", action="append", default=[], help="user id or visitor id; may be repeated")
+    erase.add_argument("--file", type=Path, action="append", default=[], help="ids, one a line; may be repeated")
+    back = command("withdraw", _withdraw, "take back a delivery that no run has taken, such as that of a stopped day")
+    back.add_argument("--table", choices=sorted(RAW), required=True)
+    back.add_argument("--loaded-at", type=datetime.fromisoformat, required=True, help="its moment, as `doctor` says it")
     runs = command("runs", _runs, "the newest runs and what came of them")
     runs.add_argument("--limit", type=int, default=20)
     doctor = command("doctor", _doctor, "explain what failed on a day; exit code 0 ok, 1 warn, 2 stop")

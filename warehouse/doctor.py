@@ -2,7 +2,7 @@
 
 Reads the verdicts that the run recorded, and looks for examples in the tables as they are now. A day that was
 stopped is undone, so what staging and marts would show of it is gone; what was delivered is still in raw, and the
-loads that wait there are named, because the one that is wrong has to be withdrawn.
+deliveries that wait there are named, because the one that is wrong has to be withdrawn.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 from recommender.errors import NotFound
 
 from warehouse.checks import CHECKS
+from warehouse.checks.check import WINDOW
 from warehouse.statements import execute
 from warehouse.tables import RAW
+from warehouse.withdrawals import TAKEN
 
 if TYPE_CHECKING:
     from warehouse.checks.check import Check
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 EXIT_CODES: Final = {"ok": 0, "warn": 1, "stop": 2}
 MOST_EXAMPLES: Final = 5
-MOST_LOADS: Final = 10
+MOST_DELIVERIES: Final = 10
 DAYS_SHOWN: Final = 28
 
 
@@ -54,7 +56,8 @@ class Point:
 class Diagnosis:
     """`state` is ok, warn or stop. `trends` by check, `volumes` by table as (day, rows loaded), both oldest first.
 
-    `not_judged` are checks that found no rows, or too few days to compare with; `waiting` the loads of a stopped day.
+    `not_judged` are checks that found no rows, or too few days to compare with; `waiting` is what was delivered to a
+    stopped day, as (table, moment, rows).
     """
 
     day: str
@@ -64,7 +67,7 @@ class Diagnosis:
     count_checks: int
     not_judged: tuple[str, ...]
     findings: tuple[Finding, ...]
-    waiting: tuple[str, ...]
+    waiting: tuple[tuple[str, str, int], ...]
     trends: Mapping[str, tuple[Point, ...]]
     volumes: Mapping[str, tuple[tuple[str, int], ...]]
 
@@ -79,9 +82,9 @@ class Diagnosis:
 
     @property
     def headline(self) -> str:
-        """How many checks failed, and which had nothing to judge."""
-        failed = f"{len(self.findings)} of {self.count_checks} checks failed"
-        return failed + (f"; nothing to judge for {', '.join(self.not_judged)}" if self.not_judged else "")
+        """How many checks failed, and how many could say nothing."""
+        silent = f", {len(self.not_judged)} had nothing to judge" if self.not_judged else ""
+        return f"{len(self.findings)} of {self.count_checks} checks failed{silent}"
 
     def next_step(self, database: str = "DIR") -> str:
         """What to call when the data are right; empty where nothing is wrong."""
@@ -97,8 +100,17 @@ class Diagnosis:
             lines += [f"  example  {_line(row)}" for row in finding.examples]
             lines.append(f"  do       {finding.remedy}")
         if self.waiting:
-            lines += ["", "Not taken yet; withdraw the load that is wrong, then load the corrected rows:"]
-            lines += [f"  python -m warehouse withdraw --database {database} --load '{name}'" for name in self.waiting]
+            lines += ["", "Not taken yet; withdraw the delivery that is wrong, then load its rows corrected:"]
+            command = f"  python -m warehouse withdraw --database {database}"
+            lines += [
+                f"{command} --table {table} --loaded-at {moment}   # {rows} rows"
+                for table, moment, rows in self.waiting
+            ]
+        if self.not_judged:
+            lines += [
+                "",
+                f"Nothing to judge, for want of rows or of weeks to compare with: {', '.join(self.not_judged)}",
+            ]
         if self.state != "ok":
             lines += ["", f"Then run the day again: {self.next_step(database)}"]
         return "\n".join(lines)
@@ -208,30 +220,38 @@ def _trends(connection: Connection, day: date) -> dict[str, tuple[Point, ...]]:
     return trends
 
 
-def _waiting(connection: Connection, window: Mapping[str, Any]) -> tuple[str, ...]:
-    """The newest loads of the window; which of them is wrong, the examples say."""
+def _waiting(connection: Connection, window: Mapping[str, Any]) -> tuple[tuple[str, str, int], ...]:
+    """The newest deliveries of the window that no run has taken; which of them is wrong, the examples say."""
     query = f"""
-        select load_id from ops.loads
-        where loaded_at >= %(loaded_from)s::timestamp_ntz and loaded_at < %(loaded_until)s::timestamp_ntz
-        order by loaded_at desc, load_id limit {MOST_LOADS}
+        select delivered.table_name, delivered.loaded_at, delivered.count_rows
+        from ({_counted("loaded_at", WINDOW)}) as delivered
+        left join ops.runs as runs on {TAKEN.format(moment="delivered.loaded_at")}
+        where runs.run_id is null
+        order by delivered.loaded_at desc, delivered.table_name limit {MOST_DELIVERIES}
     """  # noqa: S608
-    return tuple(name for (name,) in execute(connection, query, window))
+    rows = execute(connection, query, window)
+    return tuple((table, loaded_at.isoformat(), int(count)) for table, loaded_at, count in rows)
 
 
 def _volumes(connection: Connection, day: date) -> dict[str, tuple[tuple[str, int], ...]]:
-    """Rows of raw by the day of their load: what came by a stage or a pipe has no line in ops.loads."""
-    counted = "\nunion all\n".join(
-        f"""
-        select '{table}' as table_name, to_date(loaded_at) as loaded_on, count(*) as count_rows from raw.{table}
-        where loaded_at >= dateadd(day, 1 - {DAYS_SHOWN}, %(day)s::date) and loaded_at < dateadd(day, 1, %(day)s::date)
-        group by to_date(loaded_at)
-        """  # noqa: S608
-        for table in RAW
+    """Rows of raw by the day of their load."""
+    recent = (
+        f"loaded_at >= dateadd(day, 1 - {DAYS_SHOWN}, %(day)s::date) and loaded_at < dateadd(day, 1, %(day)s::date)"
     )
     volumes: dict[str, tuple[tuple[str, int], ...]] = {}
-    for table, loaded_on, rows in execute(connection, f"{counted} order by 1, 2", {"day": day}):
+    query = f"{_counted('to_date(loaded_at)', recent)} order by 1, 2"
+    for table, loaded_on, rows in execute(connection, query, {"day": day}):
         volumes[table] = (*volumes.get(table, ()), (str(loaded_on), int(rows)))
     return volumes
+
+
+def _counted(moment: str, where: str) -> str:
+    """Rows of every raw table by moment: what came by a stage or a pipe has no line in ops.loads."""
+    return "\nunion all\n".join(
+        f"select '{table}' as table_name, {moment} as loaded_at, count(*) as count_rows"  # noqa: S608
+        f" from raw.{table} where {where} group by {moment}"
+        for table in RAW
+    )
 
 
 def _line(row: Mapping[str, str]) -> str:
