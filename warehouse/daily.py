@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warehouse.landing import load_landing, load_stage
+from warehouse.manifest import ExportManifest
 from warehouse.roots import remove_old_days, s3_root
 from warehouse.unload import unload, unload_to
 
@@ -27,15 +28,23 @@ def load_landed(connection: Connection, landing: str, *, loaded_at: datetime) ->
 
 
 def export_to(warehouse: Warehouse, target: str, *, now: datetime, s3: Any = None, full: bool = False) -> str:
-    """Unload below `target`, a folder or an s3:// prefix, and return it. `s3` is a boto3 client.
+    """`write_exports`, for a task that hands on where they are."""
+    write_exports(warehouse, target, now=now, s3=s3, full=full)
+    return target
+
+
+def write_exports(
+    warehouse: Warehouse, target: str, *, now: datetime, s3: Any = None, full: bool = False
+) -> ExportManifest:
+    """Unload below `target`, a folder or an s3:// prefix. `s3` is a boto3 client.
 
     A target that is named by its day takes over what the newest day before it has in common with it, unless `full`
     asks for all anew. Folders of days that are too old are removed; on S3 the bucket's lifecycle does that.
     """
+    connection, unloader = warehouse.connection, warehouse.unloader
     if target.startswith("s3://"):
         with s3_root(s3, target) as root:
-            unload_to(warehouse.connection, warehouse.unloader, root, source=SOURCE, now=now, full=full)
-    else:
-        unload(warehouse.connection, warehouse.unloader, Path(target), source=SOURCE, now=now, full=full)
-        remove_old_days(Path(target))
-    return target
+            return unload_to(connection, unloader, root, source=SOURCE, now=now, full=full)
+    manifest = unload(connection, unloader, Path(target), source=SOURCE, now=now, full=full)
+    remove_old_days(Path(target))
+    return manifest

@@ -1,56 +1,45 @@
-"""`python -m warehouse.export --database DIR --to PLACE [--full]`: write the exports by hand, as the schedule does.
-
-PLACE is a folder or an s3:// prefix; named by its day, as s3://bucket/shop/2026-01-03, it takes over from the newest
-day before what has not changed. `--full` writes every month anew. One JSON line on stdout.
-"""
+"""`python -m warehouse export`: the exports by hand, as the schedule writes them, into a folder or onto S3."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from recommender.errors import RecommenderError
+from warehouse.daily import load_landed, write_exports
+from warehouse.pipeline import run_day
 
-from warehouse.daily import export_to
-from warehouse.engine import open_warehouse
-from warehouse.statements import create_layers
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Parse, export, print. Exit code 1 with one sentence where the warehouse or the place says no."""
-    options = _parser().parse_args(arguments)
-    now = datetime.now(UTC).replace(tzinfo=None)
-    try:
-        with open_warehouse(os.environ, directory=options.database) as warehouse:
-            create_layers(warehouse.connection)
-            uri = export_to(warehouse, options.to, now=now, s3=_client(options.to), full=options.full)
-    except (RecommenderError, OSError) as error:
-        print(f"warehouse.export: {error}", file=sys.stderr)
-        return 1
-    print(json.dumps({"exports": uri, "full": options.full}))
-    return 0
+if TYPE_CHECKING:
+    from warehouse.engine import Warehouse
 
 
-def _client(target: str) -> Any:
-    if not target.startswith("s3://"):
-        return None
+def add_options(command: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    command.add_argument("--exports", required=True, help="folder or s3:// prefix; one named by its day follows on")
+    command.add_argument("--landing", type=Path, help="folder of JSON lines that the running shop has landed")
+    command.add_argument("--full", action="store_true", help="write every month anew, also where nothing changed")
+
+
+def export(warehouse: Warehouse, options: argparse.Namespace, *, now: datetime) -> dict[str, Any]:
+    """Take in what has landed, then write what training reads; what was written. `now` is naive UTC."""
+    events = 0
+    if options.landing is not None and options.landing.is_dir():
+        events = load_landed(warehouse.connection, str(options.landing), loaded_at=now)
+    if events:
+        run_day(warehouse.connection, now.date())
+    s3 = _client() if options.exports.startswith("s3://") else None
+    manifest = write_exports(warehouse, options.exports, now=now, s3=s3, full=options.full)
+    return {
+        "exports": options.exports,
+        "landed": events,
+        "rows": {name: entry.rows for name, entry in manifest.files.items()},
+        "data_from": manifest.data_from,
+        "data_until": manifest.data_until,
+    }
+
+
+def _client() -> Any:
     import boto3
 
     return boto3.client("s3")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m warehouse.export", description=__doc__)
-    parser.add_argument("--database", type=Path, required=True, help="folder of the embedded warehouse")
-    parser.add_argument("--to", required=True, help="folder or s3:// prefix")
-    parser.add_argument("--full", action="store_true", help="write every month anew")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -14,9 +14,9 @@ import pytest
 from recommender.contracts.events import EventItem, to_record
 
 from tests.warehouse.shop import at, deliver, deliver_items, event, order_line, rows_of
+from warehouse.__main__ import main
 from warehouse.daily import export_to, load_landed
 from warehouse.engine import DATABASE_FILES, Warehouse, open_local
-from warehouse.export import main
 from warehouse.manifest import MANIFEST, ExportManifest, read_manifest
 from warehouse.pipeline import run_day
 from warehouse.roots import earlier_days, remove_old_days
@@ -218,10 +218,11 @@ def test_the_command_exports_and_says_where(sold: Path, tmp_path: Path, capsys: 
     (letters / "dear.txt").write_text("anna")
     place = str(tmp_path / "days" / "2026-01-03")
 
-    assert main(["--database", str(tmp_path / "shop"), "--to", place, "--full"]) == 0
-    assert main(["--database", str(tmp_path / "shop"), "--to", str(letters)]) == 1
+    assert main(["export", "--database", str(tmp_path / "shop"), "--exports", place, "--full"]) == 0
+    assert main(["export", "--database", str(tmp_path / "shop"), "--exports", str(letters)]) == 1
 
     printed = capsys.readouterr()
-    assert json.loads(printed.out) == {"exports": place, "full": True}
+    said = json.loads(printed.out)
+    assert (said["exports"], said["rows"]["purchases"], said["data_until"]) == (place, 3, "2026-01-02T08:00:00")
     assert "letters is not an export and would be replaced" in printed.err
     assert read_manifest(Path(place)).files["purchases"].rows == 3
