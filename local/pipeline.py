@@ -17,7 +17,7 @@ from recommender.contracts.artifacts import CURRENT
 
 from local.processes import bare_environment
 from local.profiles import hyperparameters
-from local.settings import GENERATED_SOURCE, PACKAGE, ROOT, RunSettings, StateFolder
+from local.settings import GENERATED_SOURCE, OWN_SOURCE, PACKAGE, ROOT, RunSettings, StateFolder
 from local.steps import Step
 from training_jobs.graph import JOBS, Job
 
@@ -57,14 +57,15 @@ def child_environment(environment: Mapping[str, str], *, cache: Path) -> dict[st
 
 def _warehouse(settings: RunSettings, shared: Mapping[str, str]) -> Step:
     state = settings.state
-    choice = ["--source", settings.source]
+    is_own = settings.source == OWN_SOURCE  # filled already: only what the running shop has landed is added
+    choice = [] if is_own else ["--source", settings.source]
     if settings.source == GENERATED_SOURCE:
         choice += ["--shoppers", str(settings.shoppers), "--days", str(settings.days), "--seed", str(settings.seed)]
     folders = ["--database", str(state.warehouse), "--exports", str(state.exports), "--landing", str(state.landing)]
     return Step(
         name=WAREHOUSE,
         title="Load the purchases and build the warehouse",
-        command=(sys.executable, "-m", "warehouse", "build", *choice, *folders),
+        command=(sys.executable, "-m", "warehouse", "export" if is_own else "build", *choice, *folders),
         environment=shared,
         parameters=json.dumps(choice),
         sources=(ROOT / "warehouse", PACKAGE / "recommender" / "contracts"),

@@ -11,7 +11,8 @@ PACKAGE: Final = ROOT / "layers" / "recommender" / "python"
 REGION: Final = "eu-central-1"
 REAL_SOURCE: Final = "complete-journey"
 GENERATED_SOURCE: Final = "generated"
-SOURCES: Final = (REAL_SOURCE, GENERATED_SOURCE)
+OWN_SOURCE: Final = "own"  # a shop's own files, brought into the state folder's warehouse by warehouse.load
+SOURCES: Final = (REAL_SOURCE, GENERATED_SOURCE, OWN_SOURCE)
 SNAPSHOT_TTL_SECONDS: Final = 2  # after this time every function serves the experiments that are in force
 
 

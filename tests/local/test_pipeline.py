@@ -20,3 +20,17 @@ def test_a_release_as_canary_is_told_to_the_publish_job_alone_and_repeats_no_ste
     assert [name for name, parameters in told.items() if "release" in parameters] == ["publish"]
     assert told["publish"]["release"] == "canary"
     assert [step.parameters for step in current] == [step.parameters for step in canary]
+
+
+def test_a_shops_own_warehouse_is_exported_and_never_built_over(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+
+    own, *jobs = steps(RunSettings(state, source="own"), environment={})
+    built, *usual = steps(RunSettings(state), environment={})
+
+    assert own.command[2:] == (
+        *("warehouse", "export", "--database", str(state.warehouse)),
+        *("--exports", str(state.exports), "--landing", str(state.landing)),
+    )
+    assert "build" in built.command
+    assert [job.parameters for job in jobs] == [job.parameters for job in usual]

@@ -124,14 +124,16 @@ def test_what_happened_before_the_request_is_dropped_when_it_arrives_late_and_wh
 
 
 def test_the_command_erases_at_once_and_prints_counts_but_no_id(
-    database: Path, capsys: pytest.CaptureFixture[str]
+    database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    listed = tmp_path / "requests.txt"
+    listed.write_text("nobody\r\n\r\n anna \n")
     with open_local(database) as warehouse:
         deliver(
             warehouse, "purchases", [order_line("o1", "tea", "2026-01-01T12:00:00")], loaded_at="2026-01-02T02:00:00"
         )
 
-    assert main(["erase", "--database", str(database), "--shopper", "anna", "--shopper", "nobody"]) == 0
+    assert main(["erase", "--database", str(database), "--shopper", "anna", "--file", str(listed)]) == 0
 
     printed = capsys.readouterr()
     assert json.loads(printed.out) == {"requests": 2, "deleted": {"raw.purchases": 1}}
