@@ -4,7 +4,7 @@
 
 Results found under --reports (`<data>/<benchmark>.json`, as the benchmarks write them) replace those kept in
 benchmarks/results; the page is rendered from what is kept. Prose and published figures stand in benchmarks.md.j2 and
-notes/. Where an uplift result is kept, docs/projection.md is written beside it.
+notes/. Where an uplift or a warehouse result is kept, docs/projection.md or docs/capacity.md is written beside it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from recommender.contracts.fields import problem
 from recommender.errors import RecommenderError
 
-from benchmarks import projection
+from benchmarks import capacity, projection
 from benchmarks.report import BREADTH, marks_of
 from training_jobs.evaluate.figures import Number, number
 
@@ -185,6 +185,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if uplift.is_file():
         page = projection.render(json.loads(uplift.read_text(encoding="utf-8")))
         options.out.with_name(projection.PAGE.name).write_text(page, encoding="utf-8")
+    warehouse = options.results / "warehouse.json"
+    if warehouse.is_file():
+        page = capacity.render(json.loads(warehouse.read_text(encoding="utf-8")))
+        options.out.with_name(capacity.PAGE.name).write_text(page, encoding="utf-8")
     print(f"{options.out}: {', '.join(found) or 'nothing'} new", file=sys.stderr)
     return 0
 

@@ -10,7 +10,6 @@ goes to stderr; the last line of stdout is one JSON object.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import sys
@@ -20,9 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from recommender.contracts.fields import problem
-from recommender.errors import RecommenderError
 
-from benchmarks import report
+from benchmarks import door
 from benchmarks.machine import describe_machine
 from benchmarks.warehouse_report import sections
 from benchmarks.warehouse_runs import DAYS_MEASURED, SHARE_OF_DAY, THIRDS, measure
@@ -49,24 +47,16 @@ ASKED_DAYS: Final = 1095
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the JSON line, and return the exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        least = THIRDS * (options.repeats + 1)
-        if options.events < SHARE_OF_DAY or options.days < least:
-            raise problem(
-                "--events, --days", (options.events, options.days), f"at least {SHARE_OF_DAY} events and {least} days"
-            )
-        result = run(options)
-    except RecommenderError as error:
-        print(error.detail, file=sys.stderr)
-        return 2
-    if options.out:
-        report.write(result, options.out, sections(result))
-    print(json.dumps(result), flush=True)
-    return 0
+    return door.answer(lambda: run(options), options.out, sections=sections)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Load, build and measure in `--directory`, or in a folder that is removed afterwards."""
+    """Load, build and measure in `--directory`, or in a folder that is removed afterwards. Raises InvalidInput."""
+    least = THIRDS * (options.repeats + 1)
+    if options.events < SHARE_OF_DAY or options.days < least:
+        raise problem(
+            "--events, --days", (options.events, options.days), f"at least {SHARE_OF_DAY} events and {least} days"
+        )
     shop = sized(options.events, options.days, seed=options.seed, lists_per_session=options.lists)
     load = round(os.getloadavg()[0], 1)  # what else the machine did: on a quiet one nearly 0
     with tempfile.TemporaryDirectory() as folder:

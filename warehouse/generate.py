@@ -103,7 +103,7 @@ def _to_warehouse(delivered: Iterator[Delivery], database: Path) -> Iterator[dic
                 )
                 for table, frame in delivery.frames.items()
             }
-            last = delivery.last - timedelta(days=1)
-            if read_watermark(warehouse.connection) < datetime.combine(last, time()):
-                run_range(warehouse.connection, delivery.first, last)
+            # With the day after it: the next run begins there, and does not look at this part once more.
+            if read_watermark(warehouse.connection) < datetime.combine(delivery.last, time()):
+                run_range(warehouse.connection, delivery.first, delivery.last)
             yield rows
