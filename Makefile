@@ -48,8 +48,8 @@ layers: .venv/run.stamp  ## third-party Lambda layer, in .build/runtime-layer
 	@$(BIN)/python layers/runtime/build.py
 
 # DIGINETICA= TMALL= (folders) BEAUTY= BEAUTY_ITEMS= TOYS= PRODUCTS= JUDGMENTS= (files) COLUMNS= (of PRODUCTS)
-# LOGS= (folder, Open Bandit form) PRIOR= (file) add theirs.
-bench: .venv/run.stamp  ## purchases, experiments and uplift, which need only PyPI (others where their data is given), and docs/benchmarks.md
+# LOGS= (folder, Open Bandit form) PRIOR= (file) add theirs; EVENTS= is the size of the warehouse's history.
+bench: .venv/run.stamp  ## purchases, experiments, uplift and the warehouse, which need only PyPI (others where their data is given), and docs/benchmarks.md
 	@$(call door,purchases,purchases,--complete-journey --ablation $(seeds) $(peers))
 	@$(if $(DIGINETICA),$(call door,next_item,diginetica,--data $(DIGINETICA) $(seeds) $(peers)))
 	@$(if $(TMALL),$(call door,next_item,tmall,--data $(TMALL) $(seeds) $(peers)))
@@ -59,6 +59,7 @@ bench: .venv/run.stamp  ## purchases, experiments and uplift, which need only Py
 	@$(if $(LOGS),$(call door,off_policy,off_policy,--logs $(LOGS) $(if $(PRIOR),--prior $(PRIOR))))
 	@$(call door,experiments,experiments,--experiments $(or $(EXPERIMENTS),400))
 	@$(call door,uplift,uplift,)
+	@$(call door,warehouse,warehouse,--events $(or $(EVENTS),3000000))
 	@$(BIN)/python -m benchmarks.document
 
 bench-peers: .peers-venv/stamp  ## the same beside implicit and RecTools, in an environment of their own
