@@ -9,6 +9,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 OLD_VERSIONS_DAYS = 30  # time to undo an overwritten or deleted object
+PASSING_VERSIONS_DAYS = 7  # of what expires by its prefix
 
 
 class PrivateBucket(Construct):
@@ -53,6 +54,11 @@ def _rules(expire_days: int | None, prefixes: Mapping[str, int], old_versions_da
     ]
     for prefix, days in prefixes.items():
         rules.append(
-            s3.LifecycleRule(id=f"expire-{prefix.strip('/')}", prefix=prefix, expiration=core.Duration.days(days))
+            s3.LifecycleRule(
+                id=f"expire-{prefix.strip('/').replace('/', '-')}",
+                prefix=prefix,
+                expiration=core.Duration.days(days),
+                noncurrent_version_expiration=core.Duration.days(min(old_versions_days, PASSING_VERSIONS_DAYS)),
+            )
         )
     return rules

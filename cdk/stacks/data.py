@@ -28,7 +28,13 @@ class DataStack(core.Stack):
         self.stores = Stores(
             tables={table.name: _table(self, table, environment) for table in TABLES},
             artifacts=PrivateBucket(
-                self, "Artifacts", logs=access_logs, expire_prefixes={"checkpoints/": environment.checkpoints_kept_days}
+                self,
+                "Artifacts",
+                logs=access_logs,
+                expire_prefixes={
+                    "checkpoints/": environment.checkpoints_kept_days,
+                    "training/jobs/": environment.exports_kept_days,  # what jobs hand on: purchase histories among it
+                },
             ).bucket,
             events=_passing(self, "Events", access_logs, environment, environment.landed_kept_days),
             exports=_passing(self, "Exports", access_logs, environment, environment.exports_kept_days),
