@@ -101,13 +101,16 @@ def _connect() -> Any:
     """A session of the connection `snowflake_default`; the provider's hook leaves out its extra `protocol`."""
     from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
 
-    hook = SnowflakeHook(session_parameters={"TIMEZONE": "UTC"})
+    from warehouse.engine import SESSION
+
+    hook = SnowflakeHook(session_parameters=dict(SESSION))
     protocol = hook.get_connection("snowflake_default").extra_dejson.get("protocol")
     if not protocol:
         return hook.get_conn()
     import snowflake.connector
 
-    return snowflake.connector.connect(**hook._get_conn_params(), protocol=protocol)
+    found = hook._get_conn_params  # a property in provider 6.8 and older, a method in newer ones
+    return snowflake.connector.connect(**(found() if callable(found) else found), protocol=protocol)
 
 
 def moment() -> datetime:

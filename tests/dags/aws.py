@@ -45,7 +45,8 @@ def aws() -> Iterator[dict[str, str]]:
     def no_steps(response: Any) -> Any:
         return ActionResult({"PipelineExecutionSteps": []})
 
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line a request otherwise
+    for talkative in ("werkzeug", "botocore"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     port = free_port()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     environment = {
