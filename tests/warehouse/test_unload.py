@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -15,7 +17,7 @@ from recommender.errors import ArtifactRefused, Conflict
 from tests.warehouse.shop import deliver, deliver_items, order_line
 from training_jobs.environment import Freshness
 from training_jobs.exports import read_exports
-from warehouse.engine import Warehouse
+from warehouse.engine import DATABASE_FILES, Warehouse, open_local
 from warehouse.manifest import MANIFEST, ExportManifest, Part, read_manifest
 from warehouse.parts import Cut
 from warehouse.pipeline import run_day
@@ -25,14 +27,31 @@ from warehouse.unload import schema_of, unload
 NOW = datetime(2026, 1, 3, 4)
 
 
-@pytest.fixture
-def root(warehouse: Warehouse, tmp_path: Path) -> Path:
-    deliver_items(warehouse, "tea", "jam")
+@pytest.fixture(scope="module")
+def one_order(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse of an order of tea and jam, and its export beside it."""
+    folder = tmp_path_factory.mktemp("one-order")
+    shutil.copy(empty_database, folder)
     lines = [order_line("o1", "tea", "2026-01-02T08:00:00"), order_line("o1", "jam", "2026-01-02T08:00:00", quantity=2)]
-    deliver(warehouse, "purchases", lines, loaded_at="2026-01-03T02:00:00")
-    run_day(warehouse.connection, date(2026, 1, 3))
-    export(warehouse, tmp_path / "exports")
-    return tmp_path / "exports"
+    with open_local(folder) as warehouse:
+        deliver_items(warehouse, "tea", "jam")
+        deliver(warehouse, "purchases", lines, loaded_at="2026-01-03T02:00:00")
+        run_day(warehouse.connection, date(2026, 1, 3))
+        export(warehouse, folder / "exports")
+    return folder
+
+
+@pytest.fixture
+def warehouse(one_order: Path, tmp_path: Path) -> Iterator[Warehouse]:
+    (tmp_path / "database").mkdir()
+    shutil.copy(one_order / DATABASE_FILES[0], tmp_path / "database")
+    with open_local(tmp_path / "database") as opened:
+        yield opened
+
+
+@pytest.fixture
+def root(one_order: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(one_order / "exports", tmp_path / "exports"))
 
 
 def export(warehouse: Warehouse, root: Path) -> ExportManifest:
