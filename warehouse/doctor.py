@@ -223,11 +223,11 @@ def _trends(connection: Connection, day: date) -> dict[str, tuple[Point, ...]]:
 def _waiting(connection: Connection, window: Mapping[str, Any]) -> tuple[tuple[str, str, int], ...]:
     """The newest deliveries of the window that no run has taken; which of them is wrong, the examples say."""
     query = f"""
-        select delivered.table_name, delivered.loaded_at, delivered.count_rows
+        select delivered.table_name, delivered.came_at, delivered.count_rows
         from ({_counted("loaded_at", WINDOW)}) as delivered
-        left join ops.runs as runs on {TAKEN.format(moment="delivered.loaded_at")}
+        left join ops.runs as runs on {TAKEN.format(moment="delivered.came_at")}
         where runs.run_id is null
-        order by delivered.loaded_at desc, delivered.table_name limit {MOST_DELIVERIES}
+        order by delivered.came_at desc, delivered.table_name limit {MOST_DELIVERIES}
     """  # noqa: S608
     rows = execute(connection, query, window)
     return tuple((table, loaded_at.isoformat(), int(count)) for table, loaded_at, count in rows)
@@ -248,7 +248,7 @@ def _volumes(connection: Connection, day: date) -> dict[str, tuple[tuple[str, in
 def _counted(moment: str, where: str) -> str:
     """Rows of every raw table by moment: what came by a stage or a pipe has no line in ops.loads."""
     return "\nunion all\n".join(
-        f"select '{table}' as table_name, {moment} as loaded_at, count(*) as count_rows"  # noqa: S608
+        f"select '{table}' as table_name, {moment} as came_at, count(*) as count_rows"  # noqa: S608
         f" from raw.{table} where {where} group by {moment}"
         for table in RAW
     )

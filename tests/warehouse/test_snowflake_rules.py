@@ -204,6 +204,16 @@ def test_snowflakes_grammar_has_every_statement(path: str) -> None:
     assert [problem.desc() for problem in linter.parse_string(text).violations] == []
 
 
+def test_snowflakes_grammar_has_what_python_sends(recorded: Recorder) -> None:
+    """But for the files' own texts, which are read above, and the one long text of all checks."""
+    linter = Linter(config=FluffConfig(overrides={"dialect": "snowflake", "templater": "raw"}))
+    of_files = {text for path in FILES for text in statements(path)}
+    texts = [text for command, text in recorded.texts.items() if command not in of_files and len(text) < 4000]
+
+    assert any(text.startswith("copy into raw.") for text in texts)
+    assert {text: problems for text in texts if (problems := linter.parse_string(text).violations)} == {}
+
+
 @pytest.mark.parametrize(
     "text",
     [
