@@ -95,3 +95,13 @@ def test_a_column_that_nobody_expected_is_taken_along_and_named(shared: Warehous
 
     assert outcome.new_columns == ("sales_channel",)
     assert rows_of(shared, "select sales_channel from raw.purchases where order_id = 'more'") == [("web",)]
+
+
+def test_an_empty_file_of_many_is_passed_over_and_one_that_is_named_is_refused(
+    shared: Warehouse, tmp_path: Path
+) -> None:
+    path = tmp_path / "none.csv"
+    path.write_text(HEAD)
+
+    outcome = load_delivery(shared.connection, Delivery("purchases", path, NOW, may_be_empty=True))
+    assert (outcome.loaded, outcome.skipped) == (0, False)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ import pytest
 from tests.warehouse.shop import rows_of
 from warehouse.engine import open_local
 from warehouse.load import main
+from warehouse.load_delivery import Delivery, load_delivery
 
 
 def test_the_command_shows_then_loads_then_runs_the_day(
@@ -64,3 +69,38 @@ def test_a_day_that_a_check_stops_is_explained_and_its_rows_stay_in_raw(
     assert "  do       " in captured.err
     with open_local(database) as warehouse:
         assert rows_of(warehouse, "select count(*) from marts.order_lines") == [(0,)]
+
+
+KILLED = """
+import os, signal, sys
+from datetime import datetime
+from pathlib import Path
+from warehouse.engine import open_local
+from warehouse.load_delivery import Delivery, load_delivery
+
+def kill(part):
+    if part == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with open_local(Path(sys.argv[1])) as warehouse:
+    delivery = Delivery("purchases", Path(sys.argv[2]), datetime(2026, 3, 2, 12), rows_at_once=2)
+    load_delivery(warehouse.connection, delivery, on_part=kill)
+"""
+
+
+def test_a_load_that_was_killed_goes_on_without_doubles(database: Path, tmp_path: Path) -> None:
+    path = tmp_path / "orders.csv"
+    path.write_text(
+        "order_id,sku,customer_id,date,qty,price\n" + "".join(f"7,{n},s,2026-01-01,1,2\n" for n in range(5))
+    )
+    counts = "select count(*), count(distinct item_id) from raw.purchases"
+
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(database), str(path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+
+    with open_local(database) as warehouse:
+        assert rows_of(warehouse, counts) == [(4, 4)]
+        outcome = load_delivery(
+            warehouse.connection, Delivery("purchases", path, datetime(2026, 3, 2, 13), rows_at_once=2)
+        )
+        assert (outcome.loaded, rows_of(warehouse, counts)) == (1, [(5, 5)])

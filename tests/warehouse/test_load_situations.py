@@ -310,6 +310,20 @@ def test_the_ga4_export_is_read_packed_from_older_parquet_and_with_every_event_t
     assert (packed.rows, packed.ignored) == (4, 1)
 
 
+def test_returns_are_loaded_as_refund_events_of_their_orders(tmp_path: Path) -> None:
+    stated = {
+        "columns": {"transaction_id": "InvoiceNo", "item_id": "StockCode", "visitor_id": "CustomerID"},
+        "constants": {"event_name": "refund"},
+    }
+    text = "InvoiceNo,StockCode,Quantity,Date,CustomerID\n536365,85123A,1,2026-01-03,17850\n"
+
+    _, rows = read(tmp_path, "returns.csv", text, "events", stated=stated)
+
+    (row,) = rows.to_dicts()
+    assert (row["event_name"], row["transaction_id"], row["visitor_id"]) == ("refund", "536365", "17850")
+    assert json.loads(row["items"]) == [{"item_id": "85123A", "quantity": 1}]
+
+
 def test_two_hits_of_one_batch_are_two_events(tmp_path: Path) -> None:
     rows = [{**GA4, "event_bundle_sequence_id": 5, "batch_event_index": index} for index in (1, 2, 2)]
 
