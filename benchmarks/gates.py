@@ -46,9 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--days", type=int, default=60)
     parser.add_argument("--source", choices=SOURCES, default=generated.SOURCE)
     parser.add_argument("--today", type=date.fromisoformat, default=date(2026, 3, 2))
-    parser.add_argument("--out", type=Path, help="folder for the report")
     options = parser.parse_args(arguments)
-    return door.answer(lambda: count_warnings(options.source, options.days, options.today), options.out)
+    return door.answer(lambda: count_warnings(options.source, options.days, options.today), None)
 
 
 def count_warnings(source: str, days: int, today: date) -> dict[str, Any]:
