@@ -60,6 +60,8 @@ def read_manifest(root: Path) -> TrainingManifest:
     wanted = ("data_from", "data_until", "files")
     if missing := [name for name in wanted if name not in body]:
         raise ArtifactRefused(f"{path} lacks {', '.join(missing)}")
+    if not body["data_until"]:
+        raise ArtifactRefused(f"{path} says of no window: the warehouse had no purchases when it was written")
     try:
         files = {name: _entry(entry) for name, entry in body["files"].items()}
         window = (_naive_utc(body["data_from"]), _naive_utc(body["data_until"]))

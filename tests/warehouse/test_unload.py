@@ -14,7 +14,7 @@ import pytest
 from recommender.contracts.exports import EXPORTS
 from recommender.errors import ArtifactRefused, Conflict
 
-from tests.warehouse.shop import deliver, deliver_items, order_line
+from tests.warehouse.shop import deliver, deliver_items, order_line, rows_of
 from training_jobs.environment import Freshness
 from training_jobs.exports import read_exports
 from warehouse.engine import DATABASE_FILES, Warehouse, open_local
@@ -164,6 +164,14 @@ def test_what_the_warehouse_writes_is_what_training_reads(root: Path) -> None:
 
     assert found.purchases["item_id"].to_list() == ["jam", "tea"]
     assert found.data_until == datetime(2026, 1, 2, 8)
+
+
+def test_training_says_so_where_the_warehouse_had_no_purchases(warehouse: Warehouse, root: Path) -> None:
+    rows_of(warehouse, "truncate table marts.order_lines")
+    export(warehouse, root)
+
+    with pytest.raises(ArtifactRefused, match="the warehouse had no purchases"):
+        read_exports(root)
 
 
 def test_a_folder_that_is_no_export_is_not_replaced(warehouse: Warehouse, root: Path, tmp_path: Path) -> None:
