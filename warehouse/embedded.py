@@ -1,10 +1,11 @@
-"""What brings fakesnow nearer to Snowflake, and makes it quick: MERGE by DuckDB, no enforced keys, one translation.
+"""What brings fakesnow nearer to Snowflake, and makes it quick: MERGE and FLATTEN by DuckDB, no enforced keys.
 
 fakesnow 0.12 takes a MERGE apart into a table in another database, a full outer join over the whole target and
 one statement a branch: slow, not atomic, and refused inside a transaction; DuckDB has MERGE by now. Snowflake
 does not enforce primary keys, so DuckDB need not keep an index over every row of a history. And a statement is
 translated by some seventy walks over its tree, a second of CPU for the steps of a day: a day's statements
-differ from the day before only in the moments of their window, so they are translated once.
+differ from the day before only in the moments of their window, so they are translated once. FLATTEN numbers the
+elements of an array by a window without an order: dear, and of a large table in any order.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from string import Template
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,21 +23,48 @@ MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d(?:\.\d+)?)?")
 PLACE = re.compile(r"moment (\d+)")
 MOST_TRANSLATIONS = 256
 TRANSLATIONS: dict[tuple[str | None, str | None, str], Any] = {}  # of this process, (database, schema, text) to tree
+# fakesnow's macro, but for the index, which goes with its element: DuckDB then unnests without a window and a join.
+FLATTEN = Template(
+    """
+create or replace macro ${catalog}._fs_flatten(input) as table
+    select
+        hash(to_json(input))::ubigint as seq,
+        element.k as key,
+        coalesce(element.k, '[' || element.i || ']') as path,
+        element.i as index,
+        element.v as value,
+        to_json(input) as this
+    from (
+        select unnest(
+            case when json_type(to_json(input)) = 'OBJECT'
+                then list_transform(
+                    json_keys(to_json(input)),
+                    lambda name: struct_pack(k := name, i := null::bigint, v := cast(to_json(input) -> name as json))
+                )
+                else list_transform(
+                    cast(to_json(input) as json[]),
+                    lambda value, place: struct_pack(k := null::varchar, i := (place - 1)::bigint, v := value)
+                )
+            end, recursive := true
+        )
+    ) as element(k, i, v)
+    """
+)
 
 
 @contextmanager
 def as_snowflake() -> Iterator[None]:
     """Whoever serves fakesnow from a process of its own calls this around it; `open_local` does."""
-    from fakesnow import transforms
+    from fakesnow import macros, transforms
     from fakesnow.cursor import FakeSnowflakeCursor
 
-    merge, translate = transforms.merge, FakeSnowflakeCursor._transform
-    transforms.merge = _whole
+    merge, translate, flatten = transforms.merge, FakeSnowflakeCursor._transform, macros.FS_FLATTEN
+    transforms.merge, macros.FS_FLATTEN = _whole, FLATTEN
     FakeSnowflakeCursor._transform = _remembering(translate)
     try:
         yield
     finally:
-        transforms.merge, FakeSnowflakeCursor._transform = merge, translate
+        transforms.merge, FakeSnowflakeCursor._transform, macros.FS_FLATTEN = merge, translate, flatten
 
 
 def _whole(expression: exp.Expression) -> list[exp.Expression]:

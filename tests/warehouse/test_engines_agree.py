@@ -95,6 +95,18 @@ def test_writing_tells_how_many_rows_it_changed(connection: Connection) -> None:
     assert changed([(2, 1, 0)]) == 3
 
 
+def test_the_index_of_a_flattened_array_is_the_place_of_its_element(connection: Connection) -> None:
+    """Also over many rows: fakesnow's own macro numbers the elements of a large table in any order."""
+    execute(connection, "create table lists (a variant)")
+    execute(
+        connection, "insert into lists select parse_json('[0, 1, 2, 3, 4, 5]') from table(generator(rowcount => 50000))"
+    )
+    moved = "select count(*) from lists, lateral flatten(input => a) as f where f.index != f.value::int"
+
+    assert execute(connection, moved) == [(0,)]
+    assert execute(connection, moved.replace("!=", "=")) == [(300_000,)]
+
+
 def test_a_primary_key_is_not_kept(connection: Connection) -> None:
     execute(connection, "insert into t values (7), (7)")
 

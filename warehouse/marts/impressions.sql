@@ -29,33 +29,46 @@ using (
         where happened.event_name in ('add_to_cart', 'purchase') and impressions.shown_at <= happened.event_time
     ),
 
-    attributed as (
-        select *
+    -- The claims are read once a list here, not once an item below.
+    lists as (
+        select
+            claims:recommendation_id::varchar as recommendation_id,
+            claims:placement::varchar as placement,
+            claims:experiment::varchar as experiment,
+            claims:config_version::int as config_version,
+            claims:epoch::int as epoch,
+            claims:variant::varchar as variant,
+            claims:propensity::float as propensity,
+            coalesce(claims:is_holdout::boolean, false) as is_holdout,
+            claims:segment::varchar as segment,
+            coalesce(claims:degraded::boolean, false) as degraded,
+            event_id,
+            event_name,
+            event_time,
+            session_id,
+            visitor_id,
+            shopper_id,
+            items
         from staging.stg_events
         where
             event_time >= (select event_time from since)
-            and claims:recommendation_id::varchar is not null
-            and claims:placement::varchar is not null
-            and event_name in ('view_item_list', 'select_item')
+            and (event_name = 'select_item' or (event_name = 'view_item_list' and visible))
+            and claims is not null
     ),
 
     touches as (
         select
-            attributed.claims:recommendation_id::varchar as recommendation_id,
-            attributed.claims:placement::varchar as placement,
-            attributed.event_id,
-            attributed.event_name,
-            attributed.event_time,
-            attributed.session_id,
-            attributed.visitor_id,
-            attributed.shopper_id,
-            attributed.claims,
-            attributed.visible,
+            lists.recommendation_id,
+            lists.placement,
+            lists.event_id,
+            lists.event_name,
+            lists.event_time,
             flat.value:item_id::varchar as item_id,
             coalesce(flat.value:index::int, flat.index) as index
-        from attributed
-        inner join touched on attributed.claims:recommendation_id::varchar = touched.recommendation_id,
-        lateral flatten(input => attributed.items) as flat
+        from lists
+        inner join touched on lists.recommendation_id = touched.recommendation_id,
+        lateral flatten(input => lists.items) as flat
+        where lists.placement is not null
     ),
 
     clicks as (
@@ -65,13 +78,19 @@ using (
         group by recommendation_id, placement, item_id
     ),
 
-    shown as (
+    firsts as (
         select *
         from touches
-        where event_name = 'view_item_list' and visible and item_id is not null
+        where event_name = 'view_item_list' and item_id is not null
         qualify row_number() over (
             partition by recommendation_id, placement, item_id order by event_time, index, event_id
         ) = 1
+    ),
+
+    shown as (
+        select lists.*, firsts.item_id, firsts.index
+        from firsts
+        inner join lists on firsts.event_id = lists.event_id
     ),
 
     outcomes as (
@@ -97,14 +116,14 @@ using (
         shown.visitor_id,
         shown.shopper_id,
         shown.placement,
-        shown.claims:experiment::varchar as experiment,
-        shown.claims:config_version::int as config_version,
-        shown.claims:epoch::int as epoch,
-        shown.claims:variant::varchar as variant,
-        shown.claims:propensity::float as propensity,
-        coalesce(shown.claims:is_holdout::boolean, false) as is_holdout,
-        shown.claims:segment::varchar as segment,
-        coalesce(shown.claims:degraded::boolean, false) as degraded,
+        shown.experiment,
+        shown.config_version,
+        shown.epoch,
+        shown.variant,
+        shown.propensity,
+        shown.is_holdout,
+        shown.segment,
+        shown.degraded,
         shown.item_id,
         shown.index,
         shown.event_time as shown_at,
