@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import sqlglot
-from recommender.contracts.exports import EXPORTS
+from recommender.contracts.exports import ALL, EXPORTS
 from snowflake.connector.converter import SnowflakeConverter
 from sqlfluff.core import FluffConfig, Linter
 from sqlglot import exp
@@ -28,7 +28,6 @@ from warehouse.doctor import diagnose
 from warehouse.engine import Warehouse
 from warehouse.erasures import erase_now, request_erasure
 from warehouse.landing import load_stage
-from warehouse..py import ALL
 from warehouse.parts import Cut
 from warehouse.pipeline import run_day
 from warehouse.statements import HERE, statements
