@@ -29,6 +29,7 @@ HEADINGS: Final[Mapping[str, str]] = {
     "search": "Which products answer the query?",
     "off_policy": "What would another policy have been worth on this log?",
     "experiments": "How soon and how surely does an experiment decide?",
+    "serving": "What does a page of twelve placements cost?",
     "uplift": "What would each policy bring in a simulated shop?",
     "warehouse": "How fast is a history loaded, and what does a day cost on top of it?",
 }
