@@ -25,7 +25,18 @@ TABLES: Final = ("items", "purchases", "events", "reviews", "shoppers")
 ITEM_FIELDS: Final = ("item_id", "quantity", "price_cents", "index")  # of an event with one item a row
 # Names that shops and their tools use, after lower case and `_` for everything else. First come, first served.
 SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
-    "item_id": ("product_id", "sku", "article_id", "itemid", "productid", "variant_id", "asin", "parent_asin"),
+    "item_id": (
+        "product_id",
+        "sku",
+        "article_id",
+        "itemid",
+        "productid",
+        "variant_id",
+        "stock_code",
+        "stockcode",
+        "asin",
+        "parent_asin",
+    ),
     "order_id": ("transaction_id", "basket_id", "invoice", "invoice_no", "invoiceno", "orderid", "order_number"),
     "shopper_id": ("customer_id", "user_id", "household_id", "customerid", "userid", "client_id", "member_id"),
     "purchased_at": ("order_date", "invoice_date", "invoicedate", "ordered_at", "created_at", "timestamp", "date"),
