@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from recommender.errors import NotFound
+from recommender.errors import DependencyDown, NotFound
 
 from warehouse.backfill import backfill
 from warehouse.doctor import diagnose
@@ -23,6 +23,7 @@ from warehouse.erasures import erase_now
 from warehouse.loading import append
 
 if TYPE_CHECKING:
+    from warehouse.doctor import Diagnosis
     from warehouse.engine import Connection
 
 logger = logging.getLogger(__name__)
@@ -71,15 +72,24 @@ def publish_quality(connection: Connection, target: str, *, day: date, s3: Any =
     found = replace(found, findings=tuple(replace(finding, examples=()) for finding in found.findings))
     logger.info("%s", found.to_text())
     if not target.startswith("s3://"):
-        write_report(found, Path(target))
+        _write(found, Path(target))
         return found.state
     address = urlsplit(target)
     with tempfile.TemporaryDirectory() as folder:
-        for path in sorted(write_report(found, Path(folder)).parent.iterdir()):
+        _write(found, Path(folder))
+        for path in sorted(Path(folder).iterdir()):
             kind = {"ContentType": "text/html" if path.suffix == ".html" else "application/json"}
             key = f"{address.path.strip('/')}/{path.name}"
             s3.upload_file(str(path), address.netloc, key, ExtraArgs=kind)
     return found.state
+
+
+def _write(found: Diagnosis, folder: Path) -> None:
+    """The page and its JSON; the JSON alone where nothing draws the page, for which no night shall fail."""
+    try:
+        write_report(found, folder)
+    except DependencyDown as error:
+        logger.warning("%s", error)
 
 
 def _files(source: str, s3: Any) -> Iterator[tuple[str, str]]:
