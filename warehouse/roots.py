@@ -116,15 +116,20 @@ class S3Root:
         return digest.hexdigest()
 
     def finish(self, manifest: ExportManifest) -> None:
-        """Write the manifest, then delete what an earlier or a broken attempt left."""
+        """Write the manifest, then delete what an earlier or a broken attempt left.
+
+        Raises Conflict where a part is gone: another export to the same prefix was quicker and has tidied it up.
+        """
+        there, listed = self._keys(self._prefix), {f"{self._prefix}/{path}" for path in manifest.paths}
+        if lost := sorted(listed - there):
+            raise Conflict(f"{lost[0]} is gone: another export to {self.address} is at work; export again")
         self._s3.put_object(
             Bucket=self._bucket,
             Key=f"{self._prefix}/{MANIFEST}",
             Body=manifest.to_json().encode(),
             ContentType="application/json",
         )
-        listed = {f"{self._prefix}/{path}" for path in (*manifest.paths, MANIFEST)}
-        for key in sorted(self._keys(self._prefix) - listed):
+        for key in sorted(there - listed - {f"{self._prefix}/{MANIFEST}"}):
             self._s3.delete_object(Bucket=self._bucket, Key=key)
 
     def _keys(self, prefix: str) -> set[str]:

@@ -12,15 +12,17 @@ from typing import Any
 import boto3
 import pytest
 from recommender.contracts.events import EventItem, to_record
+from recommender.errors import Conflict
 
 from tests.warehouse.shop import at, deliver, deliver_items, event, order_line, rows_of
 from warehouse.__main__ import main
 from warehouse.daily import export_to, load_landed
 from warehouse.engine import DATABASE_FILES, Warehouse, open_local
-from warehouse.manifest import MANIFEST, ExportManifest, read_manifest
+from warehouse.manifest import MANIFEST, ExportManifest, Part, read_manifest
+from warehouse.parts import Cut
 from warehouse.pipeline import run_day
-from warehouse.roots import earlier_days, remove_old_days
-from warehouse.unload import unload
+from warehouse.roots import Root, earlier_days, remove_old_days, s3_root
+from warehouse.unload import unload, unload_to
 
 NOW = at("2026-01-03T03:00:00")
 BUCKET = "exports"
@@ -173,6 +175,29 @@ def test_an_erased_shopper_is_gone_from_the_day_that_is_exported_again(
     manifest = read_from(s3, "shop/2026-01-03", tmp_path / "read")
     assert list(months(manifest)) == ["2025-11", "2026-01"]
     assert [key for key in keys(s3, "shop/2026-01-03/purchases") if "2025-12" in key] == []
+
+
+class Tidied:
+    """While an export is written another one to the same prefix is done, and deletes what it does not list."""
+
+    def __init__(self, shop: Warehouse, s3: Any) -> None:
+        self._shop, self._s3 = shop, s3
+
+    def write(self, cut: Cut, root: Root) -> tuple[Part, ...]:
+        parts = self._shop.unloader.write(cut, root)
+        if cut.name == "purchases":
+            self._s3.delete_object(Bucket=BUCKET, Key=f"shop/2026-01-03/{parts[0].path}")
+        return parts
+
+
+def test_of_two_exports_to_one_prefix_the_second_does_not_claim_to_be_whole(shop: Warehouse, s3: Any) -> None:
+    with (
+        s3_root(s3, "s3://exports/shop/2026-01-03") as root,
+        pytest.raises(Conflict, match="is gone: another export to s3://exports/shop/2026-01-03 is at work"),
+    ):
+        unload_to(shop.connection, Tidied(shop, s3), root, source="shop", now=NOW)
+
+    assert f"shop/2026-01-03/{MANIFEST}" not in keys(s3, "shop/2026-01-03")
 
 
 def test_an_export_that_lost_a_part_is_not_built_upon(shop: Warehouse, s3: Any, tmp_path: Path) -> None:
