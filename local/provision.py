@@ -104,9 +104,7 @@ def fill(settings: RunSettings, access: Access, names: ServingSettings) -> None:
 
 def experiment_store(client: Any, names: ServingSettings) -> DynamoExperimentStore:
     """The store of the functions, for this process."""
-    return DynamoExperimentStore(
-        Database(client), experiments_table=names.experiments_table, ledger_table=names.ledger_table
-    )
+    return DynamoExperimentStore.of(Database(client), names)
 
 
 def mark_simulated(access: Access, names: ServingSettings, at: datetime) -> None:

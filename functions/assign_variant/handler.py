@@ -70,9 +70,7 @@ def to_json(placement: str, assignment: Assignment) -> dict[str, Any]:
 def compose(environment: Mapping[str, str]) -> Handler:
     """The handler over DynamoDB."""
     settings = ServingSettings.from_environment(environment)
-    store = DynamoExperimentStore(
-        connect(), experiments_table=settings.experiments_table, ledger_table=settings.ledger_table
-    )
+    store = DynamoExperimentStore.of(connect(), settings)
     logger = Logger(service=SERVICE)
     snapshots = CachedSnapshots(
         store.load_snapshot,

@@ -55,9 +55,7 @@ def create_handler(
 def compose(environment: Mapping[str, str]) -> Handler:
     """The handler over DynamoDB and the bundle's margins."""
     settings = ServingSettings.from_environment(environment)
-    store = DynamoExperimentStore(
-        connect(), experiments_table=settings.experiments_table, ledger_table=settings.ledger_table
-    )
+    store = DynamoExperimentStore.of(connect(), settings)
     logger = Logger(service=SERVICE)
 
     def note(failure: RecommenderError) -> None:

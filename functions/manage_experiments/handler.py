@@ -112,9 +112,7 @@ def _audit(request: Request, *, store: ExperimentStore) -> Answer:
 def compose(environment: Mapping[str, str]) -> Handler:
     """The handler over DynamoDB and S3."""
     settings = ServingSettings.from_environment(environment)
-    store = DynamoExperimentStore(
-        connect(), experiments_table=settings.experiments_table, ledger_table=settings.ledger_table
-    )
+    store = DynamoExperimentStore.of(connect(), settings)
     placements = {name: placement.policies for name, placement in registry(settings.placements).items()}
     return create_handler(
         store,

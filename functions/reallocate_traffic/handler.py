@@ -68,9 +68,7 @@ def create_handler(
 def compose(environment: Mapping[str, str]) -> Handler:
     """The handler over DynamoDB and S3."""
     settings = ServingSettings.from_environment(environment)
-    store = DynamoExperimentStore(
-        connect(), experiments_table=settings.experiments_table, ledger_table=settings.ledger_table
-    )
+    store = DynamoExperimentStore.of(connect(), settings)
     return create_handler(store, S3Artifacts.connect(settings.artifacts_bucket))
 
 

@@ -119,9 +119,7 @@ def compose(environment: Mapping[str, str]) -> Handler:
         if isinstance(failure, ArtifactRefused):
             count_once(metrics.BUNDLE_REFUSED, service=SERVICE)
 
-    experiments = DynamoExperimentStore(
-        database, experiments_table=settings.experiments_table, ledger_table=settings.ledger_table
-    )
+    experiments = DynamoExperimentStore.of(database, settings)
     snapshots = CachedSnapshots(
         experiments.load_snapshot, ttl_seconds=float(settings.snapshot_ttl_seconds), on_failure=note
     )

@@ -105,9 +105,7 @@ def test_the_deployed_function_counts_on_dynamodb(
     aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_tables(dynamodb_client())
-    store = DynamoExperimentStore(
-        connect(), experiments_table=SETTINGS.experiments_table, ledger_table=SETTINGS.ledger_table
-    )
+    store = DynamoExperimentStore.of(connect(), SETTINGS)
     store.swap_snapshot(first_snapshot(CONFIG, NOW))
     handler = deployed("count_outcomes", monkeypatch).compose({**os.environ, **ENVIRONMENT})
 

@@ -27,6 +27,7 @@ from recommender.adapters.dynamodb.counters import (
     strings,
 )
 from recommender.contracts import tables
+from recommender.contracts.settings import ServingSettings
 from recommender.domain.experiments.config import (
     ExperimentConfig,
     Snapshot,
@@ -51,6 +52,11 @@ class DynamoExperimentStore:
         self._experiments_table = experiments_table
         self._ledger_table = ledger_table
         self._clock = clock
+
+    @classmethod
+    def of(cls, database: Database, settings: ServingSettings) -> DynamoExperimentStore:
+        """The store over the tables that the settings name."""
+        return cls(database, experiments_table=settings.experiments_table, ledger_table=settings.ledger_table)
 
     def load_config(self, experiment_id: str) -> ExperimentConfig | None:
         """The current version."""
