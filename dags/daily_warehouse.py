@@ -11,7 +11,7 @@ import os
 from datetime import timedelta
 
 import recommender_settings as settings
-from airflow.sdk import dag, task
+from airflow.sdk import Param, dag, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 
@@ -19,6 +19,7 @@ from airflow.timetables.interval import CronDataIntervalTimetable
     schedule=CronDataIntervalTimetable("0 3 * * *", timezone="UTC"),
     max_active_runs=1,
     default_args=settings.DEFAULTS,
+    params={"full": Param(False, type="boolean", description="write every month of the exports anew")},
     tags=["recommender", "warehouse"],
     doc_md=__doc__,
     **settings.NIGHTLY,

@@ -135,9 +135,10 @@ def export(warehouse: Warehouse) -> dict[str, str]:
     """Write the exports of this run's day, and say so on the asset that starts the training."""
     from warehouse.daily import export_to
 
-    target = below_exports(str(day()))
-    uri = export_to(warehouse, target, now=moment(), s3=client("s3", target))
-    get_current_context()["outlet_events"][EXPORTS].extra = {"uri": uri, "day": str(day())}
+    target, context = below_exports(str(day())), get_current_context()
+    full = bool(context["params"].get("full"))
+    uri = export_to(warehouse, target, now=moment(), s3=client("s3", target), full=full)
+    context["outlet_events"][EXPORTS].extra = {"uri": uri, "day": str(day())}
     return {"uri": uri}
 
 

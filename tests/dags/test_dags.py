@@ -33,6 +33,7 @@ print("RESULT" + json.dumps({
         "documented": bool(dag.doc_md), "ends": bool(dag.dagrun_timeout), "tells": bool(dag.on_failure_callback),
         "deadline": bool(getattr(dag, "deadline", not hasattr(dag, "deadline"))),  # Airflow 3.0 has none
         "tasks": {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks},
+        "params": dag.params.dump(),
     } for dag in bag.dags.values()},
     "tasks": {f"{dag.dag_id}.{task.task_id}": {
         "retries": task.retries, "backs_off": bool(task.retry_exponential_backoff), "pool": task.pool,
@@ -68,6 +69,10 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_every_dag_can_be_imported_and_has_its_tasks(found: dict[str, Any]) -> None:
     assert found["errors"] == {}
     assert {name: dag["tasks"] for name, dag in found["dags"].items()} == CHAINS
+
+
+def test_a_night_exports_what_changed_unless_it_is_asked_for_all(found: dict[str, Any]) -> None:
+    assert found["dags"]["daily_warehouse"]["params"] == {"full": False}
 
 
 def test_parsing_loads_no_engine_and_opens_nothing(found: dict[str, Any]) -> None:
