@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from warehouse.erasures import erase_requested
 from warehouse.quality import QualityStop, check_day
@@ -25,6 +25,9 @@ from warehouse.verdicts import Verdicts, keep_verdicts, read_verdicts
 
 if TYPE_CHECKING:
     from warehouse.engine import Connection
+
+TOUCHED: Final = "staging/touched.sql"
+REACH: Final = timedelta(days=31)
 
 __all__ = ["BEGINNING", "REPORTED", "STEPS", "DayRun", "read_watermark", "run_day", "run_range"]
 
@@ -99,9 +102,12 @@ def _work(
 ) -> DayRun:
     erased = erase_requested(connection, window)
     changed = {}
+    bounds = {"events_from": _events_from(connection, window)}
     for step in STEPS:
         on_step(step)
-        changed[step] = run_file(connection, step, window)
+        changed[step] = run_file(connection, step, {**window, **bounds})
+        if step == TOUCHED:
+            bounds["sessions_from"] = _sessions_from(connection, window)
     on_step("checks")
     try:
         warnings = check_day(connection, day, window)
@@ -110,6 +116,26 @@ def _work(
         raise
     too_late = _count_too_late(connection, window)
     return DayRun(day, window["loaded_from"], window["loaded_until"], changed, warnings, erased, too_late)
+
+
+def _events_from(connection: Connection, window: Mapping[str, datetime]) -> datetime:
+    """Where rows of the loaded events can stand at the earliest: a bound by which an engine skips what is older.
+
+    A double of an event has its time, and what comes of a list comes within 30 days; a month more is for both.
+    """
+    query = """
+        select min(event_time)
+        from raw.events
+        where loaded_at >= %(loaded_from)s::timestamp_ntz and loaded_at < %(loaded_until)s::timestamp_ntz
+    """
+    ((first,),) = execute(connection, query, window)
+    return max(first or window["loaded_from"], datetime.min + REACH) - REACH
+
+
+def _sessions_from(connection: Connection, window: Mapping[str, datetime]) -> datetime:
+    """The start of the first touched session."""
+    ((first,),) = execute(connection, "select min(first_at) from ops.touched_visitors")
+    return first or window["loaded_from"]
 
 
 def _count_too_late(connection: Connection, window: dict[str, datetime]) -> int:

@@ -43,6 +43,7 @@ using (
             on target.visitor_id = visits.visitor_id
             and target.started_at = visits.event_time
             and target.started_at > visits.started_at
+        where target.started_at >= %(sessions_from)s::timestamp_ntz
     )
 
     select
@@ -60,7 +61,9 @@ using (
     select visitor_id, started_at, null, null, null, null, true
     from superseded
 ) as source
-    on target.visitor_id = source.visitor_id and target.started_at = source.started_at
+    on target.visitor_id = source.visitor_id
+    and target.started_at = source.started_at
+    and target.started_at >= %(sessions_from)s::timestamp_ntz
 when matched and source.is_superseded then delete
 when matched then update set
     shopper_id = source.shopper_id,

@@ -26,7 +26,10 @@ using (
         select impressions.recommendation_id
         from marts.impressions as impressions
         inner join happened on impressions.session_id = happened.session_id
-        where happened.event_name in ('add_to_cart', 'purchase') and impressions.shown_at <= happened.event_time
+        where
+            happened.event_name in ('add_to_cart', 'purchase')
+            and impressions.shown_at <= happened.event_time
+            and impressions.shown_at >= %(events_from)s::timestamp_ntz
     ),
 
     -- The claims are read once a list here, not once an item below.
@@ -144,6 +147,7 @@ using (
     on target.recommendation_id = source.recommendation_id
     and target.placement = source.placement
     and target.item_id = source.item_id
+    and target.shown_at >= %(events_from)s::timestamp_ntz
 when matched and source.shown_at <= target.shown_at then update set
     index = source.index,
     shown_at = source.shown_at,

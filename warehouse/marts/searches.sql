@@ -39,6 +39,7 @@ using (
     where searches.event_name = 'search' and searches.search_term is not null
 ) as source
     on target.event_id = source.event_id
+    and target.searched_at >= %(sessions_from)s::timestamp_ntz
 when matched then update set
     started_at = source.started_at,
     clicked_item_id = source.clicked_item_id,

@@ -39,7 +39,9 @@ using (
     inner join item_rows on loaded.event_id = item_rows.event_id
     where item_rows.item_id is not null or loaded.event_name = 'search'
 ) as source
-    on target.event_id = source.event_id and target.position = source.position
+    on target.event_id = source.event_id
+    and target.position = source.position
+    and target.event_time >= %(events_from)s::timestamp_ntz
 when not matched then insert (
     event_id, position, session_id, shopper_id, event_name, event_time, item_id, search_term, derived, loaded_at
 ) values (

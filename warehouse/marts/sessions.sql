@@ -35,6 +35,7 @@ using (
             on target.visitor_id = visits.visitor_id
             and target.started_at > visits.started_at
             and target.started_at <= visits.ended_at
+        where target.started_at >= %(sessions_from)s::timestamp_ntz
     )
 
     select
@@ -57,7 +58,9 @@ using (
         visitor_id, started_at, null, null, null, null, null, null, null, null, null, null, null, null, null, true
     from superseded
 ) as source
-    on target.visitor_id = source.visitor_id and target.started_at = source.started_at
+    on target.visitor_id = source.visitor_id
+    and target.started_at = source.started_at
+    and target.started_at >= %(sessions_from)s::timestamp_ntz
 when matched and source.is_superseded then delete
 when matched then update set
     ended_at = source.ended_at,

@@ -40,6 +40,7 @@ using (
     from firsts
 ) as source
     on target.event_id = source.event_id
+    and target.event_time >= %(events_from)s::timestamp_ntz
 when not matched then insert (
     event_id, event_name, event_time, visitor_id, session_id, user_id, items, item_list_id, search_term,
     transaction_id, attribution_token, visible, derived, claims, shopper_id, loaded_at

@@ -108,6 +108,7 @@ select
 from loaded
 left join marts.sessions as sessions
     on loaded.visitor_id = sessions.visitor_id
+    and sessions.ended_at >= %(events_from)s::timestamp_ntz
     and sessions.ended_at >= dateadd(minute, -30, loaded.first_at)
     and sessions.started_at <= dateadd(minute, 30, loaded.last_at)
 group by loaded.visitor_id, loaded.first_at, loaded.last_at;
