@@ -70,10 +70,7 @@ def rows_of(name: str, partition: str) -> str:
         year, month = map(int, partition.split("-"))
         following = f"{year + month // 12}-{month % 12 + 1:02}"
         time = time_of(name)
-        where = (
-            f" where {time} >= timestamp '{partition}-01 00:00:00'"
-            f" and {time} < timestamp '{following}-01 00:00:00'"
-        )
+        where = f" where {time} >= timestamp '{partition}-01 00:00:00' and {time} < timestamp '{following}-01 00:00:00'"
     return f"from exports.{name}_{EXPORT_VERSION}{where} order by {', '.join(ORDER[name])}"
 
 
