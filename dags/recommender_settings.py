@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, get_current_context
 
-from warehouse.alerts import SUBJECT, ReportTimeout, report_deadline, report_failure
+from warehouse.alerts import SUBJECT, ReportRun, report_deadline, report_failure
 
 if TYPE_CHECKING:
     from warehouse.engine import Warehouse
@@ -58,7 +58,7 @@ def in_time(deadline: timedelta, given_up: timedelta) -> dict[str, Any]:
 
     Airflow 3.0 has no deadlines: there the second is the first to be heard of. A triggerer tells of deadlines.
     """
-    timeout = {"dagrun_timeout": given_up, "on_failure_callback": ReportTimeout(str(given_up), TOPIC)}
+    timeout = {"dagrun_timeout": given_up, "on_failure_callback": ReportRun(str(given_up), TOPIC)}
     try:
         from airflow.sdk.definitions.deadline import AsyncCallback, DeadlineAlert, DeadlineReference
     except ImportError:

@@ -23,16 +23,19 @@ def report_failure(context: Mapping[str, Any]) -> None:
     logger.error("failed: dag %s, task %s, run %s", task.dag_id, task.task_id, task.run_id)
 
 
-class ReportTimeout:
-    """Called where a run has failed: tells of it only where it was given up as too late; its tasks tell the rest."""
+class ReportRun:
+    """Called where a run has failed: told of in any case, because a task whose process was killed cannot tell."""
 
     def __init__(self, limit: str, topic: str = "") -> None:
         self._limit, self._topic = limit, topic
 
     def __call__(self, context: Mapping[str, Any]) -> None:
         """Log and publish."""
-        if context.get("reason") == LATE:
-            tell(late(context["dag"].dag_id, context["run_id"], f"given up after {self._limit}"), self._topic)
+        dag_id, run_id, reason = context["dag"].dag_id, context["run_id"], context.get("reason")
+        if reason == LATE:
+            tell(late(dag_id, run_id, f"given up after {self._limit}"), self._topic)
+        else:
+            tell(f"failed: dag {dag_id}, run {run_id}: {reason}", self._topic)
 
 
 async def report_deadline(*, limit: str, topic: str = "", context: Mapping[str, Any] | None = None) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.warehouse.shop import deliver, deliver_items, order_line, rows_of
-from warehouse.alerts import ReportTimeout, report_deadline, report_failure
+from warehouse.alerts import ReportRun, report_deadline, report_failure
 from warehouse.engine import Warehouse
 from warehouse.pipeline import run_day
 from warehouse.quality import QualityStop
@@ -104,14 +104,15 @@ def test_alerts_name_the_dag_and_the_run(caplog: pytest.LogCaptureFixture) -> No
 
     with caplog.at_level(logging.ERROR):
         report_failure({"task_instance": task})
-        ReportTimeout("8:00:00")(timed_out)
-        ReportTimeout("8:00:00")({**timed_out, "reason": "task_failure"})  # its task has told already
+        ReportRun("8:00:00")(timed_out)
+        ReportRun("8:00:00")({**timed_out, "reason": "task_failure"})
         asyncio.run(report_deadline(limit="3:00:00", context={"dag_run": {"dag_id": "daily", "dag_run_id": "r1"}}))
         asyncio.run(report_deadline(limit="3:00:00"))
 
     assert caplog.messages == [
         "failed: dag daily, task run_day, run r1",
         "late: dag daily, run r1: given up after 8:00:00",
+        "failed: dag daily, run r1: task_failure",
         "late: dag daily, run r1: not done 3:00:00 after it was queued",
         "late: dag ?, run ?: not done 3:00:00 after it was queued",
     ]
