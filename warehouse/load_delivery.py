@@ -88,8 +88,8 @@ class Read:
         import polars as pl
 
         for path in self.refused:
-            for row in pl.read_parquet(path).iter_rows():
-                yield Reject(*row)
+            for row_number, reason, content, rest in pl.read_parquet(path).iter_rows():
+                yield Reject(row_number, reason, content + rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +161,14 @@ def _refuse(read: Read, rejects: Sequence[Reject], folder: Path) -> None:
     read.rejected += len(rejects)
     read.counts.update(reject.reason for reject in rejects)
     path = folder / f"rejects-{len(read.refused):05}.parquet"
-    names = ("row_number", "reason", "content")
-    pl.DataFrame({name: [getattr(reject, name) for reject in rejects] for name in names}).write_parquet(path)
+    pl.DataFrame(
+        {
+            "row_number": [reject.row_number for reject in rejects],
+            "reason": [reject.reason[:1024] for reject in rejects],
+            "content": [reject.content[:LONGEST_CONTENT] for reject in rejects],
+            "rest": [reject.content[LONGEST_CONTENT:] for reject in rejects],  # for --rejects-out alone
+        }
+    ).write_parquet(path)
     read.refused.append(path)
 
 
@@ -233,9 +239,8 @@ def _close(connection: Connection, delivery: Delivery, load_id: str, read: Read)
             execute(
                 connection,
                 "copy into raw.rejects (source_file, row_number, reason, content, loaded_at)"  # noqa: S608
-                " from (select %(file)s::varchar, $1:row_number::number(38, 0), left($1:reason::varchar, 1024),"
-                f" left($1:content::varchar, {LONGEST_CONTENT}),"
-                f" %(loaded_at)s::timestamp_ntz from {stage})"
+                " from (select %(file)s::varchar, $1:row_number::number(38, 0), $1:reason::varchar,"
+                f" $1:content::varchar, %(loaded_at)s::timestamp_ntz from {stage})"
                 " file_format = (type = parquet use_logical_type = true) purge = true force = true",
                 {"file": delivery.name[-512:], "loaded_at": delivery.loaded_at},
             )

@@ -131,7 +131,7 @@ def _read(name: str, given: pl.Series, mapped: Mapped, now: datetime) -> tuple[p
 def _time(name: str, given: pl.Series, mapped: Mapped, now: datetime) -> tuple[pl.Series, list[Rule]]:
     import polars as pl
 
-    if given.dtype != pl.String and not given.dtype.is_temporal() and not given.dtype.is_integer():
+    if given.dtype not in (pl.String, pl.Date, pl.Datetime) and not given.dtype.is_integer():
         given = text_of(given)
     found = read_times(given, TimeRule(mapped.time_zone, mapped.date_order, mapped.time_format))
     rules: list[Rule] = [(found > now + CLOCK_SKEW, f"{name}: in the future")]

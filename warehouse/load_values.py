@@ -51,6 +51,8 @@ def text_of(column: pl.Series) -> pl.Series:
         )
     elif kind.is_decimal():
         text = column.cast(pl.String).str.replace(r"(\.\d*?)0+$", "$1").str.strip_suffix(".")
+    elif kind == pl.Duration:
+        text = column.dt.to_string("iso")
     else:
         text = column.cast(pl.String)
     text = text.str.strip_chars(BLANKS)

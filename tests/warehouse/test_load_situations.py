@@ -382,3 +382,27 @@ def test_refused_rows_written_as_csv_can_be_corrected_and_loaded(
     (told,) = json.loads(capsys.readouterr().out)["files"]
     assert (told["good"], told["rejected"]) == (2, 0)
     assert not any(line.startswith("taken along") for line in told["mapping"])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pa.array([1, 2], pa.duration("us")),
+        pa.array([1, 2], pa.time64("us")),
+        pa.array([{"a": 1}, None], pa.struct([("a", pa.int64())])),
+        pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int64())),
+        pa.array([None, None], pa.null()),
+        pa.array([b"\xff", b"a"], pa.binary()),
+        pa.array([2**63, 1], pa.uint64()),
+        pa.array([True, None], pa.bool_()),
+    ],
+    ids=lambda odd: str(odd.type)[:12],
+)
+def test_a_column_of_any_type_gives_rows_or_reasons(tmp_path: Path, odd: pa.Array) -> None:
+    for name in (*ROW, "more"):
+        columns = {**{key: pa.array([value] * 2) for key, value in ROW.items()}, name: odd}
+        pq.write_table(pa.table(columns), tmp_path / "source.parquet")
+
+        found, rows = read(tmp_path, "o.parquet", (tmp_path / "source.parquet").read_bytes(), "purchases")
+
+        assert rows.height + sum(found.reasons().values()) == 2
