@@ -10,11 +10,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from recommender.contracts.events import EventItem, to_record
 from recommender.errors import DependencyDown
 
 from tests.warehouse.shop import event
+from training_jobs.content_bert.data import catalogue_texts
+from training_jobs.exports import read_exports
 from warehouse.__main__ import main
 from warehouse.build import BUILT, Paths, Plan, build
 from warehouse.engine import open_local
@@ -49,6 +52,23 @@ def test_a_build_runs_the_bulk_and_three_days_and_exports(built: tuple[Paths, di
     assert rows["raw"]["purchases"] == rows["marts"]["order_lines"] == rows["exports"]["purchases"] > 0
     assert rows["raw"]["events"] == rows["marts"]["session_events"] == rows["exports"]["session_events"] > 0
     assert read_manifest(paths.exports).derived
+
+
+def test_what_shoppers_wrote_is_in_the_text_that_the_content_model_reads(
+    built: tuple[Paths, dict[str, Any]],
+) -> None:
+    paths, summary = built
+    exports = read_exports(paths.exports)
+    items, reviews = exports.items, pl.read_parquet([str(path) for path in paths.exports.glob("reviews/**/*.parquet")])
+    read = catalogue_texts(exports).by_item(exports.item_ids.tolist())
+    reviewed = reviews.group_by("item_id").agg("text")
+
+    rows = summary["rows"]
+    assert rows["raw"]["reviews"] == rows["marts"]["reviews"] == rows["exports"]["reviews"] == reviews.height > 0
+    assert items["reviews"].is_not_null().sum() == reviewed.height
+    # A text counts where it has at least four words that the item's other fields have not.
+    told = [item for item, texts in reviewed.iter_rows() if any(text in read[item] for text in texts)]
+    assert len(told) > 0.7 * reviewed.height
 
 
 def test_a_second_build_does_nothing(paths: Paths) -> None:

@@ -38,6 +38,33 @@ def test_every_frame_has_the_columns_of_raw_and_keys_are_unique(small_history: H
     assert set(small_history.purchases["item_id"]) <= set(small_history.items["item_id"])
 
 
+def test_reviews_are_of_lines_that_were_bought_and_come_after_them(small_history: History) -> None:
+    reviews = small_history.reviews
+    assert reviews is not None
+    bought = reviews.join(small_history.purchases, on=["item_id", "shopper_id"], how="left")
+
+    assert reviews.height > 0
+    assert set(reviews.columns) == {column for column, _ in RAW["reviews"]}
+    assert reviews["review_id"].is_unique().all()
+    assert set(reviews["rating"]) <= {1, 2, 3, 4, 5}
+    assert reviews.filter(pl.col("reviewed_at") >= small_history.until).is_empty()
+    assert bought.filter(pl.col("purchased_at") < pl.col("reviewed_at"))["review_id"].n_unique() == reviews.height
+
+
+def test_reviews_say_of_an_item_what_its_title_does_not() -> None:
+    history = generated.load(TODAY, shop=generated.Shop(), seed=1)
+    assert history.reviews is not None
+    written = history.reviews.join(history.items, on="item_id")
+    traits = pl.col("text").str.replace(r"^.*\. ", "").str.split(" and ").list.sort()
+    named = written.with_columns(traits.alias("traits"))
+
+    assert named.group_by("item_id").agg(pl.col("traits").n_unique())["traits"].max() == 1
+    assert named["traits"].n_unique() > 20
+    assert not any(
+        trait in title.lower() for title, found in named.select("title", "traits").iter_rows() for trait in found
+    )
+
+
 def test_derived_events_say_so_and_the_order_itself_is_not_one_of_them(small_history: History) -> None:
     assert small_history.derived
     assert small_history.events["derived"].all()

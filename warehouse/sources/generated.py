@@ -2,7 +2,8 @@
 
 Its structure is plausible and known: each shopper has a taste over categories and a favourite item in each,
 buys again at an own pace, popularity within a category follows a power law, some items have a complement
-that is bought with them, and a tenth of the catalogue is launched in the last quarter of the time.
+that is bought with them, a tenth of the catalogue is launched in the last quarter of the time, and some lines are
+reviewed in words that the titles do not have.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from warehouse.sources.behaviour import Rule, derive
+from warehouse.sources.generated_reviews import write_reviews
 from warehouse.sources.history import History
 
 SOURCE = "generated"
@@ -90,7 +92,9 @@ def load(today: date, *, shop: Shop, seed: int) -> History:
         .sort("purchased_at", "order_id", "item_id")
     )
     events = derive(purchases, items, Rule(seed=seed))
-    return History(SOURCE, purchases, items, _shoppers(shop, rng), events, until, derived=True)
+    shoppers = _shoppers(shop, rng)
+    reviews = write_reviews(purchases, items, until, np.random.default_rng([seed, 1]))
+    return History(SOURCE, purchases, items, shoppers, events, until, derived=True, reviews=reviews)
 
 
 def _catalogue(shop: Shop, rng: np.random.Generator) -> tuple[pl.DataFrame, NDArray[np.int64], NDArray[np.int64]]:
