@@ -8,16 +8,16 @@ from recommender.adapters.dynamodb.shoppers import DynamoShoppers
 from recommender.adapters.memory.shoppers import MemoryShoppers
 from recommender.ports import ShopperStore
 
-from tests.suites.shopper_store import ShopperStoreSuite
+from tests.suites.shopper_store import Clock, ShopperStoreSuite
 
 
 class TestMemory(ShopperStoreSuite):
     @pytest.fixture
-    def store(self) -> ShopperStore:
-        return MemoryShoppers()
+    def store(self, clock: Clock) -> ShopperStore:
+        return MemoryShoppers(clock=clock)
 
 
 class TestDynamo(ShopperStoreSuite):
     @pytest.fixture
-    def store(self, database: Database) -> ShopperStore:
-        return DynamoShoppers(database, "test-shoppers")
+    def store(self, database: Database, clock: Clock) -> ShopperStore:
+        return DynamoShoppers(database, "test-shoppers", clock=clock)

@@ -14,6 +14,7 @@ from recommender.adapters.memory.sessions import MemorySessions
 from recommender.adapters.memory.shoppers import MemoryShoppers
 from recommender.adapters.memory.state import MemoryState
 from recommender.contracts.outbox import Accepted
+from recommender.contracts.tables import SHOPPER_TTL_SECONDS
 from recommender.domain.session import Session
 from recommender.domain.shopper import Shopper
 from recommender.ports import SessionStore, ShopperStore, StateReader
@@ -24,14 +25,15 @@ Stores = tuple[StateReader, SessionStore, ShopperStore]
 
 
 def in_memory(_: pytest.FixtureRequest) -> Stores:
-    sessions, shoppers = MemorySessions(), MemoryShoppers()
+    sessions, shoppers = MemorySessions(), MemoryShoppers(clock=NOW.timestamp)
     return MemoryState(sessions, shoppers), sessions, shoppers
 
 
 def on_dynamodb(request: pytest.FixtureRequest) -> Stores:
     database: Database = request.getfixturevalue("database")
     reader = DynamoState(database, sessions_table="test-sessions", shoppers_table="test-shoppers")
-    return reader, DynamoSessions(database, "test-sessions"), DynamoShoppers(database, "test-shoppers")
+    shoppers = DynamoShoppers(database, "test-shoppers", clock=NOW.timestamp)
+    return reader, DynamoSessions(database, "test-sessions"), shoppers
 
 
 @pytest.fixture(params=[in_memory, on_dynamodb])
@@ -65,3 +67,12 @@ def test_a_session_that_is_over_is_read_as_empty(stores: Stores) -> None:
     sessions.accept(state(1, EVENT), [Accepted(EVENT)], now=NOW)
 
     assert reader.read(session_id="s1", shopper_ids=[], now=NOW + timedelta(days=1))[0] == Session("s1")
+
+
+def test_a_shopper_whose_time_is_over_is_not_known_though_the_table_has_it(database: Database) -> None:
+    long_ago = (NOW - timedelta(seconds=SHOPPER_TTL_SECONDS)).timestamp()
+    reader = DynamoState(database, sessions_table="test-sessions", shoppers_table="test-shoppers")
+    DynamoShoppers(database, "test-shoppers", clock=lambda: long_ago).save([Shopper("u1")])
+    DynamoShoppers(database, "test-shoppers", clock=NOW.timestamp).save([Shopper("v1")])
+
+    assert reader.read(session_id="s1", shopper_ids=["u1", "v1"], now=NOW)[1] == Shopper("v1")

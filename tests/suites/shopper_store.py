@@ -1,7 +1,11 @@
-"""What every ShopperStore must do. Subclass it with a `store` fixture."""
+"""What every ShopperStore must do. Subclass it with a `store` fixture that tells the time by `clock`."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import pytest
+from recommender.contracts.tables import SHOPPER_TTL_SECONDS
 from recommender.domain.shopper import PurchaseHistory, Shopper
 from recommender.ports import ShopperStore
 
@@ -9,8 +13,35 @@ HISTORY = PurchaseHistory(("SKU_ü", "SKU_2"), (3, 1), (20_000.25, 20_001.5), (1
 SHOPPER = Shopper("u1", HISTORY, cohort=4, consent="contextual")
 
 
+@dataclass
+class Clock:
+    """Epoch seconds that a test sets."""
+
+    now: float = 1_790_000_000.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
 class ShopperStoreSuite:
     """Behaviour of the port."""
+
+    @pytest.fixture
+    def clock(self) -> Clock:
+        return Clock()
+
+    def test_who_is_not_written_again_is_forgotten(self, store: ShopperStore, clock: Clock) -> None:
+        store.save([SHOPPER, Shopper("u2")])
+        clock.now += SHOPPER_TTL_SECONDS - 1
+        store.save([Shopper("u2")])
+
+        assert store.load("u1") == SHOPPER
+
+        clock.now += 1
+
+        assert store.load("u1") is None
+        assert store.load("u2") == Shopper("u2")
 
     def test_an_unknown_shopper_is_none(self, store: ShopperStore) -> None:
         assert store.load("u1") is None

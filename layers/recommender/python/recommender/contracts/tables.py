@@ -2,7 +2,8 @@
 
 sessions           one item a session: last events, what was seen and credited, and the outbox that the
                    stream carries on. TTL; the stream delivers new images.
-shoppers           one item a shopper: packed purchase history, cohort, consent. Point-in-time recovery.
+shoppers           one item a shopper: packed purchase history, cohort, consent. TTL: each publication renews who
+                   is still in the exports, so an erased shopper leaves by itself.
 experiments        configurations, the weights snapshot, sharded counters, posteriors, audit. Recovery.
 ledger             exactly-once positions and leases. TTL.
 catalog_overrides  price, availability and deletions since the bundle. Recovery.
@@ -18,6 +19,7 @@ VISITOR_BUCKETS: Final = 64  # groups of visitors whose trade is counted apart: 
 EXPIRES_AT: Final = "expires_at"  # epoch seconds; readers must also filter, deletion is lazy
 SESSION_TTL_SECONDS: Final = 24 * 3600
 LEDGER_TTL_SECONDS: Final = 14 * 24 * 3600
+SHOPPER_TTL_SECONDS: Final = 21 * 24 * 3600  # without a training for so long, a shopper is known by the visit alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Table:
 
 
 SESSIONS: Final = Table("sessions", "session_id", expires=True, streams=True)
-SHOPPERS: Final = Table("shoppers", "shopper_id", recoverable=True)
+SHOPPERS: Final = Table("shoppers", "shopper_id", expires=True)
 EXPERIMENTS: Final = Table("experiments", "pk", "sk", recoverable=True)
 LEDGER: Final = Table("ledger", "key", expires=True)
 CATALOG_OVERRIDES: Final = Table("catalog_overrides", "item_id", recoverable=True)

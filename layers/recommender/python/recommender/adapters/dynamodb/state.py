@@ -8,7 +8,7 @@ from typing import Any
 
 from recommender.adapters.dynamodb.client import Database
 from recommender.adapters.dynamodb.sessions import is_expired, unpack_session
-from recommender.adapters.dynamodb.shoppers import unpack_shopper
+from recommender.adapters.dynamodb.shoppers import read_shopper
 from recommender.contracts.tables import EXPIRES_AT
 from recommender.domain.session import Session
 from recommender.domain.shopper import Shopper
@@ -44,6 +44,6 @@ class DynamoState:
         for item in found.get(self._sessions_table, ()):
             if not is_expired(item, now):
                 session = unpack_session(session_id, item["packed"]["B"])
-        shoppers = {item["shopper_id"]["S"]: item for item in found.get(self._shoppers_table, ())}
-        known = next((shoppers[shopper_id] for shopper_id in distinct if shopper_id in shoppers), None)
-        return session, None if known is None else unpack_shopper(known)
+        items = {item["shopper_id"]["S"]: item for item in found.get(self._shoppers_table, ())}
+        known = (read_shopper(items[shopper_id], now) for shopper_id in distinct if shopper_id in items)
+        return session, next((shopper for shopper in known if shopper is not None), None)
