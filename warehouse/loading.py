@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from warehouse.additions import Additions, admit, complete
 from warehouse.statements import execute, transaction
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from warehouse.engine import Connection
+
+ROWS_PER_GROUP: Final = 122_880  # the embedded engine's own: its threads then write groups side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ def write_part(frame: pl.DataFrame, table: str, path: Path) -> Part:
     known = [name for name, _ in RAW[table]]
     # In the file the columns beyond the contract have names of ours: theirs may be words of SQL.
     names = {name: f"extra_{number}" for number, name in enumerate(frame.columns) if name not in known}
-    frame.select(*known, *names).rename(names).write_parquet(path, compression="snappy")
+    inside = frame.select(*known, *names).rename(names)
+    inside.write_parquet(path, compression="snappy", row_group_size=ROWS_PER_GROUP)
     return Part(path, frame.clear(), frame.height, names)
 
 
