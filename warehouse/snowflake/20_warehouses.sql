@@ -1,5 +1,6 @@
 -- Snowflake only. Run as ACCOUNTADMIN after 10: compute by task, each suspended after a minute without work, and the
--- month's limit. docs/capacity.md says why these sizes.
+-- month's limit. docs/capacity.md says why these sizes. Generation 1 is what it counts; generation 2 merges faster and costs
+-- more an hour: try it with a night of your own. Without the word an account's region and age decide.
 create resource monitor if not exists recommender_month with
     credit_quota = 150
     frequency = monthly
@@ -12,6 +13,7 @@ create resource monitor if not exists recommender_month with
 
 create warehouse if not exists recommender_load
     warehouse_size = 'XSMALL'
+    generation = '1'
     auto_suspend = 60
     auto_resume = true
     initially_suspended = true
@@ -20,6 +22,7 @@ create warehouse if not exists recommender_load
 
 create warehouse if not exists recommender_transform
     warehouse_size = 'SMALL'
+    generation = '1'
     auto_suspend = 60
     auto_resume = true
     initially_suspended = true
@@ -28,6 +31,7 @@ create warehouse if not exists recommender_transform
 
 create warehouse if not exists recommender_backfill
     warehouse_size = 'MEDIUM'
+    generation = '1'
     auto_suspend = 60
     auto_resume = true
     initially_suspended = true
