@@ -19,7 +19,11 @@ from warehouse.tables import RAW
 if TYPE_CHECKING:
     from warehouse.engine import Connection
 
-TAKEN = "runs.status = 'done' and runs.loaded_from <= {moment} and runs.loaded_until > {moment}"  # by a run of ops.runs
+# By a run of ops.runs: its window has the moment, and it began later; a night's window reaches to the end of its day.
+TAKEN = (
+    "runs.status = 'done' and runs.loaded_from <= {moment} and runs.loaded_until > {moment}"
+    " and runs.started_at >= {moment}"
+)
 
 
 def withdraw(connection: Connection, table: str, loaded_at: datetime) -> int:

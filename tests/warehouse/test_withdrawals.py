@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -32,6 +32,18 @@ def test_a_delivery_that_stops_its_day_is_withdrawn_and_the_corrected_one_is_run
     with pytest.raises(Conflict, match="was taken by the run of 2026-01-03 to 2026-01-03"):
         withdraw(warehouse.connection, "purchases", at("2026-01-03T03:00:00"))
     assert rows_of(warehouse, "select token from ops.leases where pipeline = 'daily'") == [(None,)]
+
+
+def test_what_comes_later_on_the_day_of_a_run_has_not_been_taken_by_it(warehouse: Warehouse) -> None:
+    before = datetime.now(UTC).replace(tzinfo=None)
+    deliver(warehouse, "items", [_tea()], loaded_at=before.isoformat(), load_id="night")
+    run_day(warehouse.connection, before.date())
+    after = datetime.now(UTC).replace(tzinfo=None)
+    deliver(warehouse, "items", [{**_tea(), "price_cents": 1}], loaded_at=after.isoformat(), load_id="noon")
+
+    assert withdraw(warehouse.connection, "items", after) == 1
+    with pytest.raises(Conflict, match="was taken by the run of"):
+        withdraw(warehouse.connection, "items", before)
 
 
 def test_all_that_came_at_one_moment_goes_together_and_nothing_else(warehouse: Warehouse) -> None:
