@@ -26,7 +26,7 @@ from training_jobs.exports import Exports, write_exports
 from training_jobs.session_ranker.train import main
 from training_jobs.two_tower.towers import EARLY
 
-ITEMS, SHOPPERS, DAYS, WIDTH = 60, 40, 90, 8
+ITEMS, SHOPPERS, DAYS, WIDTH = 60, 40, 85, 8  # an export ends within a day of its last purchase
 OWED = (
     artifacts.ITEM_IDS,
     artifacts.CATALOGUE,
