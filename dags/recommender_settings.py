@@ -81,7 +81,23 @@ DEFAULTS = {
 
 @contextmanager
 def opened() -> Iterator[Warehouse]:
-    """The warehouse, with every table and view that it should have."""
+    """The warehouse, with every table and view that it should have.
+
+    What a check stops is not tried again: the same rows would stop it, and people wait for the message.
+    """
+    from airflow.exceptions import AirflowFailException
+
+    from warehouse.quality import QualityStop
+
+    try:
+        with _session() as warehouse:
+            yield warehouse
+    except QualityStop as error:
+        raise AirflowFailException(error.detail) from error
+
+
+@contextmanager
+def _session() -> Iterator[Warehouse]:
     from warehouse.engine import Warehouse, open_local
     from warehouse.statements import create_layers
     from warehouse.ways_out import CursorUnloader, SnowflakeUnloader

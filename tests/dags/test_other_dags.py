@@ -163,6 +163,43 @@ def test_a_shopper_who_asks_in_a_file_on_s3_is_gone_and_named_nowhere(schedule: 
     assert not [path.name for path in logs if shopper in path.read_text(errors="replace")]
 
 
+def test_a_day_that_a_check_stops_is_undone_told_of_and_not_tried_again(schedule: Schedule) -> None:
+    before = fingerprints_of(schedule)
+    day = schedule.days[-1]
+    deliver_orders_of_nobody(schedule, day)
+
+    run_id = schedule.run("backfill", first=str(day), last=str(day))
+    schedule.until("backfill", run_id, "failed")
+
+    assert schedule.until_told("failed", "dag backfill", "task run_range", run_id)
+    assert tries(schedule, "backfill", "run_range", run_id) == 1
+    assert fingerprints_of(schedule) == before
+
+
+def deliver_orders_of_nobody(schedule: Schedule, day: date) -> None:
+    """Order lines without a shopper: more than the check `purchase_keys` lets pass."""
+    import polars as pl
+
+    from warehouse.engine import open_local
+    from warehouse.loading import append
+
+    loaded_at = datetime(day.year, day.month, day.day, 5)
+    lines = pl.DataFrame({"order_id": [f"nobody-{number}" for number in range(9)]}).with_columns(
+        pl.lit("i00001").alias("item_id"),
+        pl.lit(None, pl.String).alias("shopper_id"),
+        pl.lit(loaded_at, pl.Datetime("us")).alias("purchased_at"),
+        pl.lit(1).alias("quantity"),
+        pl.lit(100).alias("price_cents"),
+    )
+    with open_local(schedule.warehouse) as warehouse:
+        append(warehouse.connection, "purchases", lines, load_id="nobody", loaded_at=loaded_at)
+
+
+def tries(schedule: Schedule, dag_id: str, task_id: str, run_id: str) -> int:
+    query = "select try_number from task_instance where dag_id = ? and task_id = ? and run_id = ?"
+    return int(metadata(schedule.environment, query, dag_id, task_id, run_id)[0][0])
+
+
 def fingerprints_of(schedule: Schedule) -> dict[str, str]:
     from warehouse.engine import open_local
     from warehouse.fingerprints import fingerprints
