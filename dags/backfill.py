@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import recommender_settings as settings
 from airflow.sdk import Param, dag, get_current_context, task
+from recommender_session import opened
 
 
 @dag(
@@ -34,12 +35,12 @@ def backfill() -> None:
         from warehouse.scheduled import run_backfill
 
         params = get_current_context()["params"]
-        with settings.opened() as warehouse:
+        with opened() as warehouse:
             return run_backfill(warehouse.connection, params["first"], params["last"], holder=settings.holder())
 
     @task(outlets=[settings.EXPORTS])
     def export() -> dict[str, str]:
-        with settings.opened() as warehouse:
+        with opened() as warehouse:
             return settings.export(warehouse)
 
     run_range() >> export()

@@ -13,6 +13,7 @@ from datetime import timedelta
 import recommender_settings as settings
 from airflow.sdk import Param, dag, task
 from airflow.timetables.interval import CronDataIntervalTimetable
+from recommender_session import opened
 
 
 @dag(
@@ -32,7 +33,7 @@ def daily_warehouse() -> None:
     def load_landed() -> int:
         from warehouse.daily import load_landed
 
-        with settings.opened() as warehouse:
+        with opened() as warehouse:
             landing = os.environ["WAREHOUSE_LANDING"]
             return load_landed(warehouse.connection, landing, loaded_at=settings.moment())
 
@@ -40,12 +41,12 @@ def daily_warehouse() -> None:
     def run_day() -> list[str]:
         from warehouse.pipeline import run_day
 
-        with settings.opened() as warehouse:
+        with opened() as warehouse:
             return list(run_day(warehouse.connection, settings.day(), holder=settings.holder()).warnings)
 
     @task(outlets=[settings.EXPORTS])
     def export() -> dict[str, str]:
-        with settings.opened() as warehouse:
+        with opened() as warehouse:
             return settings.export(warehouse)
 
     @task(trigger_rule="all_done")
@@ -53,7 +54,7 @@ def daily_warehouse() -> None:
         from warehouse.scheduled import publish_quality
 
         target = settings.below_exports(f"quality/{settings.day()}")
-        with settings.opened() as warehouse:
+        with opened() as warehouse:
             s3 = settings.client("s3", target)
             return publish_quality(warehouse.connection, target, day=settings.day(), s3=s3)
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import recommender_settings as settings
 from airflow.sdk import dag, task
+from recommender_session import opened
 
 
 @dag(
@@ -32,7 +33,7 @@ def erasures() -> None:
         from warehouse.scheduled import answer_requests
 
         source, now = os.environ["WAREHOUSE_ERASURES"], settings.moment()
-        with settings.opened() as warehouse:
+        with opened() as warehouse:
             s3 = settings.client("s3", source)
             return answer_requests(warehouse.connection, source, now=now, holder=settings.holder(), s3=s3)
 
