@@ -5,7 +5,6 @@ Version 2 lists the parts of each export by month, with a hash over their hashes
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from recommender.contracts.exports import ALL, MANIFEST_VERSION
+from recommender.contracts.exports import ALL, MANIFEST_VERSION, hash_of_parts
 from recommender.errors import ArtifactRefused
 
 MANIFEST = "manifest.json"
@@ -72,9 +71,9 @@ def read_manifest(root: Path) -> TrainingManifest:
     return TrainingManifest(*window, bool(body.get("derived", False)), files)
 
 
-def hash_of_parts(parts: Sequence[PartEntry]) -> str:
-    """SHA-256 over the months and hashes of the parts in their order: no part comes, goes or moves unseen."""
-    return hashlib.sha256("".join(f"{part.partition} {part.sha256}\n" for part in parts).encode()).hexdigest()
+def hash_of_entries(parts: Sequence[PartEntry]) -> str:
+    """The hash of an export by its parts."""
+    return hash_of_parts((part.partition, part.sha256) for part in parts)
 
 
 def _body(path: Path) -> dict[str, Any]:
@@ -109,7 +108,7 @@ def _check(path: Path, name: str, entry: ExportEntry, *, hashes_parts: bool) -> 
     counted = sum(part.rows for part in entry.parts)
     if counted != entry.rows:
         raise ArtifactRefused(f"{name} has {counted} rows in {len(entry.parts)} parts, {path} says {entry.rows}")
-    if hashes_parts and hash_of_parts(entry.parts) != entry.sha256:
+    if hashes_parts and hash_of_entries(entry.parts) != entry.sha256:
         months = ", ".join(part.partition for part in entry.parts)
         raise ArtifactRefused(f"{path}: the hash of {name} is not that of its parts {months}")
 

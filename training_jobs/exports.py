@@ -17,7 +17,15 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from recommender.contracts.exports import ALL, EXPORT_VERSION, EXPORTS, MANIFEST_VERSION, OPTIONAL_COLUMNS, ORDER
+from recommender.contracts.exports import (
+    ALL,
+    EXPORT_VERSION,
+    EXPORTS,
+    MANIFEST_VERSION,
+    OPTIONAL_COLUMNS,
+    ORDER,
+    time_of,
+)
 from recommender.domain.arrays import Ids
 from recommender.errors import ArtifactRefused
 
@@ -27,12 +35,11 @@ from training_jobs.export_manifest import (
     ExportEntry,
     PartEntry,
     TrainingManifest,
-    hash_of_parts,
+    hash_of_entries,
     read_manifest,
 )
 
 READ_BY_JOBS = ("purchases", "items", "shoppers", "session_events")
-TIMES = {"purchases": "purchased_at", "session_events": "event_time"}  # what a row's month is taken from
 A_DAY = timedelta(days=1)
 POLARS_TYPES: Mapping[str, Any] = {
     "string": pl.String,
@@ -97,7 +104,7 @@ def write_exports(root: Path, exports: Exports, *, source: str, created_at: date
         path.parent.mkdir(parents=True, exist_ok=True)
         _typed(name, frame).write_parquet(path)
         part = PartEntry(path.relative_to(root).as_posix(), frame.height, _sha256(path))
-        files[name] = {"rows": frame.height, "sha256": hash_of_parts([part]), "parts": [asdict(part)]}
+        files[name] = {"rows": frame.height, "sha256": hash_of_entries([part]), "parts": [asdict(part)]}
     manifest = {
         "version": MANIFEST_VERSION,
         "created_at": created_at.isoformat(),
@@ -159,9 +166,10 @@ def _read_part(root: Path, name: str, part: PartEntry) -> pl.DataFrame:
 
 
 def _check_month(path: Path, name: str, partition: str, frame: pl.DataFrame) -> None:
-    if partition == ALL or name not in TIMES or frame.is_empty():
+    time = time_of(name)
+    if partition == ALL or time is None or frame.is_empty():
         return
-    first, last = frame[TIMES[name]].min(), frame[TIMES[name]].max()
+    first, last = frame[time].min(), frame[time].max()
     if any(f"{moment:%Y-%m}" != partition for moment in (first, last)):
         raise ArtifactRefused(f"{path} has rows from {first} to {last}, but {MANIFEST} says it is {partition}")
 

@@ -36,17 +36,22 @@ HAPPENED: Final = {
 NAMING: Final = {"shopper_id": ("shopper", "visitor"), "visitor_id": ("visitor",), "session_id": ("session",)}
 
 
-def request_erasure(connection: Connection, shopper_ids: Sequence[str], *, now: datetime) -> int:
-    """Write requests into raw.erasures; returns their number. The ids travel in a file, not in a statement's text."""
+def request_erasure(
+    connection: Connection, shopper_ids: Sequence[str], *, now: datetime, load_id: str | None = None
+) -> int:
+    """Write requests into raw.erasures; returns their number, 0 where `load_id` was written before.
+
+    The ids travel in a file, not in a statement's text.
+    """
     import polars as pl
 
     for shopper_id in shopper_ids:
         if not shopper_id.strip() or len(shopper_id) > 128:
             raise problem("/shopper", f"{len(shopper_id)} characters", "1 to 128 characters, not blank")
-    frame = pl.DataFrame({"shopper_id": list(shopper_ids)}).with_columns(
+    frame = pl.DataFrame({"shopper_id": list(shopper_ids)}, schema={"shopper_id": pl.String}).with_columns(
         pl.lit(now).cast(pl.Datetime("us")).alias("requested_at")
     )
-    return append(connection, "erasures", frame, load_id=f"erasures/{uuid4().hex}", loaded_at=now)
+    return append(connection, "erasures", frame, load_id=load_id or f"erasures/{uuid4().hex}", loaded_at=now)
 
 
 def erase_now(connection: Connection, *, now: datetime, holder: str = "") -> dict[str, int]:

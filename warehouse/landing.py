@@ -21,7 +21,7 @@ from recommender.contracts.events import EVENT_COLUMNS, EVENT_NAMES
 from recommender.errors import Conflict, DependencyDown
 
 from warehouse.additions import admit
-from warehouse.loading import is_loaded, load
+from warehouse.loading import is_loaded, load, record_load
 from warehouse.locks import end_lease, take_lease
 from warehouse.statements import execute, transaction
 from warehouse.tables import RAW
@@ -98,12 +98,8 @@ def _take_in(connection: Connection, stage: str, extra: tuple[str, ...], loaded_
     )
     execute(connection, "delete from ops.landed_records")
     if count:
-        execute(
-            connection,
-            "insert into ops.loads (load_id, table_name, count_rows, loaded_at)"
-            " values (%(id)s, 'events', %(rows)s, %(loaded_at)s)",
-            {"id": f"{stage}{loaded_at.isoformat()}/{uuid4().hex}", "rows": int(count), "loaded_at": loaded_at},
-        )
+        load_id = f"{stage}{loaded_at.isoformat()}/{uuid4().hex}"
+        record_load(connection, "events", int(count), load_id=load_id, loaded_at=loaded_at)
     return int(count)
 
 

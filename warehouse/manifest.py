@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from recommender.contracts.exports import EXPORTS, MANIFEST_VERSION
+from recommender.contracts.exports import EXPORTS, MANIFEST_VERSION, hash_of_parts
 from recommender.errors import ArtifactRefused
 
 MANIFEST = "manifest.json"
@@ -72,7 +72,7 @@ def hash_of(path: Path) -> str:
 
 def of_parts(columns: tuple[tuple[str, str], ...], parts: tuple[Part, ...]) -> ExportedFile:
     """The entry of an export."""
-    hashed = hashlib.sha256("".join(f"{part.partition} {part.sha256}\n" for part in parts).encode()).hexdigest()
+    hashed = hash_of_parts((part.partition, part.sha256) for part in parts)
     return ExportedFile(sum(part.rows for part in parts), hashed, columns, parts)
 
 

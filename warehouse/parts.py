@@ -8,9 +8,9 @@ their months like anything else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from recommender.contracts.exports import ALL, EXPORT_VERSION, EXPORTS, OPTIONAL_COLUMNS, ORDER
+from recommender.contracts.exports import ALL, EXPORT_VERSION, EXPORTS, OPTIONAL_COLUMNS, ORDER, TIME, time_of
 from recommender.errors import ArtifactRefused
 
 from warehouse.fingerprints import PRIMES
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from warehouse.engine import Connection
 
 Columns = tuple[tuple[str, str], ...]
-TIME: Final = "timestamp[us]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +48,6 @@ class PartsPlan:
     columns: Columns
     kept: tuple[Part, ...]
     cuts: tuple[Cut, ...]
-
-
-def time_of(name: str) -> str | None:
-    """The column that makes the months of an export, if it has one."""
-    first = ORDER[name][0]
-    return first if dict(EXPORTS[name])[first] == TIME else None
 
 
 def query_of(name: str, optional: Columns = (), partition: str = ALL) -> str:

@@ -19,8 +19,7 @@ from recommender.errors import DependencyDown, NotFound
 from warehouse.backfill import backfill
 from warehouse.doctor import diagnose
 from warehouse.doctor_page import write_report
-from warehouse.erasures import erase_now
-from warehouse.loading import append
+from warehouse.erasures import erase_now, request_erasure
 
 if TYPE_CHECKING:
     from warehouse.doctor import Diagnosis
@@ -40,15 +39,10 @@ def take_requests(connection: Connection, source: str, *, now: datetime, s3: Any
 
     A file is *.txt with one id a line. `s3` is a boto3 client.
     """
-    import polars as pl
-
     count = 0
     for name, text in _files(source, s3):
         ids = sorted({line.strip() for line in text.splitlines() if line.strip()})
-        frame = pl.DataFrame({"shopper_id": ids}, schema={"shopper_id": pl.String}).with_columns(
-            pl.lit(now).cast(pl.Datetime("us")).alias("requested_at")
-        )
-        count += append(connection, "erasures", frame, load_id=f"erasures/{name}", loaded_at=now)
+        count += request_erasure(connection, ids, now=now, load_id=f"erasures/{name}")
     return count
 
 

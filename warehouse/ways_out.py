@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from recommender.contracts.exports import EXPORTS
+from recommender.contracts.exports import EXPORTS, TIME
 from recommender.errors import Conflict
 
 from warehouse.manifest import Part, hash_of
-from warehouse.parts import TIME, Cut, query_of, rows_of, schema_of
+from warehouse.parts import Cut, query_of, rows_of, schema_of
 from warehouse.roots import Root, S3Root
 from warehouse.statements import execute
 

@@ -15,7 +15,7 @@ from recommender.errors import ArtifactRefused
 
 from tests.training.small_exports import START, small_exports, written_exports
 from training_jobs.environment import Freshness
-from training_jobs.export_manifest import MANIFEST, PartEntry, hash_of_parts
+from training_jobs.export_manifest import MANIFEST, PartEntry, hash_of_entries
 from training_jobs.exports import READ_BY_JOBS, Exports, read_exports, write_exports
 
 
@@ -104,7 +104,7 @@ def test_a_lost_column_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "items" / "v1" / "part-0.parquet"
     pl.read_parquet(path).drop("brand").write_parquet(path)
     part = PartEntry("items/v1/part-0.parquet", 12, _sha256(path))
-    change_files(tmp_path, items={"rows": 12, "sha256": hash_of_parts([part]), "parts": [asdict(part)]})
+    change_files(tmp_path, items={"rows": 12, "sha256": hash_of_entries([part]), "parts": [asdict(part)]})
 
     with pytest.raises(ArtifactRefused, match="lacks the columns brand"):
         read_exports(tmp_path)
@@ -142,7 +142,7 @@ def _write_parts(root: Path, **frames: pl.DataFrame) -> list[PartEntry]:
 def _list_parts(root: Path, parts: list[PartEntry]) -> None:
     entry = {
         "rows": sum(part.rows for part in parts),
-        "sha256": hash_of_parts(parts),
+        "sha256": hash_of_entries(parts),
         "parts": list(map(asdict, parts)),
     }
     change_files(root, purchases=entry)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,42 @@ def test_events_older_than_thirty_days_are_counted_and_in_the_marts(warehouse: W
     assert run.too_late == 1
     assert rows_of(warehouse, "select count(*) from marts.session_events") == [(2,)]
     assert rows_of(warehouse, "select count_too_late from ops.runs") == [(1,)]
+
+
+def test_a_double_is_known_however_much_later_it_is_loaded(warehouse: Warehouse, tmp_path: Path) -> None:
+    """Merges look back to a month before the first event of their load, and a double has the time of the first."""
+    deliver_items(warehouse, "tea")
+    once = event("e1", "view_item", "2025-01-01T10:00:00", TEA)
+    shop = Shop(warehouse, tmp_path)
+    shop.land(once, loaded_at="2026-02-03T02:00:00")
+    run_day(warehouse.connection, FIRST)
+    before = fingerprint(warehouse.connection, "marts.sessions")
+
+    shop.land(once, event("e2", "view_item", "2026-05-01T10:00:00", TEA), loaded_at="2026-05-02T02:00:00")
+    run_day(warehouse.connection, date(2026, 5, 2))
+
+    assert rows_of(warehouse, "select event_id from staging.stg_events order by 1") == [("e1",), ("e2",)]
+    assert rows_of(warehouse, "select event_id from marts.session_events order by 1") == [("e1",), ("e2",)]
+    execute(warehouse.connection, "delete from marts.sessions where started_at > '2026-04-01'::timestamp_ntz")
+    assert fingerprint(warehouse.connection, "marts.sessions") == before
+
+
+def test_a_session_of_two_months_stays_one_when_it_goes_on(warehouse: Warehouse, tmp_path: Path) -> None:
+    """A browser that asks every half hour: its session begins long before what merges otherwise look back to."""
+    deliver_items(warehouse, "tea")
+    begun = datetime(2026, 1, 1)
+    moments = [begun + timedelta(minutes=30 * number) for number in range(60 * 48)]
+    events = [event(f"e{number}", "view_item", f"{moment}", TEA) for number, moment in enumerate(moments)]
+    shop = Shop(warehouse, tmp_path)
+    shop.land(*events[:-1], loaded_at="2026-03-02T02:00:00")
+    run_day(warehouse.connection, date(2026, 3, 2))
+
+    shop.land(events[-1], loaded_at="2026-03-03T02:00:00")
+    execute(warehouse.connection, "delete from raw.events where loaded_at < '2026-03-03'::timestamp_ntz")
+    run_day(warehouse.connection, date(2026, 3, 3))
+
+    assert rows_of(warehouse, "select started_at, count_events from marts.sessions") == [(begun, 60 * 48)]
+    assert rows_of(warehouse, "select started_at, count_items from marts.browse_sequences") == [(begun, 1)]
 
 
 class Killed(Exception):

@@ -20,7 +20,7 @@ from recommender.errors import Conflict
 from sqlglot import exp
 
 from tests.training.small_exports import written_exports
-from training_jobs.export_manifest import MANIFEST, PartEntry, hash_of_parts
+from training_jobs.export_manifest import MANIFEST, PartEntry, hash_of_entries
 from training_jobs.exports import read_exports
 from warehouse.manifest import Part
 from warehouse.parts import Cut
@@ -200,6 +200,6 @@ def _put(folder: Path, parts: tuple[Part, ...], bucket: Bucket) -> None:
         (folder / part.path).write_bytes(bucket.objects[f"shop/2026-11-01/{part.path}"])
     entries = [PartEntry(part.path, part.rows, part.sha256, part.partition) for part in parts]
     body = json.loads((folder / MANIFEST).read_text())
-    body["files"]["purchases"] = {"rows": 3, "sha256": hash_of_parts(entries), "parts": list(map(asdict, entries))}
+    body["files"]["purchases"] = {"rows": 3, "sha256": hash_of_entries(entries), "parts": list(map(asdict, entries))}
     body |= {"data_from": "2026-10-01T09:00:00", "data_until": "2026-10-01T11:00:00"}
     (folder / MANIFEST).write_text(json.dumps(body))

@@ -7,10 +7,13 @@ beside them; a training job reads nothing else. A column is (name, arrow type as
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from typing import Final
 
 EXPORT_VERSION: Final = "v1"
 MANIFEST_VERSION: Final = 2  # of manifest.json; 1 had one file an export and did not say its version
+TIME: Final = "timestamp[us]"
 ALL: Final = "all"  # the partition of an export without a time; of the others it is the month, as 2026-01
 
 EXPORTS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
@@ -123,3 +126,14 @@ ORDER: Final[dict[str, tuple[str, ...]]] = {
     "reviews": ("reviewed_at", "review_id"),
     "item_popularity": ("day", "item_id"),
 }
+
+
+def time_of(name: str) -> str | None:
+    """The column that makes the months of an export, if it has one: a time that comes first in its order."""
+    first = ORDER[name][0]
+    return first if dict(EXPORTS[name])[first] == TIME else None
+
+
+def hash_of_parts(parts: Iterable[tuple[str, str]]) -> str:
+    """SHA-256 over the month and the hash of each part, in their order: none comes, goes or moves unseen."""
+    return hashlib.sha256("".join(f"{partition} {digest}\n" for partition, digest in parts).encode()).hexdigest()
