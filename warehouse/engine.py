@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from recommender.errors import DependencyDown
 
 from warehouse.embedded import as_snowflake
-from warehouse.unload import LocalUnloader, SnowflakeUnloader, Unloader
+from warehouse.ways_out import LocalUnloader, SnowflakeUnloader, Unloader
 
 DATABASE = "RECOMMENDER"
 DATABASE_FILES = (f"{DATABASE}.db", f"{DATABASE}.db.wal")  # of the embedded engine

@@ -10,25 +10,15 @@ from recommender.contracts.exports import EXPORTS
 from recommender.errors import Conflict
 
 from warehouse.manifest import ExportManifest, of_parts
-from warehouse.parts import Cut, plan_parts, query_of, schema_of
+from warehouse.parts import plan_parts
 from warehouse.roots import Root, folder_root
 from warehouse.statements import execute
-from warehouse.ways_out import CursorUnloader, LocalUnloader, SnowflakeUnloader, Unloader
 
 if TYPE_CHECKING:
     from warehouse.engine import Connection
     from warehouse.manifest import Part
-
-__all__ = [
-    "CursorUnloader",
-    "LocalUnloader",
-    "SnowflakeUnloader",
-    "Unloader",
-    "query_of",
-    "schema_of",
-    "unload",
-    "unload_to",
-]
+    from warehouse.parts import Cut
+    from warehouse.ways_out import Unloader
 
 
 def unload(

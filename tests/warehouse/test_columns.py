@@ -8,9 +8,9 @@ from recommender.contracts.exports import EXPORTS, OPTIONAL_COLUMNS
 
 from tests.warehouse.shop import event
 from warehouse.engine import Warehouse
+from warehouse.parts import query_of, schema_of
 from warehouse.statements import execute
 from warehouse.tables import RAW
-from warehouse.unload import query_of, schema_of
 
 SHORT_TYPES = {
     "varchar": "TEXT",

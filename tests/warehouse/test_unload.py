@@ -19,10 +19,10 @@ from training_jobs.environment import Freshness
 from training_jobs.exports import read_exports
 from warehouse.engine import DATABASE_FILES, Warehouse, open_local
 from warehouse.manifest import MANIFEST, ExportManifest, Part, read_manifest
-from warehouse.parts import Cut
+from warehouse.parts import Cut, schema_of
 from warehouse.pipeline import run_day
 from warehouse.roots import Root
-from warehouse.unload import schema_of, unload
+from warehouse.unload import unload
 
 NOW = datetime(2026, 1, 3, 4)
 
