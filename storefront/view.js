@@ -83,9 +83,10 @@ function card(item, before, nameOf) {
   );
 }
 
-/** One placement as a rail of cards; `before` are the item ids it last showed, if it did. */
+/** One placement as a rail of cards, nothing to see where it is hidden; `before` are the item ids it last showed, if it did. */
 export function rail(list, before, nameOf) {
   const heading = `rail-${list.placement}`;
+  if (list.hidden_reason) return h("section", { hidden: true, "data-hidden-reason": list.hidden_reason });
   if (list.error || !list.items.length) {
     const why = list.error?.detail ?? "Nothing fits here yet.";
     return h("section", { class: "rail" }, h("h2", {}, list.item_list_name ?? list.placement), h("p", { class: "quiet" }, why));

@@ -3,7 +3,7 @@
 Nothing that is published is ever changed: files are written if absent, the manifest last, and the pointer
 (`current.json`, or `canary.json` for a bundle that is to be tried out first) is flipped only if it is still
 what this run has read. Publishing the same files again therefore changes nothing, and a run that dies halfway
-leaves the old bundle in force.
+leaves the old bundle in force. Beside the pointer lie the standby lists, for when no bundle can be loaded.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from recommender.contracts.artifacts import (
     MANIFEST,
     POINTERS,
     REQUIRED_FILES,
+    STANDBY,
     FileSpec,
     Manifest,
     Pointer,
@@ -33,6 +34,8 @@ from recommender.domain.shopper import PurchaseHistory, Shopper
 from recommender.errors import ArtifactRefused, Conflict, NotFound
 from recommender.pointers import flip, pointed, pointer_etag, read_pointer
 from recommender.ports import ArtifactStore, ShopperStore
+
+from training_jobs.standby import standby_of
 
 SHOPPERS_AT_ONCE = 500
 
@@ -122,9 +125,12 @@ def publish(store: ArtifactStore, manifest: Manifest, paths: Mapping[str, Path],
     for known in (champion, _manifest_at(store, name)):
         if known is not None and content_digest(known.files) == content_digest(manifest.files):
             return known.bundle_id
+    standby = standby_of(paths).to_json()
     for file, path in paths.items():
         _write_once(store, file_key(manifest.bundle_id, file), path.read_bytes())
     _write_once(store, file_key(manifest.bundle_id, MANIFEST), manifest.to_json().encode())
+    if name == CURRENT or not _holds(store, STANDBY):
+        store.write(STANDBY, standby)
     flip(store, name, Pointer(manifest.bundle_id, before), seen=etag)
     return manifest.bundle_id
 
@@ -135,6 +141,8 @@ def replicate(source: ArtifactStore, target: ArtifactStore) -> str:
     Raises NotFound where nothing is in force.
     """
     in_force = read_pointer(source, CURRENT).pointer.bundle_id
+    if _holds(source, STANDBY):
+        target.write(STANDBY, source.read(STANDBY).content)
     for name in POINTERS:
         if pointed(source, name):
             _copy(source, target, name)
@@ -190,6 +198,14 @@ def _write_once(store: ArtifactStore, key: str, content: bytes) -> None:
     except Conflict:
         if store.read(key).content != content:
             raise Conflict(f"{key} is published with other content and is never replaced") from None
+
+
+def _holds(store: ArtifactStore, key: str) -> bool:
+    try:
+        store.read(key)
+    except NotFound:
+        return False
+    return True
 
 
 def _manifest_at(store: ArtifactStore, name: str) -> Manifest | None:

@@ -8,7 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
-from recommender.contracts.artifacts import CANDIDATE, CURRENT
+from recommender.contracts.artifacts import CANDIDATE, CURRENT, CURRENT_COPY, STANDBY
 from recommender.contracts.metrics import BUNDLE_REFUSED, DEGRADED, NAMESPACE
 from recommender.contracts.routes import Function
 
@@ -71,10 +71,10 @@ class PythonFunction(Construct):
         for name in self.definition.writes:
             stores.tables[name].grant(self.function, *WRITE_ACTIONS)
         if self.definition.reads_artifacts:
-            allow_reading(stores.artifacts, self.function, CURRENT, "bundles/*")
+            allow_reading(stores.artifacts, self.function, CURRENT, CURRENT_COPY, STANDBY, "bundles/*")
         if self.definition.flips_bundle:
             allow_reading(stores.artifacts, self.function, CANDIDATE)
-            allow_writing(stores.artifacts, self.function, CURRENT)
+            allow_writing(stores.artifacts, self.function, CURRENT, CURRENT_COPY)
         if self.definition.writes_events:
             allow_writing(stores.events, self.function, "*")
         if self.definition.reads_secret:

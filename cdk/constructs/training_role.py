@@ -5,7 +5,7 @@ from __future__ import annotations
 import aws_cdk as core
 from aws_cdk import aws_iam as iam
 from constructs import Construct
-from recommender.contracts.artifacts import POINTERS
+from recommender.contracts.artifacts import CURRENT_COPY, POINTERS, STANDBY
 from recommender.contracts.tables import SHOPPERS
 
 from cdk.stores import WRITE_ACTIONS, Stores, allow_reading, allow_writing, read_actions
@@ -18,7 +18,7 @@ JOB_ACTIONS = (
     "sagemaker:AddTags",
 )
 BATCH_WRITE = "dynamodb:BatchWriteItem"
-ARTIFACT_PREFIXES = ("bundles/*", "checkpoints/*", "training/*", *POINTERS)
+ARTIFACT_PREFIXES = ("bundles/*", "checkpoints/*", "training/*", *POINTERS, CURRENT_COPY, STANDBY)
 
 
 class TrainingRole(Construct):

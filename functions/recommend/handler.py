@@ -1,7 +1,7 @@
 """The serving function: recommendations for a page or for one placement, health, and the API's description.
 
 It answers 200 whatever fails behind it: the use case degrades step by step, and what it does not foresee
-is caught here, once, counted and logged, and answered from the bundle's precomputed lists.
+is caught here, counted and logged, and answered with less: without what is stored, and then without the bundle.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from aws_lambda_powertools import Logger
 from recommender.adapters.bundle_loads import BundleLoads
@@ -27,6 +28,7 @@ from recommender.adapters.http import Answer, Handler, Request, count_once, http
 from recommender.adapters.s3 import S3Artifacts
 from recommender.adapters.secrets import signing_secret
 from recommender.adapters.snapshots import CachedSnapshots
+from recommender.adapters.standby import CachedStandby
 from recommender.contracts import metrics
 from recommender.contracts.answers import PageAnswer
 from recommender.contracts.api import parse_recommendations, parse_single, read_json
@@ -39,10 +41,13 @@ from recommender.ports import BundleSource, CanarySource, SnapshotSource
 from recommender.use_cases.check_readiness import check_health
 from recommender.use_cases.page_bundle import canary_in_force
 from recommender.use_cases.placement_answers import known_placement
-from recommender.use_cases.recommend import recommend
+from recommender.use_cases.recommend import FAILURES, UNKNOWN_ANCHOR, recommend
 
 SERVICE = "recommend"
 Serve = Callable[..., PageAnswer]
+WITHOUT_STORES: Final = {"state": None, "snapshots": None, "ranking": None, "overrides": None}
+WITHOUT_BUNDLE: Final = {**WITHOUT_STORES, "bundles": None, "canaries": None}
+LADDER: Final[tuple[Mapping[str, None], ...]] = ({}, WITHOUT_STORES)
 
 
 def create_handler(
@@ -75,7 +80,10 @@ def create_handler(
             "model_version": page.model_version,
             "placements": len(page.placements),
         }
-        counts = {metrics.DEGRADED: 1} if page.degraded else {}
+        reasons = set((page.degraded_reason or "").split(","))
+        counts = {metrics.DEGRADED: 1} if reasons & FAILURES else {}
+        if UNKNOWN_ANCHOR in reasons:
+            counts[metrics.UNKNOWN_ANCHORS] = 1
         return Answer(200, page.to_json(), log=facts, counts=counts, timings=page.timing_ms)
 
     def health(request: Request) -> Answer:
@@ -91,13 +99,15 @@ def create_handler(
 
 
 def _serve_whatever_happens(serve: Serve, command: RecommendCommand, now: datetime, logger: Logger) -> PageAnswer:
-    try:
-        return serve(command, now=now)
-    except (InvalidInput, NotFound):
-        raise
-    except Exception:
-        logger.exception("answered from precomputed lists")
-        return serve(command, now=now, state=None, snapshots=None, ranking=None)
+    """Serve with everything; where that fails in a way nobody foresaw, with less and less of it."""
+    for left_out in LADDER:
+        try:
+            return serve(command, now=now, **left_out)
+        except (InvalidInput, NotFound):
+            raise
+        except Exception:
+            logger.exception("answering again with less", extra={"left_out": list(left_out)})
+    return serve(command, now=now, **WITHOUT_BUNDLE)
 
 
 def _consent(request: Request) -> str:
@@ -119,6 +129,10 @@ def compose(environment: Mapping[str, str]) -> Handler:
         if isinstance(failure, ArtifactRefused):
             count_once(metrics.BUNDLE_REFUSED, service=SERVICE)
 
+    def skip(rows: int) -> None:
+        logger.warning("rows of the catalogue overrides were skipped", extra={"rows": rows})
+        count_once(metrics.OVERRIDES_SKIPPED, service=SERVICE, amount=rows)
+
     experiments = DynamoExperimentStore.of(database, settings)
     snapshots = CachedSnapshots(
         experiments.load_snapshot, ttl_seconds=float(settings.snapshot_ttl_seconds), on_failure=note
@@ -137,7 +151,8 @@ def compose(environment: Mapping[str, str]) -> Handler:
         bundles=bundles,
         canaries=canaries,
         snapshots=snapshots,
-        overrides=DynamoOverrides(database, settings.catalog_overrides_table),
+        standby=CachedStandby(artifacts, ttl_seconds=ttl_seconds, on_failure=note),
+        overrides=DynamoOverrides(database, settings.catalog_overrides_table, on_skipped=skip),
         secret=signing_secret(settings.signing_secret_id, environment),
         new_id=lambda: f"r_{uuid.uuid4().hex}",
         placements=placements,

@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from recommender.contracts.placements import INCUMBENT
 
-from local.check.shopping import ALL_PLACEMENTS, CheckFailed, Visitor, event, expect, lists, newcomer
+from local.check.shopping import CheckFailed, Visitor, event, expect, expect_kept_or_hidden, hidden, lists, newcomer
 from local.client import Answer, ApiClient
+
+OWN_LISTS: Final = ("home_continue", "pdp_recently_viewed")  # of what the visitor has looked at or bought
+ABOUT_A_VISITOR: Final = frozenset({"segment", "matches_your_taste", "bought_before", "viewed_recently"})
 
 
 def new_visitor_gets_every_placement(api: ApiClient) -> str:
-    """A visitor nobody has seen gets all 12 placements of the registry, in one call, none of them empty."""
+    """A visitor nobody has seen gets 12 answers in one call, each kept or hidden with its reason, none untrue."""
     answer = newcomer(api).look()
-    found = lists(answer)
-    empty = [name for name in ALL_PLACEMENTS if not found.get(name)]
-    expect(not empty, f"empty placements: {', '.join(empty)}")
+    found = expect_kept_or_hidden(answer)
+    untrue = [name for name in OWN_LISTS if found[name]]
+    expect(not untrue, f"shown to somebody without history: {', '.join(untrue)}")
+    names = {entry["item_list_name"] for entry in answer.body["placements"] if entry["items"]}
+    expect("Recommended for you" not in names, "'Recommended for you' is shown to somebody nobody has seen")
+    codes = {
+        reason["code"] for entry in answer.body["placements"] for item in entry["items"] for reason in item["reasons"]
+    }
+    expect(not codes & ABOUT_A_VISITOR, f"reasons about a visitor nobody has seen: {sorted(codes & ABOUT_A_VISITOR)}")
     expect(answer.body["personalization_level"] == "prior", f"level {answer.body['personalization_level']}")
     expect(answer.body["degraded"] is False, f"degraded: {answer.body['degraded_reason']}")
-    return f"{len(found)} placements, {sum(map(len, found.values()))} items"
+    return f"{len(found)} placements, {len(hidden(answer))} hidden, {sum(map(len, found.values()))} items"
+
+
+def looking_at_lists_forgets_nothing(api: ApiClient) -> str:
+    """What was viewed and put in the cart stays known after 500 impressions: level, evidence, and what is left out."""
+    visitor = newcomer(api)
+    viewed, carted = lists(visitor.look("home_trending"))["home_trending"][:2]
+    visitor.tell(event("view_item", viewed), event("add_to_cart", carted))
+    before = visitor.look("home_hero", "home_continue")
+    for _ in range(5):
+        visitor.tell(*(event("view_item_list", viewed, item_list_id="home_hero", visible=True) for _ in range(100)))
+    after = visitor.look("home_hero", "home_continue")
+    for name in ("personalization_level", "evidence"):
+        was, now = before.body[name], after.body[name]
+        expect(was == now, f"{name} was {was}, is {now} after 500 impressions")
+    found = lists(after)
+    expect(viewed in found["home_continue"], "what was viewed is no longer known")
+    expect(carted not in [item for items in found.values() for item in items], "what is in the cart is shown")
+    return f"level {after.body['personalization_level']}, evidence {after.body['evidence']} before and after"
 
 
 def no_item_twice_on_a_page(api: ApiClient) -> str:
     """Across all placements of an answer, every item stands once; for a newcomer and in the middle of a visit."""
     visitor = newcomer(api)
     first = lists(visitor.look())
-    anchor = first[ALL_PLACEMENTS[0]][0]
+    anchor = first["home_hero"][0]
     later = lists(visitor.look(page={"type": "product", "item_id": anchor}, events=[event("view_item", anchor)]))
     for found in (first, later):
         shown = [item for items in found.values() for item in items]

@@ -46,6 +46,7 @@ def acceptance(stack: Stack) -> dict[str, Check]:
         "one_view_changes_the_next_answer": lambda: pages.one_view_changes_the_next_answer(api),
         "known_household_gets_user": lambda: pages.known_household_gets_user(api, stack.households[0]),
         "no_item_twice_on_a_page": lambda: pages.no_item_twice_on_a_page(api),
+        "looking_at_lists_forgets_nothing": lambda: pages.looking_at_lists_forgets_nothing(api),
         "one_placement_by_get": lambda: pages.one_placement_by_get(api),
     }
     refused = {

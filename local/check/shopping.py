@@ -78,6 +78,21 @@ def lists(answer: Answer) -> dict[str, list[str]]:
     return {entry["placement"]: [item["item_id"] for item in entry["items"]] for entry in answer.body["placements"]}
 
 
+def hidden(answer: Answer) -> dict[str, str]:
+    """The reason of each placement that is hidden."""
+    entries = answer.body["placements"]
+    return {entry["placement"]: entry["hidden_reason"] for entry in entries if "hidden_reason" in entry}
+
+
+def expect_kept_or_hidden(answer: Answer, *placements: str) -> dict[str, list[str]]:
+    """Each placement is there, and is empty only where it says why; returns the item ids of each."""
+    found, why = lists(answer), hidden(answer)
+    missing = [name for name in placements or ALL_PLACEMENTS if not found.get(name) and name not in why]
+    expect(not missing, f"neither kept nor hidden with a reason: {', '.join(missing)}")
+    expect(not [name for name in why if found[name]], f"hidden and yet filled: {why}")
+    return found
+
+
 def expect_problem(answer: Answer, *, status: int, code: str, pointer: str = "") -> None:
     """The answer is a problem document of this status and code, and names the field."""
     expect(answer.status == status and answer.is_problem, f"got {answer.status} {answer.text[:300]}, expected {status}")

@@ -11,7 +11,7 @@ import pytest
 from recommender.contracts.events import Event, EventItem
 from recommender.contracts.placements import Placement
 from recommender.domain.context import PageContext
-from recommender.domain.eligibility import Gate, current_stock, gate, within_only
+from recommender.domain.eligibility import Gate, current_stock, gate
 from recommender.domain.session import Session
 from recommender.domain.shopper import ANONYMOUS, PurchaseHistory, Shopper
 
@@ -104,10 +104,3 @@ def test_the_price_of_now_decides() -> None:
     found = rules(item_id="item-00-02", overrides={"item-00-04": {"price_cents": 200}})
 
     assert allowed(found, price_at_most_anchor=True) == [0, 1, 4]
-
-
-def test_a_placement_of_one_source_takes_nothing_that_the_source_does_not_name() -> None:
-    strengths = np.zeros((3, 9), np.float32)
-    strengths[1, 1] = 0.2
-
-    assert within_only("own_history", strengths).tolist() == [False, True, False]

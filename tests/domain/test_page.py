@@ -15,10 +15,12 @@ from recommender.contracts.placements import DEFAULT, POLICIES, SOURCES, Placeme
 from recommender.domain.bundle import Bundle
 from recommender.domain.context import PageContext
 from recommender.domain.eligibility import current_stock
-from recommender.domain.page import PageItem, Slot, Visit, assemble
+from recommender.domain.page import FilledList, PageItem, Slot, assemble
+from recommender.domain.promises import Visit
 from recommender.domain.ranking import Ranked
+from recommender.domain.reasons import PROMISES
 from recommender.domain.session import Session
-from recommender.domain.shopper import ANONYMOUS, Shopper
+from recommender.domain.shopper import ANONYMOUS, PurchaseHistory, Shopper
 
 from tests.tiny_bundle import COUNT, tiny_bundle
 
@@ -42,6 +44,12 @@ def ranked(scores: dict[int, float], **strengths: dict[int, float]) -> Ranked:
 def page(
     found: Ranked | None, *slots: Slot, visit: Visit = HOME, bundle: Bundle = BUNDLE, overrides: Any = None
 ) -> Lists:
+    return [one.items for one in whole_page(found, *slots, visit=visit, bundle=bundle, overrides=overrides)]
+
+
+def whole_page(
+    found: Ranked | None, *slots: Slot, visit: Visit = HOME, bundle: Bundle = BUNDLE, overrides: Any = None
+) -> list[FilledList]:
     return assemble(bundle, found, visit, slots, stock=current_stock(bundle, overrides or {}))
 
 
@@ -150,8 +158,13 @@ def test_without_a_ranking_precomputed_lists_fill_the_page() -> None:
 
     lists = rows(page(None, *slots))
 
-    assert [len(found) for found in lists] == [placement.size for placement in DEFAULT]
-    assert len({row for found in lists for row in found}) == 80
+    hidden = [not found for found in lists]
+    assert [placement.placement_id for placement, is_hidden in zip(DEFAULT, hidden, strict=True) if is_hidden] == [
+        "home_continue",
+        "pdp_bought_together",
+        "pdp_recently_viewed",
+    ]
+    assert len({row for found in lists for row in found}) == 80 - 6 - 4 - 6
 
 
 def test_the_margin_policy_keeps_the_bound_on_what_is_shown() -> None:
@@ -168,12 +181,14 @@ def test_the_margin_policy_keeps_the_bound_on_what_is_shown() -> None:
     assert sorted(item.row for item in unbounded) == [11, 23]
 
 
-def test_a_placement_of_one_source_takes_only_what_it_names_before_the_fallback() -> None:
-    found = ranked(SCORES, own_history={24: 0.4})
+def test_a_list_of_own_items_holds_nothing_else_whatever_the_variant() -> None:
+    bought = PurchaseHistory(("item-05-01", "item-03-02"), (1, 1), (1.0, 2.0), (1.0, 2.0), 2)
+    visit = replace(HOME, shopper=Shopper("u", bought, cohort=3))
 
-    (chosen,) = page(found, slot(2, only="own_history"))
-
-    assert [(item.row, item.reasons[0].code) for item in chosen] == [(24, "bought_before"), (0, "fallback")]
+    for variant in POLICIES:
+        (own,) = page(ranked(SCORES), slot(4, variant, needs="own_items"), visit=visit)
+        assert sorted(item.row for item in own) == [38, 61]  # item-03-02, item-05-01
+        assert {item.reasons[0].code for item in own} <= {"bought_before", "segment"}
 
 
 def test_reasons_name_what_they_rest_on() -> None:
@@ -222,10 +237,12 @@ def test_whatever_the_ranking_a_page_is_full_eligible_and_without_repetition(see
     gone = {BUNDLE.id_of(row): {"availability": "out_of_stock"} for row in sold_out}
     visit = Visit(Shopper("u", cohort=2), Session("s"), PageContext("product", NOW, item_id="item-00-00"))
 
-    lists = page(found, *slots, visit=visit, overrides=gone)
+    lists = whole_page(found, *slots, visit=visit, overrides=gone)
 
-    shown = [row for chosen in rows(lists) for row in chosen]
-    assert [len(chosen) for chosen in lists] == [placement.size for placement in DEFAULT]
-    assert len(shown) == len(set(shown)) == 80
+    shown = [item.row for one in lists for item in one.items]
+    for one, placement in zip(lists, DEFAULT, strict=True):
+        (needs,) = {promise.needs for promise in placement.promises if promise.name == one.name}
+        assert needs in PROMISES or len(one.items) == placement.size  # what only certain items fit may be short
+    assert len(shown) == len(set(shown))
     assert not set(shown) & (sold_out | {0})
-    assert all(item.reasons for chosen in lists for item in chosen)
+    assert all(item.reasons for one in lists for item in one.items)

@@ -114,7 +114,6 @@ def test_without_a_known_key_nothing_is_answered(make: Make, key: str | None) ->
     [
         ({"page": {"type": "prodct"}}, 400, "invalid_argument"),
         ({"pgae": 1}, 400, "unknown_field"),
-        ({"page": {"type": "product", "item_id": "nope"}}, 400, "unknown_item"),
         ({"placements": [{"placement": "home_hero"}] * 13}, 400, "too_many"),
         ({"events": [{}] * 101}, 413, "too_many_events"),
     ],
@@ -179,7 +178,7 @@ def test_what_nobody_foresaw_is_logged_and_answered_from_precomputed_lists(make:
     status, body = answer_of(make(Serving(ranking=explode))(lambda_event("post_recommendations"), None))
 
     assert (status, body["degraded"]) == (200, True)
-    assert body["degraded_reason"] == "state_unavailable,experiments_unavailable,models_unavailable"
+    assert body["degraded_reason"] == ("state_unavailable,experiments_unavailable,stock_unavailable,models_unavailable")
     assert all(entry["items"] for entry in body["placements"])
     assert "nobody thought of this" in printed()[0]["exception"]
 

@@ -14,7 +14,16 @@ from recommender.adapters.folder import FolderArtifacts
 from recommender.adapters.memory.artifacts import MemoryArtifacts
 from recommender.adapters.memory.shoppers import MemoryShoppers
 from recommender.contracts import artifacts as names
-from recommender.contracts.artifacts import CANDIDATE, CURRENT, FileSpec, Manifest, TensorSpec, manifest_from_json
+from recommender.contracts.artifacts import (
+    CANDIDATE,
+    CURRENT,
+    CURRENT_COPY,
+    STANDBY,
+    FileSpec,
+    Manifest,
+    TensorSpec,
+    manifest_from_json,
+)
 from recommender.domain.shopper import PurchaseHistory, Shopper
 from recommender.errors import ArtifactRefused, Conflict
 from recommender.pointers import pointed
@@ -124,8 +133,8 @@ def test_a_file_no_job_has_written_is_named(tmp_path: Path) -> None:
 def test_the_manifest_is_written_after_its_files_and_the_pointer_last(store: Recorder, tmp_path: Path) -> None:
     bundle_id = publish_tiny(store, tmp_path)
 
-    assert store.written[-2:] == [f"bundles/{bundle_id}/manifest.json", CURRENT]
-    assert len(store.written) == len(names.REQUIRED_FILES) + 2
+    assert store.written[-4:] == [f"bundles/{bundle_id}/manifest.json", STANDBY, CURRENT, CURRENT_COPY]
+    assert len(store.written) == len(names.REQUIRED_FILES) + 4
 
 
 def test_publishing_the_same_again_changes_nothing(store: Recorder, tmp_path: Path) -> None:

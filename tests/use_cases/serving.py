@@ -10,7 +10,7 @@ from typing import Any
 from recommender.adapters.memory.overrides import MemoryOverrides
 from recommender.adapters.memory.sessions import MemorySessions
 from recommender.adapters.memory.shoppers import MemoryShoppers
-from recommender.adapters.memory.sources import MemoryBundles, MemoryCanaries, MemorySnapshots
+from recommender.adapters.memory.sources import MemoryBundles, MemoryCanaries, MemorySnapshots, MemoryStandby
 from recommender.adapters.memory.state import MemoryState
 from recommender.contracts.answers import PageAnswer
 from recommender.contracts.api import parse_recommendations
@@ -43,6 +43,7 @@ class Serving:
     bundles: MemoryBundles = field(default_factory=lambda: MemoryBundles(tiny_bundle()))
     canaries: MemoryCanaries = field(default_factory=MemoryCanaries)
     snapshots: MemorySnapshots = field(default_factory=lambda: MemorySnapshots(NO_EXPERIMENTS))
+    standby: MemoryStandby = field(default_factory=MemoryStandby)
     overrides: MemoryOverrides = field(default_factory=MemoryOverrides)
     ranking: Ranking | None = rank
 
@@ -57,6 +58,7 @@ class Serving:
             "bundles": self.bundles,
             "canaries": self.canaries,
             "snapshots": self.snapshots,
+            "standby": self.standby,
             "overrides": self.overrides,
             "secret": SECRET,
             "new_id": lambda: f"r{next(self._ids)}",

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from recommender.adapters.memory.overrides import MemoryOverrides
 from recommender.adapters.memory.shoppers import MemoryShoppers
+from recommender.adapters.memory.sources import MemoryStandby
 from recommender.contracts.events import parse_event
 from recommender.contracts.outbox import Accepted
 from recommender.domain.attribution import verify
@@ -19,13 +20,17 @@ from recommender.domain.experiments.assignment import assign
 from recommender.domain.experiments.config import default_config, first_snapshot
 from recommender.domain.ranking import Ranked
 from recommender.domain.session import Session
-from recommender.errors import DependencyDown, InvalidInput, NotFound
+from recommender.domain.standby import Standby, StandbyItem
+from recommender.errors import DependencyDown, NotFound
 from recommender.ports import SessionState
 
 from tests.tiny_bundle import tiny_bundle
 from tests.use_cases.serving import ALL_PLACEMENTS, HOUSEHOLD, NOW, SECRET, Serving, body, shown, view
 
 GOLDEN = Path(__file__).parent.parent / "contracts" / "golden" / "recommendations.json"
+STANDBY = Standby(
+    {one: StandbyItem(one, one.upper(), "Letters", 100 * n) for n, one in enumerate("abcde", 1)}, {"home_hero": ("c",)}
+)
 EXPERIMENT = first_snapshot(default_config(NOW), NOW)
 
 
@@ -49,18 +54,49 @@ def test_a_bundle_that_has_answered_other_shoppers_answers_like_a_fresh_one() ->
             assert (answer.placements[0].items, shown(answer)) == (fresh.placements[0].items, shown(fresh))
 
 
-def test_a_first_pageview_of_a_new_visitor_fills_all_twelve_placements_from_the_prior() -> None:
+def test_a_first_pageview_of_a_new_visitor_fills_every_placement_that_can_say_something_true() -> None:
     answer = Serving().ask()
 
     assert answer.personalization_level == "prior"
-    assert [len(placement.items) for placement in answer.placements] == [8, 6, 8, 8, 8, 6, 4, 8, 6, 4, 6, 8]
+    assert [len(placement.items) for placement in answer.placements] == [8, 0, 8, 8, 8, 6, 0, 8, 0, 4, 6, 8]
+    assert {placement.placement: placement.hidden_reason for placement in answer.placements if not placement.items} == {
+        "home_continue": "no_history",
+        "pdp_bought_together": "no_partners",
+        "pdp_recently_viewed": "no_history",
+    }
     assert not answer.degraded
+
+
+def test_a_hidden_list_keeps_its_name_and_has_nothing_to_count() -> None:
+    serving = Serving()
+    serving.snapshots.snapshot = EXPERIMENT
+
+    (hidden,) = serving.ask("home_continue").to_json()["placements"]
+
+    assert (hidden["items"], hidden["attribution_token"], hidden["hidden_reason"]) == ([], None, "no_history")
+    assert hidden["item_list_name"] == "Continue where you left off"
+    assert hidden["experiment"]["id"] == "exp_default"
+
+
+def test_a_list_is_named_by_what_fills_it() -> None:
+    def names(**changes: Any) -> list[str | None]:
+        answer = Serving().ask("home_hero", "category_top", "pdp_similar", **changes)
+        return [placement.item_list_name for placement in answer.placements]
+
+    nothing_known = ["Popular right now", "Popular right now", "Popular right now"]
+    in_a_category = ["Popular right now", "Top picks in this category", "More from this category"]
+    of_an_item = ["Popular right now", "Top picks in this category", "Similar items"]
+    page = {"type": "product", "category": "Dept 1 > Aisle 5"}
+    assert names() == nothing_known
+    assert names(page=page) == in_a_category
+    assert names(page={**page, "item_id": "item-05-01"}) == of_an_item
+    assert names(**known()) == ["Recommended for you", *nothing_known[1:]]
 
 
 def test_no_item_stands_twice_on_a_page() -> None:
     items = shown(Serving().ask(**known()))
 
-    assert len(items) == len(set(items)) == 80
+    assert len(items) == len(set(items)) > 60
 
 
 def test_the_event_in_the_request_changes_this_very_answer_and_writes_nothing() -> None:
@@ -129,7 +165,7 @@ def test_each_placement_is_assigned_and_signed_for_this_session() -> None:
 
     answer = serving.ask()
 
-    for placement in answer.placements:
+    for placement in (one for one in answer.placements if one.hidden_reason is None):
         assert placement.experiment is not None and placement.attribution_token is not None
         expected = assign(EXPERIMENT, "v1", placement.placement)
         claims = verify(placement.attribution_token, SECRET)
@@ -168,18 +204,27 @@ def test_a_limit_replaces_the_size_of_the_registry() -> None:
     assert [item.index for item in answer.placements[0].items] == [0, 1, 2]
 
 
-def test_a_page_about_an_unknown_item_is_refused_by_name() -> None:
-    with pytest.raises(InvalidInput) as refusal:
-        Serving().ask("pdp_similar", page={"type": "product", "item_id": "item-99-99"})
+@pytest.mark.parametrize("overrides", [{}, {"item-99-99": {"availability": "in_stock"}}])
+def test_a_page_about_an_item_that_the_bundle_does_not_know_is_answered_by_its_category(overrides: Any) -> None:
+    serving = Serving(overrides=MemoryOverrides(overrides))
+    page = {"type": "product", "item_id": "item-99-99", "category": "Dept 3 > Aisle 7"}
 
-    assert refusal.value.code == "unknown_item"
-    assert refusal.value.problems[0].pointer == "/page/item_id"
+    answer = serving.ask("pdp_similar", "pdp_bought_together", page=page)
+
+    similar, together = answer.placements
+    assert (answer.degraded, answer.degraded_reason) == (True, "unknown_anchor")
+    assert (similar.item_list_name, len(similar.items)) == ("More from this category", 6)
+    assert {item.category for item in similar.items} == {"Dept 3 > Aisle 7"}
+    assert together.hidden_reason == "no_partners"
 
 
-def test_an_item_newer_than_the_bundle_is_known_by_its_override() -> None:
-    serving = Serving(overrides=MemoryOverrides({"item-99-99": {"availability": "in_stock"}}))
+def test_an_unknown_anchor_is_nobody_s_failure_so_that_no_variant_is_blamed_for_it() -> None:
+    serving = Serving()
+    serving.snapshots.snapshot = EXPERIMENT
 
-    assert len(shown(serving.ask("pdp_similar", page={"type": "product", "item_id": "item-99-99"}))) == 6
+    (hero,) = serving.ask("home_hero", page={"type": "product", "item_id": "new today"}).placements
+
+    assert verify(hero.attribution_token or "", SECRET).degraded is False
 
 
 def test_an_item_that_sold_out_a_moment_ago_is_gone_from_the_next_answer() -> None:
@@ -249,17 +294,33 @@ def test_without_models_precomputed_lists_fill_every_placement() -> None:
         answer = Serving(ranking=ranking).ask()
 
         assert (answer.degraded_reason, answer.personalization_level) == ("models_unavailable", "prior")
-        assert len(set(shown(answer))) == 80
+        assert all(placement.items or placement.hidden_reason for placement in answer.placements)
+        assert len(set(shown(answer))) == 64  # 80 places, 16 of them in the three hidden lists
 
 
-def test_without_any_bundle_the_answer_is_empty_but_an_answer() -> None:
+def test_without_any_bundle_the_standby_lists_serve_what_is_still_true() -> None:
+    serving = Serving(standby=MemoryStandby(STANDBY))
+    serving.bundles.bundle = None
+    serving.overrides.changes["a"] = {"availability": "out_of_stock"}
+    serving.overrides.changes["b"] = {"price_cents": 250}
+
+    answer = serving.ask("home_hero", "home_continue", "home_trending", context={"cart_item_ids": ["e"]})
+
+    hero, history, trending = answer.placements
+    assert (answer.degraded_reason, answer.model_version) == ("bundle_unavailable", None)
+    assert [(item.item_id, item.price) for item in hero.items] == [("c", 3.0), ("b", 2.5), ("d", 4.0)]
+    assert hero.item_list_name == "Popular right now"
+    assert history.hidden_reason == "no_history"
+    assert trending.items == ()  # a, b, c, d and e are on the page, in the cart or sold out
+
+
+def test_where_nothing_was_ever_published_the_answer_is_empty_but_an_answer() -> None:
     serving = Serving()
     serving.bundles.bundle = None
 
     answer = serving.ask("home_hero")
 
-    assert (answer.degraded_reason, answer.model_version) == ("bundle_unavailable", None)
-    assert answer.placements[0].items == ()
+    assert (answer.degraded_reason, answer.placements[0].items) == ("bundle_unavailable", ())
 
 
 def test_everything_missing_at_once_is_all_told() -> None:

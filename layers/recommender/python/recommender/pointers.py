@@ -6,10 +6,11 @@ back at once one wins and the other is told. Shared by publishing (training) and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from recommender.contracts.artifacts import Pointer, pointer_from_json
-from recommender.errors import ArtifactRefused, Conflict, NotFound
+from recommender.contracts.artifacts import CURRENT, CURRENT_COPY, Pointer, pointer_from_json
+from recommender.errors import ArtifactRefused, Conflict, NotFound, RecommenderError
 from recommender.ports import ArtifactStore
 
 
@@ -43,8 +44,33 @@ def pointed(store: ArtifactStore, name: str) -> str:
         return ""
 
 
+def bundles_to_serve(
+    store: ArtifactStore, on_refusal: Callable[[RecommenderError], None] = lambda failure: None
+) -> tuple[str, ...]:
+    """The bundle in force, then the one before it: from `current.json`, or from its copy where it cannot be read.
+
+    `on_refusal` is called with the failure that the copy stands in for. Raises NotFound where nothing was published,
+    ArtifactRefused where neither can be read.
+    """
+    try:
+        pointer = read_pointer(store, CURRENT).pointer
+    except (ArtifactRefused, NotFound) as failure:
+        try:
+            pointer = read_pointer(store, CURRENT_COPY).pointer
+        except (ArtifactRefused, NotFound):
+            raise failure from None
+        on_refusal(failure)
+    return tuple(dict.fromkeys(bundle_id for bundle_id in (pointer.bundle_id, pointer.previous) if bundle_id))
+
+
 def flip(store: ArtifactStore, name: str, pointer: Pointer, *, seen: str | None) -> None:
     """Put the pointer where the file is still at the etag `seen` (None: absent). Raises Conflict."""
+    _flip(store, name, pointer, seen=seen)
+    if name == CURRENT:
+        store.write(CURRENT_COPY, pointer.to_json())
+
+
+def _flip(store: ArtifactStore, name: str, pointer: Pointer, *, seen: str | None) -> None:
     try:
         if seen is None:
             store.write(name, pointer.to_json(), if_absent=True)

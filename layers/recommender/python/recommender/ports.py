@@ -13,6 +13,7 @@ from recommender.domain.experiments.counts import CellCount
 from recommender.domain.experiments.shop_counts import ShopCount
 from recommender.domain.session import Session
 from recommender.domain.shopper import Shopper
+from recommender.domain.standby import Standby
 
 if TYPE_CHECKING:  # numpy stays out of functions that need no models
     from recommender.domain.bundle import Bundle
@@ -81,6 +82,13 @@ class BundleSource(Protocol):
 
     def current(self) -> Bundle:
         """The newest bundle that passed its checks. Raises DependencyDown when there is none at all."""
+
+
+class StandbySource(Protocol):
+    """The lists that serve while no bundle can be loaded."""
+
+    def current(self) -> Standby:
+        """The lists. Raises DependencyDown where there are none."""
 
 
 class CanarySource(Protocol):

@@ -12,7 +12,6 @@ from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,7 @@ from recommender.domain.next_item_features import FEATURES as NEXT_ITEM_FEATURES
 from recommender.domain.posterior import PreferencePrior
 from recommender.domain.prior import Prior
 from recommender.domain.session_knn import SessionIndex
-from recommender.errors import ArtifactRefused, DependencyDown
+from recommender.errors import ArtifactRefused, DependencyDown, RecommenderError
 from recommender.ports import ArtifactStore
 
 CACHED_ITEMS: Final = 4096  # whose facts stay parsed, about a kilobyte each: pages show few items again and again
@@ -57,9 +56,11 @@ def load_bundle(
     paths = fetch(store, manifest, cache_dir)
     try:
         bundle = _assemble(manifest, paths, report)
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        _check_shapes(bundle)
+    except RecommenderError:
+        raise
+    except Exception as error:  # whatever a file makes its reader raise, the bundle is not one to serve from
         raise ArtifactRefused(f"bundle {bundle_id} cannot be read: {error!r}") from error
-    _check_shapes(bundle)
     return bundle
 
 
@@ -95,7 +96,7 @@ def _assemble(manifest: Manifest, paths: Mapping[str, Path], report: Report) -> 
 
     item_vectors = mapped(paths[names.ITEM_VECTORS])
     session_item_vectors = mapped(paths[names.SESSION_ITEM_VECTORS])
-    fallback = json.loads(paths[names.FALLBACK].read_text())
+    fallback = {name: tuple(map(_text, ids)) for name, ids in json.loads(paths[names.FALLBACK].read_text()).items()}
     return Bundle(
         bundle_id=manifest.bundle_id,
         item_ids=mapped(paths[names.ITEM_IDS]),
@@ -114,7 +115,7 @@ def _assemble(manifest: Manifest, paths: Mapping[str, Path], report: Report) -> 
         discovery=record(Discovery, names.DISCOVERY),
         cohorts=record(Cohorts, names.COHORTS),
         ranker_spec=json.loads(paths[names.RANKER_SPEC].read_text()),
-        fallback={placement: tuple(item_ids) for placement, item_ids in fallback.items()},
+        fallback=fallback,
         user_tower=model(names.USER_TOWER),
         session_encoder=model(names.SESSION_ENCODER),
         ranker=model(names.RANKER),
@@ -124,6 +125,12 @@ def _assemble(manifest: Manifest, paths: Mapping[str, Path], report: Report) -> 
         session_retrieval=checked_retrieval(model(names.SESSION_RETRIEVAL), session_item_vectors, report),
         lexical=record(LexicalIndex, names.LEXICAL),
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{names.FALLBACK} lists {value!r}, expected item ids")
+    return value
 
 
 def mapped(path: Path) -> NDArray[Any]:

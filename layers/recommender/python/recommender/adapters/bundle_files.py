@@ -15,7 +15,6 @@ from typing import Final
 
 from recommender.adapters.folder import replace_file
 from recommender.contracts.artifacts import (
-    CURRENT,
     MANIFEST,
     FileSpec,
     Manifest,
@@ -24,15 +23,15 @@ from recommender.contracts.artifacts import (
     plain_name,
 )
 from recommender.errors import ArtifactRefused, DependencyDown, NotFound
-from recommender.pointers import read_pointer
+from recommender.pointers import bundles_to_serve
 from recommender.ports import ArtifactStore
 
 PARALLEL_READS: Final = 8
 
 
 def current_bundle_id(store: ArtifactStore) -> str:
-    """The bundle that `current.json` points to. Raises NotFound where nothing was published, ArtifactRefused."""
-    return read_pointer(store, CURRENT).pointer.bundle_id
+    """The bundle in force. Raises NotFound where nothing was published, ArtifactRefused."""
+    return bundles_to_serve(store)[0]
 
 
 def read_manifest(store: ArtifactStore, bundle_id: str) -> Manifest:

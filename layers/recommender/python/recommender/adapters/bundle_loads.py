@@ -13,9 +13,10 @@ from pathlib import Path
 
 from recommender.adapters.background import Start, in_background
 from recommender.adapters.bundle import Report, load_bundle
-from recommender.adapters.bundle_files import current_bundle_id, forget_all_but
+from recommender.adapters.bundle_files import forget_all_but
 from recommender.domain.bundle import Bundle
 from recommender.errors import ArtifactRefused, DependencyDown, NotFound, RecommenderError
+from recommender.pointers import bundles_to_serve
 from recommender.ports import ArtifactStore
 
 
@@ -54,9 +55,13 @@ class BundleLoads:
         """Until the running task has ended, and no longer than `seconds` from its beginning."""
         self._ended.wait(max(0.0, self._began_at + seconds - self.clock()))
 
-    def current_bundle_id(self) -> str:
-        """The id of the bundle in force."""
-        return current_bundle_id(self._store)
+    def bundles_to_serve(self) -> tuple[str, ...]:
+        """The ids of the bundle in force and of the one before it."""
+        return bundles_to_serve(self._store, self._on_refusal)
+
+    def refuse(self, failure: RecommenderError) -> None:
+        """Tell of a failure that the task goes on after."""
+        self._on_refusal(failure)
 
     def load(self, bundle_id: str) -> Bundle:
         """The bundle, every file checked."""

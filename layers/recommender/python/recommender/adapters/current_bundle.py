@@ -1,4 +1,7 @@
-"""The bundle in force in process memory: the last good one serves until a newer one has passed its checks."""
+"""The bundle in force in process memory: the last good one serves until a newer one has passed its checks.
+
+A process that holds none yet takes the bundle before, where the one in force is refused.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import Final
 
 from recommender.adapters.bundle_loads import BundleLoads
 from recommender.domain.bundle import Bundle
-from recommender.errors import DependencyDown
+from recommender.errors import ArtifactRefused, DependencyDown
 
 FIRST_WAIT_SECONDS: Final = 6.0  # what the first callers of a process may wait; a Lambda has ten seconds
 FIRST_RETRY_SECONDS: Final = 2.0  # how soon to look again while there is no bundle at all
@@ -40,12 +43,22 @@ class CachedBundles:
 
     def _look(self) -> None:
         try:
-            bundle_id = self._loads.current_bundle_id()
-            if self._bundle is None or self._bundle.bundle_id != bundle_id:
-                self._replace(self._loads.load(bundle_id))
+            self._take_first_good(self._loads.bundles_to_serve())
         finally:
             wait = self._ttl_seconds if self._bundle else min(self._ttl_seconds, FIRST_RETRY_SECONDS)
             self._next_look_at = self._loads.clock() + wait
+
+    def _take_first_good(self, bundle_ids: tuple[str, ...]) -> None:
+        for bundle_id in bundle_ids:
+            if self._bundle is not None and self._bundle.bundle_id == bundle_id:
+                return
+            try:
+                self._replace(self._loads.load(bundle_id))
+            except ArtifactRefused as refusal:
+                self._loads.refuse(refusal)
+                if self._bundle is None:
+                    continue
+            return
 
     def _replace(self, bundle: Bundle) -> None:
         kept = {bundle.bundle_id} | ({self._bundle.bundle_id} if self._bundle else set())

@@ -91,9 +91,9 @@ def key_digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def count_once(metric: str, *, service: str) -> None:
-    """Emit one occurrence of something that happened outside of a request."""
-    with single_metric(name=metric, unit=MetricUnit.Count, value=1, namespace=NAMESPACE) as entry:
+def count_once(metric: str, *, service: str, amount: int = 1) -> None:
+    """Emit occurrences of something that happened outside of a request."""
+    with single_metric(name=metric, unit=MetricUnit.Count, value=amount, namespace=NAMESPACE) as entry:
         entry.add_dimension(name="service", value=service)
 
 

@@ -11,10 +11,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 
 from recommender.adapters.background import Start, in_background
 from recommender.domain.experiments.config import NO_EXPERIMENTS, Snapshot
 from recommender.errors import DependencyDown
+
+UNREADABLE: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)  # what malformed items raise
 
 
 def ignore(_failure: DependencyDown) -> None:
@@ -69,4 +72,6 @@ class CachedSnapshots:
             self._read_at = self._clock()
         except DependencyDown as failure:
             self._on_failure(failure)
+        except UNREADABLE as error:  # the last good snapshot serves on
+            self._on_failure(DependencyDown(f"the stored snapshot cannot be read: {error!r}"))
         self._next_attempt_at = self._clock() + self._ttl_seconds / 2

@@ -73,7 +73,10 @@ class PlacementProblem:
 
 @dataclass(frozen=True, slots=True)
 class PlacementAnswer:
-    """The list of one placement, or its error. Send `attribution_token` back with events on this list."""
+    """The list of one placement, or its error. Send `attribution_token` back with events on this list.
+
+    A list that nothing true can be said of is hidden: it has no items and no token, and `hidden_reason` says why.
+    """
 
     placement: str
     item_list_id: str | None = None
@@ -81,6 +84,7 @@ class PlacementAnswer:
     experiment: ExperimentArm | None = None
     attribution_token: str | None = None
     items: tuple[RecommendedItem, ...] = ()
+    hidden_reason: str | None = None
     error: PlacementProblem | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -88,7 +92,7 @@ class PlacementAnswer:
         if self.error is not None:
             return {"placement": self.placement, "error": {"code": self.error.code, "detail": self.error.detail}}
         arm = self.experiment
-        return {
+        body: dict[str, Any] = {
             "placement": self.placement,
             "item_list_id": self.item_list_id,
             "item_list_name": self.item_list_name,
@@ -96,6 +100,9 @@ class PlacementAnswer:
             "attribution_token": self.attribution_token,
             "items": [item.to_json() for item in self.items],
         }
+        if self.hidden_reason is not None:
+            body["hidden_reason"] = self.hidden_reason
+        return body
 
 
 @dataclass(frozen=True, slots=True)

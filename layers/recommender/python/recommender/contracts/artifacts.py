@@ -3,6 +3,8 @@
 Layout below the artifact root:
     bundles/<bundle_id>/manifest.json, bundles/<bundle_id>/<file>   never changed after publishing
     current.json, canary.json   {"bundle_id": …, "previous": …}: in force, to be tried out; flipped with If-Match
+    current.copy.json   what current.json said when it was flipped last, for readers that cannot read it
+    standby.json   a few lists with what a shop shows of their items, for when no bundle can be loaded
 `bundle_id` is `<UTC date-time>-<first 12 hex of the SHA-256 over the manifest's file hashes>`.
 Training and serving share nothing else.
 """
@@ -20,6 +22,8 @@ SCHEMA_VERSION: Final = 2  # 2: word index, next items, discovery and complement
 CURRENT: Final = "current.json"
 CANDIDATE: Final = "canary.json"
 POINTERS: Final = (CURRENT, CANDIDATE)
+CURRENT_COPY: Final = "current.copy.json"
+STANDBY: Final = "standby.json"
 MANIFEST: Final = "manifest.json"
 
 # I items sorted by id, D width of the collaborative space, C width of the content space, T distinct texts

@@ -2,7 +2,8 @@
 
 A registry is configuration; `default` holds the 12 placements over six page types. `sources` names
 the evidence a placement leans on: the ranker scores each candidate once, and a placement adds
-`weight * strength` of its sources, so twelve placements cost one ranker call.
+`weight * strength` of its sources, so twelve placements cost one ranker call. A list's name is a promise: it names
+what must be known for it to be true, and where that is not known the next promise names the list, or it is hidden.
 """
 
 from __future__ import annotations
@@ -25,7 +26,26 @@ SOURCES: Final = (
 )
 POLICIES: Final = ("cohorts", "hybrid", "hybrid_margin")
 INCUMBENT: Final = "cohorts"
+ALWAYS: Final = "always"
+HIDDEN_REASONS: Final[Mapping[str, str]] = {  # what a promise needs (domain/promises.py) -> why its list is hidden
+    "visitor": "nothing_known",  # anything about who is looking
+    "own_items": "no_history",  # items that the visitor has looked at or bought; the list holds nothing else
+    "category": "no_category",  # the page's category; the list holds nothing else
+    "search_term": "no_search_term",
+    "anchor": "no_anchor",  # an item of the bundle that the page or the cart is about
+    "cart": "empty_cart",
+    "partners": "no_partners",  # items bought together with the anchor; the list holds nothing else
+    "co_viewed": "not_viewed_together",  # items of visits that saw the anchor; the list holds nothing else
+}
 CANARY: Final = "canary"  # in an experiment of mode canary only: the hybrid policy on the bundle that is tried out
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What a list is called, and what must be known for that to be true."""
+
+    name: str
+    needs: str = ALWAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +58,94 @@ class Placement:
     size: int
     objective: str
     sources: Mapping[str, float] = field(default_factory=dict)
-    only: str | None = None  # a source outside of which nothing is eligible
+    needs: str = ALWAYS  # what must be known for `name` to be true
+    otherwise: tuple[Promise, ...] = ()  # what the list is called where it is not, the first that is true
     exclude_owned: bool = False  # leave out what the shopper has bought
     exclude_seen: bool = False  # leave out what was viewed in this visit
     price_at_most_anchor: bool = False
     max_relevance_loss: float = 0.1
     policies: tuple[str, ...] = POLICIES
 
+    @property
+    def promises(self) -> tuple[Promise, ...]:
+        """What the list may be called, in order; one must be true, or the list is hidden."""
+        return (Promise(self.name, self.needs), *self.otherwise)
 
+
+POPULAR_NOW: Final = Promise("Popular right now")
 DEFAULT: Final = (
-    Placement("home_hero", "Recommended for you", "home", 8, "click", {"personal": 1.0, "session": 1.0}),
     Placement(
-        "home_continue", "Continue where you left off", "home", 6, "purchase", {"recent": 3.0, "own_history": 2.0}
+        "home_hero",
+        "Recommended for you",
+        "home",
+        8,
+        "click",
+        {"personal": 1.0, "session": 1.0},
+        needs="visitor",
+        otherwise=(POPULAR_NOW,),
+    ),
+    Placement(
+        "home_continue",
+        "Continue where you left off",
+        "home",
+        6,
+        "purchase",
+        {"recent": 3.0, "own_history": 2.0},
+        needs="own_items",
     ),
     Placement("home_trending", "Trending now", "home", 8, "click", {"trending": 2.0, "prior": 1.0}, exclude_owned=True),
-    Placement("category_top", "Top picks in this category", "category", 8, "click", {"category": 3.0}),
-    Placement("search_fallback", "You may be looking for", "search", 8, "click", {"similar_content": 4.0}),
-    Placement("pdp_similar", "Similar items", "product", 6, "purchase", {"similar_content": 4.0}, exclude_seen=True),
     Placement(
-        "pdp_bought_together", "Bought together", "product", 4, "revenue", {"co_purchase": 4.0}, exclude_seen=True
+        "category_top",
+        "Top picks in this category",
+        "category",
+        8,
+        "click",
+        {"category": 3.0},
+        needs="category",
+        otherwise=(POPULAR_NOW,),
     ),
-    Placement("pdp_also_viewed", "Others also viewed", "product", 8, "click", {"session": 3.0}, exclude_seen=True),
+    Placement(
+        "search_fallback",
+        "You may be looking for",
+        "search",
+        8,
+        "click",
+        {"similar_content": 4.0},
+        needs="search_term",
+        otherwise=(POPULAR_NOW,),
+    ),
+    Placement(
+        "pdp_similar",
+        "Similar items",
+        "product",
+        6,
+        "purchase",
+        {"similar_content": 4.0},
+        needs="anchor",
+        otherwise=(Promise("More from this category", "category"), POPULAR_NOW),
+        exclude_seen=True,
+    ),
+    Placement(
+        "pdp_bought_together",
+        "Bought together",
+        "product",
+        4,
+        "revenue",
+        {"co_purchase": 4.0},
+        needs="partners",
+        exclude_seen=True,
+    ),
+    Placement(
+        "pdp_also_viewed",
+        "Others also viewed",
+        "product",
+        8,
+        "click",
+        {"session": 3.0},
+        needs="co_viewed",
+        otherwise=(Promise("You may also like"),),
+        exclude_seen=True,
+    ),
     Placement(
         "pdp_recently_viewed",
         "Recently viewed and bought",
@@ -66,6 +153,7 @@ DEFAULT: Final = (
         6,
         "purchase",
         {"recent": 4.0, "own_history": 1.0},
+        needs="own_items",
     ),
     Placement(
         "atc_drawer",
@@ -77,7 +165,16 @@ DEFAULT: Final = (
         price_at_most_anchor=True,
         exclude_seen=True,
     ),
-    Placement("cart_cross_sell", "Goes well with your cart", "cart", 6, "margin", {"co_purchase": 3.0, "session": 1.0}),
+    Placement(
+        "cart_cross_sell",
+        "Goes well with your cart",
+        "cart",
+        6,
+        "margin",
+        {"co_purchase": 3.0, "session": 1.0},
+        needs="cart",
+        otherwise=(POPULAR_NOW,),
+    ),
     Placement("order_next", "For your next order", "order", 8, "purchase", {"own_history": 2.0, "personal": 1.0}),
 )
 REGISTRIES: Final[Mapping[str, tuple[Placement, ...]]] = {"default": DEFAULT}

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Protocol
+from functools import cached_property, lru_cache
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from recommender.domain.next_item import NextItem
 from recommender.domain.posterior import Preference, PreferencePrior, start
 from recommender.domain.prior import Prior
 from recommender.domain.session_knn import SessionIndex
+
+CATEGORIES_KEPT: Final = 256  # whose items are worked out once
 
 Model = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]  # named tensors in, named tensors out
 
@@ -118,6 +120,18 @@ class Bundle:
         weights = np.exp(self.prior.log_share)
         share = np.bincount(self.items.category, weights=weights, minlength=len(self.items.categories))
         return share.astype(np.float64)
+
+    @cached_property
+    def in_category(self) -> Callable[[str], Rows]:
+        """category path -> (N,) rows of the items in it or below it, the most popular first."""
+
+        def rows_in(category: str) -> Rows:
+            wanted = category.encode()
+            inside = [name == wanted or name.startswith(wanted + b" > ") for name in self.items.categories.tolist()]
+            rows: Rows = self.popular[np.array(inside, bool)[self.items.category[self.popular]]]
+            return rows
+
+        return lru_cache(maxsize=CATEGORIES_KEPT)(rows_in)
 
     @cached_property
     def stranger(self) -> Preference:

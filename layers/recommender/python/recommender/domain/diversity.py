@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from recommender.contracts.placements import Placement
+from recommender.domain.arrays import Rows
+from recommender.domain.bundle import Bundle
 
 CATEGORY_SOURCES: Final = frozenset({"similar_content", "category"})  # lists that are about one category
 
@@ -27,6 +29,17 @@ class Shown:
         """Note an item that was placed."""
         self.rows.add(row)
         self.groups.add(group)
+
+    def keep_back(self, bundle: Bundle, rows: Rows | None) -> None:
+        """Keep the first of `rows` for the list that it belongs to."""
+        if rows is not None and len(rows):
+            self.add(int(rows[0]), int(bundle.items.content_row[rows[0]]))
+
+    def let_go(self, bundle: Bundle, rows: Rows | None) -> None:
+        """Undo `keep_back`: it is the turn of the list that `rows` belong to."""
+        if rows is not None and len(rows):
+            self.rows.discard(int(rows[0]))
+            self.groups.discard(int(bundle.items.content_row[rows[0]]))
 
 
 def category_cap(placement: Placement, limit: int) -> int:

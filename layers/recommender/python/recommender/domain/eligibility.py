@@ -14,14 +14,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.contracts.placements import SOURCES, Placement
-from recommender.domain.arrays import Flags, Floats, Rows
+from recommender.contracts.placements import Placement
+from recommender.domain.arrays import Flags, Rows
 from recommender.domain.bundle import Bundle
 from recommender.domain.context import PageContext
 from recommender.domain.session import Session
 from recommender.domain.shopper import Shopper
 
 SELLABLE: Final = ("in_stock", "preorder", "backorder")
+AVAILABILITIES: Final = (*SELLABLE, "out_of_stock", "discontinued")
 BLOCKED: Final = 1  # the page's own item, the cart
 OWNED: Final = 2  # bought before or in this visit
 SEEN: Final = 4  # looked at in this visit
@@ -81,13 +82,18 @@ def current_stock(bundle: Bundle, overrides: Mapping[str, Mapping[str, Any]]) ->
     for row, change in zip(bundle.rows_of(list(overrides)).tolist(), overrides.values(), strict=True):
         if row < 0:
             continue
-        if "availability" in change:
-            is_available[row] = change["availability"] in SELLABLE
-        if change.get("deleted"):
+        if not may_sell(change):
             is_available[row] = False
+        elif "availability" in change:
+            is_available[row] = True
         if change.get("price_cents") is not None:
             price_cents[row] = change["price_cents"]
     return Stock(is_available, price_cents)
+
+
+def may_sell(change: Mapping[str, Any]) -> bool:
+    """False where an override takes the item off the shelf."""
+    return not change.get("deleted") and change.get("availability", SELLABLE[0]) in SELLABLE
 
 
 def gate(bundle: Bundle, stock: Stock, shopper: Shopper, session: Session, context: PageContext) -> Gate:
@@ -99,12 +105,6 @@ def gate(bundle: Bundle, stock: Stock, shopper: Shopper, session: Session, conte
     _mark(flags, _known(bundle, (*shopper.history.item_ids, *session.bought)), OWNED)
     _mark(flags, _known(bundle, session.viewed), SEEN)
     return Gate(stock, flags, _anchor_price(bundle, stock, context, anchors))
-
-
-def within_only(source: str, strengths: Floats) -> Flags:
-    """(C,) True where this source, outside of which nothing is eligible, speaks for the candidate."""
-    within: Flags = strengths[:, SOURCES.index(source)] > 0
-    return within
 
 
 def _known(bundle: Bundle, item_ids: tuple[str, ...]) -> Rows:

@@ -11,7 +11,7 @@ Letters: C candidates, P placements, N items of a list, 9 sources.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Final
@@ -22,13 +22,12 @@ from recommender.contracts.answers import Reason
 from recommender.contracts.placements import SOURCES, Placement
 from recommender.domain.arrays import Flags, Floats, Rows
 from recommender.domain.bundle import Bundle
-from recommender.domain.context import PageContext
 from recommender.domain.diversity import Shown, category_cap, walk
-from recommender.domain.eligibility import Gate, Stock, View, gate, within_only
+from recommender.domain.eligibility import Gate, Stock, View, gate
 from recommender.domain.margin import trade
+from recommender.domain.promises import Kept, Visit, keep_promises
 from recommender.domain.ranking import Ranked
-from recommender.domain.reasons import FALLBACK, Evidence, evidence, ranked_reasons, segment_reason
-from recommender.domain.session import Session
+from recommender.domain.reasons import FALLBACK, Evidence, evidence, promise_reasons, ranked_reasons, segment_reason
 from recommender.domain.shopper import Shopper
 
 MARGIN_POOL: Final = 3  # the margin policy looks at this many times the list's length
@@ -54,34 +53,44 @@ class PageItem:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """Who is looking at what: all that assembly knows of the request."""
+class FilledList:
+    """A list as it is shown under `name`, or why it is hidden; then it has neither items nor a name of its own."""
 
-    shopper: Shopper
-    session: Session
-    context: PageContext
+    items: tuple[PageItem, ...]
+    name: str
+    hidden_reason: str | None = None
 
 
 def assemble(
     bundle: Bundle, ranked: Ranked | None, visit: Visit, slots: Sequence[Slot], *, stock: Stock
-) -> list[tuple[PageItem, ...]]:
+) -> list[FilledList]:
     """The list of each slot, in the order asked for; without a ranking, fallback lists fill all of them."""
     rules = gate(bundle, stock, visit.shopper, visit.session, visit.context)
+    kept = keep_promises(bundle, visit, rules, [slot.placement for slot in slots])
+    found = evidence(bundle, visit.session, visit.context)
     shown = Shown()
-    lists = GivenLists(bundle, rules, shown)
-    desk = None
-    if ranked is not None:
-        desk = RankedLists(bundle, ranked, rules, shown, evidence(bundle, visit.session, visit.context), slots)
+    lists = GivenLists(bundle, rules, shown, found)
+    desk = None if ranked is None else RankedLists(bundle, ranked, rules, shown, found, slots)
+    for promised in kept:
+        shown.keep_back(bundle, promised.rows)
     filled: dict[int, list[PageItem]] = {}
     # The sort is stable, so without a ranking, and between equals, the order asked for stays.
     for n in sorted(range(len(slots)), key=lambda n: 0.0 if desk is None else -desk.say(n)):
-        slot = slots[n]
+        slot, promised = slots[n], kept[n]
+        if promised.promise is None:
+            continue
+        shown.let_go(bundle, promised.rows)
         if slot.variant == "cohorts":
-            chosen = lists.from_segment(slot, visit.shopper)
+            chosen = lists.from_segment(slot, promised, visit.shopper)
         else:
-            chosen = [] if desk is None else desk.fill(n)
-        filled[n] = chosen + lists.from_fallback(slot, slot.limit - len(chosen))
-    return [tuple(filled[n]) for n in range(len(slots))]
+            chosen = [] if desk is None else desk.fill(n, promised)
+        filled[n] = chosen + lists.from_fallback(slot, promised, slot.limit - len(chosen))
+    return [_named(slots[n].placement, kept[n], filled.get(n, ())) for n in range(len(slots))]
+
+
+def _named(placement: Placement, kept: Kept, items: Sequence[PageItem]) -> FilledList:
+    name = placement.name if kept.promise is None else kept.promise.name
+    return FilledList(tuple(items), name, kept.hidden_reason)
 
 
 class RankedLists:
@@ -105,12 +114,10 @@ class RankedLists:
         """How much the sources of the n-th slot have to say about their best candidate."""
         return float((self._weights[n] * self._strongest).max())
 
-    def fill(self, n: int) -> list[PageItem]:
-        """The list of the n-th slot."""
+    def fill(self, n: int, kept: Kept) -> list[PageItem]:
+        """The list of the n-th slot, from what keeps its promise."""
         slot, log_odds = self._slots[n], self._log_odds[n]
-        allowed = self._view.allowed(slot.placement)
-        if slot.placement.only is not None:
-            allowed = allowed & within_only(slot.placement.only, self._ranked.strengths)
+        allowed = self._view.allowed(slot.placement) & kept.holds(self._ranked.rows)
         positions = self._choose(slot, log_odds, allowed)
         rows = [self._rows[position] for position in positions]
         for position in positions:
@@ -146,18 +153,28 @@ class RankedLists:
 class GivenLists:
     """Lists that training made beforehand: the incumbent's segments, the fallbacks, the most popular."""
 
-    def __init__(self, bundle: Bundle, rules: Gate, shown: Shown) -> None:
+    def __init__(self, bundle: Bundle, rules: Gate, shown: Shown, found: Evidence) -> None:
         """Lists of `bundle` under the rules of one request, on one page."""
-        self._bundle, self._rules, self._shown = bundle, rules, shown
+        self._bundle, self._rules, self._shown, self._evidence = bundle, rules, shown, found
 
-    def from_segment(self, slot: Slot, shopper: Shopper) -> list[PageItem]:
+    def from_segment(self, slot: Slot, kept: Kept, shopper: Shopper) -> list[PageItem]:
         """The incumbent: the list of the shopper's segment in its order; the last one is for the unknown."""
         rows = self._bundle.cohorts.lists[shopper.cohort]
-        return self._listed(slot, rows[rows >= 0], slot.limit, segment_reason(self._bundle, shopper))
+        rows = rows[rows >= 0]
+        return self._listed(slot, rows[kept.holds(rows)], slot.limit, segment_reason(self._bundle, shopper))
 
-    def from_fallback(self, slot: Slot, missing: int) -> list[PageItem]:
-        """Up to `missing` items from the precomputed lists, then from the most popular; rules loosen last."""
-        chosen: list[PageItem] = []
+    def from_fallback(self, slot: Slot, kept: Kept, missing: int) -> list[PageItem]:
+        """Up to `missing` items: of those that keep the promise, else of the precomputed lists and the most popular.
+
+        Rules loosen last, and a promise never does: where it is kept by few items the list is short.
+        """
+        if missing <= 0:
+            return []
+        if kept.promise is not None and kept.rows is not None:
+            chosen = self._listed(slot, kept.rows, missing, Reason(FALLBACK))
+            reasons = promise_reasons(self._evidence, kept.promise.needs, [item.row for item in chosen])
+            return [replace(item, reasons=(why,)) for item, why in zip(chosen, reasons, strict=True)]
+        chosen = []
         for make_rows in (partial(self._precomputed, slot), self._everyone, self._popular):
             if len(chosen) < missing:
                 chosen += self._listed(slot, make_rows(), missing - len(chosen), Reason(FALLBACK))

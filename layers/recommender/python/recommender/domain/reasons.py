@@ -6,7 +6,7 @@ attribute it rests on. Letters: N chosen items, 9 sources of contracts.placement
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,7 @@ from recommender.domain.arrays import Floats
 from recommender.domain.bundle import Bundle
 from recommender.domain.context import PageContext
 from recommender.domain.session import Session
-from recommender.domain.shopper import Shopper
+from recommender.domain.shopper import UNKNOWN_COHORT, Shopper
 
 CODES: Final = {
     "personal": "matches_your_taste",
@@ -49,6 +49,7 @@ class Evidence:
     last_viewed_row: int
     category: str | None
     search_term: str | None
+    viewed: frozenset[str]  # ids of the items looked at in this visit
 
 
 def evidence(bundle: Bundle, session: Session, context: PageContext) -> Evidence:
@@ -67,6 +68,7 @@ def evidence(bundle: Bundle, session: Session, context: PageContext) -> Evidence
         last_viewed_row=rows[-1] if viewed else -1,
         category=context.category,
         search_term=context.search_term,
+        viewed=frozenset(session.viewed),
     )
 
 
@@ -83,8 +85,15 @@ def ranked_reasons(
     ]
 
 
+def promise_reasons(found: Evidence, needs: str, rows: Sequence[int]) -> list[Reason]:
+    """Why each of these items stands in a list that only holds what keeps its promise."""
+    return [PROMISES[needs](found, row) for row in rows]
+
+
 def segment_reason(bundle: Bundle, shopper: Shopper) -> Reason:
-    """The incumbent's reason: the segment whose list this is."""
+    """The incumbent's reason: the segment whose list this is; nobody is like a shopper whom nobody has seen."""
+    if shopper.cohort == UNKNOWN_COHORT:
+        return Reason(CODES["prior"])
     return Reason(SEGMENT, attribute=bytes(bundle.cohorts.names[shopper.cohort]).decode())
 
 
@@ -100,7 +109,7 @@ def _reason(found: Evidence, row: int, source: str) -> Reason:
     code = CODES[source]
     if source == "category":
         return Reason(code, attribute=found.category)
-    first_anchor = found.anchor_rows[0] if found.anchor_rows else -1
+    first_anchor = _first(found.anchor_rows)
     if source == "co_purchase":
         return Reason(code, seed_item_id=_id(found, found.partners.get(row, first_anchor)))
     if source == "similar_content":
@@ -124,3 +133,20 @@ def _shared(found: Evidence, row: int) -> str | None:
 
 def _id(found: Evidence, row: int) -> str | None:
     return found.bundle.id_of(row) if row >= 0 else None
+
+
+def _own(found: Evidence, row: int) -> Reason:
+    return Reason(CODES["recent" if found.bundle.id_of(row) in found.viewed else "own_history"])
+
+
+# what a promise needs (contracts/placements.py), where only certain items keep it -> the reason for one of them
+PROMISES: Final[Mapping[str, Callable[[Evidence, int], Reason]]] = {
+    "own_items": _own,
+    "category": lambda found, row: _reason(found, row, "category"),
+    "partners": lambda found, row: _reason(found, row, "co_purchase"),
+    "co_viewed": lambda found, _row: Reason(CODES["session"], seed_item_id=_id(found, _first(found.anchor_rows))),
+}
+
+
+def _first(rows: Sequence[int]) -> int:
+    return rows[0] if rows else -1

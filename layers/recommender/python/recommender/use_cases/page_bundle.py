@@ -19,7 +19,7 @@ from recommender.errors import DependencyDown
 from recommender.ports import BundleSource, CanarySource
 
 CANARY_UNAVAILABLE: Final = "canary_unavailable"  # the bundle in force serves and nothing is counted
-BUNDLE_UNAVAILABLE: Final = "bundle_unavailable"  # empty lists
+BUNDLE_UNAVAILABLE: Final = "bundle_unavailable"  # the standby lists, the same for everybody
 IN_FORCE: Final = ("running", "decided")  # decided for the canary, it has most of the traffic until it is promoted
 
 
@@ -33,7 +33,11 @@ class PageBundle:
 
 
 def page_bundle(
-    arms: Sequence[Assignment], snapshot: Snapshot | None, *, bundles: BundleSource, canaries: CanarySource | None
+    arms: Sequence[Assignment],
+    snapshot: Snapshot | None,
+    *,
+    bundles: BundleSource | None,
+    canaries: CanarySource | None,
 ) -> PageBundle:
     """Choose the bundle of a page with these arms; lets go of a canary's bundle that no experiment needs."""
     config = None if snapshot is None else canary_in_force(snapshot)
@@ -50,6 +54,8 @@ def page_bundle(
     shown = [uncounted(arm) if arm.variant == CANARY else arm for arm in arms]
     missing = (CANARY_UNAVAILABLE,) if is_canary_page else ()
     try:
+        if bundles is None:
+            raise DependencyDown("no source of bundles")
         return PageBundle(bundles.current(), shown, missing)
     except DependencyDown:
         return PageBundle(None, shown, (*missing, BUNDLE_UNAVAILABLE))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from recommender.contracts.answers import ExperimentArm, PlacementAnswer, PlacementProblem, RecommendedItem
+from recommender.contracts.answers import ExperimentArm, PlacementAnswer, PlacementProblem, Reason, RecommendedItem
 from recommender.contracts.api import did_you_mean
 from recommender.contracts.placements import Placement
 from recommender.contracts.requests import RecommendationRequest
@@ -14,7 +14,9 @@ from recommender.domain.attribution import Claims, issue
 from recommender.domain.bundle import Bundle
 from recommender.domain.eligibility import Stock
 from recommender.domain.experiments.assignment import Assignment
-from recommender.domain.page import PageItem, Slot
+from recommender.domain.page import FilledList, Slot
+from recommender.domain.reasons import FALLBACK
+from recommender.domain.standby import StandbyList
 from recommender.errors import NotFound
 
 
@@ -56,10 +58,19 @@ class AskedPlacements:
         return tuple(self._problems[n] if n in self._problems else next(served) for n in range(self._count))
 
 
-def display(bundle: Bundle, stock: Stock, items: Sequence[PageItem], *, explain: bool) -> tuple[RecommendedItem, ...]:
-    """The items as a shop shows them, at the prices of now."""
-    described = [bundle.catalogue.describe(item.row) for item in items]
-    return tuple(
+@dataclass(frozen=True, slots=True)
+class ShownList:
+    """A list as a shop shows it."""
+
+    items: tuple[RecommendedItem, ...]
+    name: str
+    hidden_reason: str | None = None
+
+
+def display(bundle: Bundle, stock: Stock, filled: FilledList, *, explain: bool) -> ShownList:
+    """The list with what a shop shows of its items, at the prices of now."""
+    described = [bundle.catalogue.describe(item.row) for item in filled.items]
+    items = tuple(
         RecommendedItem(
             item_id=facts["item_id"],
             index=index,
@@ -69,8 +80,20 @@ def display(bundle: Bundle, stock: Stock, items: Sequence[PageItem], *, explain:
             price=int(stock.price_cents[item.row]) / 100,
             reasons=item.reasons if explain else (),
         )
-        for index, (item, facts) in enumerate(zip(items, described, strict=True))
+        for index, (item, facts) in enumerate(zip(filled.items, described, strict=True))
     )
+    return ShownList(items, filled.name, filled.hidden_reason)
+
+
+def display_standby(standby: StandbyList, *, explain: bool) -> ShownList:
+    """A standby list as a shop shows it, scored by place."""
+    why = (Reason(FALLBACK),) if explain else ()
+    count = len(standby.items)
+    items = tuple(
+        RecommendedItem(item.item_id, n, 1.0 - n / count, item.title, item.category, item.price_cents / 100, why)
+        for n, item in enumerate(standby.items)
+    )
+    return ShownList(items, standby.name, standby.hidden_reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +110,26 @@ def signed(
     request: RecommendationRequest,
     slot: Slot,
     arm: Assignment,
-    items: tuple[RecommendedItem, ...],
+    shown: ShownList,
     *,
     served: Served,
     now: datetime,
     secret: bytes,
 ) -> PlacementAnswer:
-    """The answer of one placement; without consent to anything there is no token, so nothing can be counted."""
-    claims = _claims(recommendation_id, request, slot, arm, items, served, now)
+    """The answer of one placement.
+
+    Without consent to anything there is no token, so nothing can be counted; a hidden list has nothing to count.
+    """
+    is_counted = request.context.consent != "none" and shown.hidden_reason is None
+    claims = _claims(recommendation_id, request, slot, arm, shown.items, served, now)
     return PlacementAnswer(
         placement=slot.placement.placement_id,
         item_list_id=slot.placement.placement_id,
-        item_list_name=slot.placement.name,
+        item_list_name=shown.name,
         experiment=ExperimentArm(arm.experiment_id or None, arm.variant),
-        attribution_token=None if request.context.consent == "none" else issue(claims, secret),
-        items=items,
+        attribution_token=issue(claims, secret) if is_counted else None,
+        items=shown.items,
+        hidden_reason=shown.hidden_reason,
     )
 
 

@@ -3,7 +3,7 @@
 One read (session and shopper), the request's own events folded in, one ranking for all placements, one
 joint page. Nothing is written here. Whatever is missing, an answer comes: each step of the ladder
 (no state, no experiments, no canary, no models, no bundle) has a name in `degraded_reason`, and what is left of
-the evidence still counts.
+the evidence still counts. So has a page about an item that the bundle does not know yet; that is nobody's failure.
 """
 
 from __future__ import annotations
@@ -14,28 +14,37 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from recommender.contracts.answers import PageAnswer, RecommendedItem
-from recommender.contracts.fields import problem
+from recommender.contracts.answers import PageAnswer
 from recommender.contracts.placements import Placement, registry
 from recommender.contracts.requests import RecommendationRequest, RecommendCommand
 from recommender.domain.bundle import Bundle
 from recommender.domain.context import PageContext
-from recommender.domain.eligibility import current_stock
+from recommender.domain.eligibility import current_stock, may_sell
 from recommender.domain.experiments.assignment import DEFAULT_VARIANT, Assignment, assign
 from recommender.domain.experiments.config import Snapshot
-from recommender.domain.page import Slot, Visit, assemble
+from recommender.domain.page import Slot, assemble
+from recommender.domain.promises import Visit
 from recommender.domain.ranking import Ranked, rank
 from recommender.domain.session import Session
 from recommender.domain.shopper import ANONYMOUS, Shopper
+from recommender.domain.standby import Standby, standby_lists
 from recommender.errors import DependencyDown
-from recommender.ports import BundleSource, CanarySource, CatalogOverrides, SnapshotSource, StateReader
+from recommender.ports import BundleSource, CanarySource, CatalogOverrides, SnapshotSource, StandbySource, StateReader
 from recommender.use_cases.page_bundle import BUNDLE_UNAVAILABLE, CANARY_UNAVAILABLE, page_bundle
-from recommender.use_cases.placement_answers import AskedPlacements, Served, display, signed
+from recommender.use_cases.placement_answers import (
+    AskedPlacements,
+    Served,
+    ShownList,
+    display,
+    display_standby,
+    signed,
+)
 
 STATE_UNAVAILABLE: Final = "state_unavailable"  # prior and this request's events only
 EXPERIMENTS_UNAVAILABLE: Final = "experiments_unavailable"  # the incumbent serves and nothing is counted
 STOCK_UNAVAILABLE: Final = "stock_unavailable"  # stock and prices as of the bundle
 MODELS_UNAVAILABLE: Final = "models_unavailable"  # precomputed lists
+UNKNOWN_ANCHOR: Final = "unknown_anchor"  # the page's item is newer than the bundle: its category speaks for it
 DEGRADATIONS: Final = (
     STATE_UNAVAILABLE,
     EXPERIMENTS_UNAVAILABLE,
@@ -43,8 +52,11 @@ DEGRADATIONS: Final = (
     STOCK_UNAVAILABLE,
     MODELS_UNAVAILABLE,
     BUNDLE_UNAVAILABLE,
+    UNKNOWN_ANCHOR,
 )
+FAILURES: Final = frozenset(DEGRADATIONS) - {UNKNOWN_ANCHOR}
 
+Changes = Mapping[str, Mapping[str, Any]]  # item id -> what the overrides say of it
 Ranking = Callable[[Bundle, Shopper, Session, PageContext], Ranked]
 
 
@@ -53,21 +65,20 @@ def recommend(
     *,
     now: datetime,
     state: StateReader | None,
-    bundles: BundleSource,
+    bundles: BundleSource | None,
     snapshots: SnapshotSource | None,
-    overrides: CatalogOverrides,
+    overrides: CatalogOverrides | None,
     secret: bytes,
     new_id: Callable[[], str],
     canaries: CanarySource | None = None,
+    standby: StandbySource | None = None,
     placements: Mapping[str, Placement] | None = None,
     ranking: Ranking | None = rank,
     clock: Callable[[], float] = time.perf_counter,
 ) -> PageAnswer:
-    """The lists of all placements asked for. None for state, snapshots or ranking is that step out of order.
+    """The lists of all placements asked for. None for a source or the ranking is that step out of order.
 
-    Raises InvalidInput `unknown_item` where the page is about an item that neither the bundle nor the
-    overrides know. An unknown placement gets an error of its own while others are served; where none is
-    known, NotFound is raised.
+    An unknown placement gets an error of its own while others are served; where none is known, NotFound is raised.
     """
     request = command.request
     asked = AskedPlacements(request, placements or registry("default"))
@@ -82,11 +93,15 @@ def recommend(
         Slot(placement, arm.variant, limit) for (placement, limit), arm in zip(asked.slots, page.arms, strict=True)
     ]
     recommendation_id = new_id()
-    filled = _fill(request, visitor, slots, page.bundle, overrides, ranking, now, trace)
-    served = Served(filled.level, trace.milliseconds, bool(trace.degradations))
+    changes = _overrides(overrides, trace)
+    if page.bundle is None:
+        filled = _stand_by(request, visitor[0], asked.slots, standby, changes)
+    else:
+        filled = _fill(request, visitor, slots, page.bundle, changes, ranking, now, trace)
+    served = Served(filled.level, trace.milliseconds, not FAILURES.isdisjoint(trace.degradations))
     answers = [
-        signed(recommendation_id, request, slot, arm, items, served=served, now=now, secret=secret)
-        for slot, arm, items in zip(slots, page.arms, filled.lists, strict=True)
+        signed(recommendation_id, request, slot, arm, shown, served=served, now=now, secret=secret)
+        for slot, arm, shown in zip(slots, page.arms, filled.lists, strict=True)
     ]
     trace.lap("assemble")
     return PageAnswer(
@@ -129,7 +144,7 @@ class _Trace:
 class _Filled:
     """The page as items to show, and what it was made from."""
 
-    lists: list[tuple[RecommendedItem, ...]]
+    lists: list[ShownList]
     model_version: str | None = None
     level: str = "prior"
     evidence: float = 0.0
@@ -179,16 +194,14 @@ def _fill(
     request: RecommendationRequest,
     visitor: tuple[Session, Shopper],
     slots: Sequence[Slot],
-    bundle: Bundle | None,
-    overrides: CatalogOverrides,
+    bundle: Bundle,
+    changes: Changes,
     ranking: Ranking | None,
     now: datetime,
     trace: _Trace,
 ) -> _Filled:
-    if bundle is None:
-        return _Filled([()] * len(slots))
-    changes = _overrides(overrides, trace)
-    _refuse_unknown_item(request.page.item_id, bundle, changes)
+    if request.page.item_id is not None and bundle.rows_of((request.page.item_id,))[0] < 0:
+        trace.degradations.append(UNKNOWN_ANCHOR)
     session, shopper = visitor
     visit = Visit(shopper, session, _context(request, session, now))
     ranked = _rank(bundle, visit, ranking, trace)
@@ -197,25 +210,44 @@ def _fill(
     lists = assemble(bundle, ranked, visit, slots, stock=stock)
     explain = request.options.explain == "reasons"
     return _Filled(
-        lists=[display(bundle, stock, items, explain=explain) for items in lists],
+        lists=[display(bundle, stock, filled, explain=explain) for filled in lists],
         model_version=bundle.bundle_id,
         level="prior" if ranked is None else ranked.level,
         evidence=0.0 if ranked is None else ranked.evidence,
     )
 
 
-def _overrides(overrides: CatalogOverrides, trace: _Trace) -> Mapping[str, Mapping[str, Any]]:
+def _stand_by(
+    request: RecommendationRequest,
+    session: Session,
+    asked: Sequence[tuple[Placement, int]],
+    standby: StandbySource | None,
+    changes: Changes,
+) -> _Filled:
+    """The same lists for everybody, without what the page is about and what is in the cart."""
     try:
+        found = Standby({}) if standby is None else standby.current()
+    except DependencyDown:
+        found = Standby({})
+    lists = standby_lists(
+        found,
+        asked,
+        left_out=frozenset((request.page.item_id or "", *request.context.cart_item_ids, *session.cart)),
+        gone=frozenset(item_id for item_id, change in changes.items() if not may_sell(change)),
+        prices={item_id: change["price_cents"] for item_id, change in changes.items() if "price_cents" in change},
+    )
+    explain = request.options.explain == "reasons"
+    return _Filled([display_standby(one, explain=explain) for one in lists])
+
+
+def _overrides(overrides: CatalogOverrides | None, trace: _Trace) -> Changes:
+    try:
+        if overrides is None:
+            raise DependencyDown("no source of overrides")
         return overrides.current()
     except DependencyDown:
         trace.degradations.append(STOCK_UNAVAILABLE)
         return {}
-
-
-def _refuse_unknown_item(item_id: str | None, bundle: Bundle, changes: Mapping[str, Any]) -> None:
-    """An item newer than the bundle is known by its override."""
-    if item_id is not None and item_id not in changes and bundle.rows_of((item_id,))[0] < 0:
-        raise problem("/page/item_id", item_id, "an item of the catalogue", "unknown_item")
 
 
 def _rank(bundle: Bundle, visit: Visit, ranking: Ranking | None, trace: _Trace) -> Ranked | None:

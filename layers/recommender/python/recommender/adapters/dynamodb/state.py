@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from recommender.adapters.dynamodb.client import Database
+from recommender.adapters.dynamodb.client import Database, Item
 from recommender.adapters.dynamodb.sessions import is_expired, unpack_session
 from recommender.adapters.dynamodb.shoppers import read_shopper
 from recommender.contracts.tables import EXPIRES_AT
@@ -39,11 +39,20 @@ class DynamoState:
         answer = self._database.call("batch_get_item", RequestItems=wanted)
         if answer.get("UnprocessedKeys"):
             raise DependencyDown("DynamoDB throttled the read of session and shopper")
-        found = answer["Responses"]
-        session = Session(session_id)
-        for item in found.get(self._sessions_table, ()):
-            if not is_expired(item, now):
-                session = unpack_session(session_id, item["packed"]["B"])
-        items = {item["shopper_id"]["S"]: item for item in found.get(self._shoppers_table, ())}
-        known = (read_shopper(items[shopper_id], now) for shopper_id in distinct if shopper_id in items)
-        return session, next((shopper for shopper in known if shopper is not None), None)
+        try:
+            return _unpacked(answer["Responses"], session_id, distinct, now, self._sessions_table, self._shoppers_table)
+        except Exception as error:  # whatever bytes somebody wrote there, the page goes on without them
+            raise DependencyDown(f"what is stored of the session or the shopper cannot be read: {error!r}") from error
+
+
+def _unpacked(
+    found: Mapping[str, Sequence[Item]], session_id: str, shopper_ids: Sequence[str], now: datetime, *tables: str
+) -> tuple[Session, Shopper | None]:
+    sessions_table, shoppers_table = tables
+    session = Session(session_id)
+    for item in found.get(sessions_table, ()):
+        if not is_expired(item, now):
+            session = unpack_session(session_id, item["packed"]["B"])
+    items = {item["shopper_id"]["S"]: item for item in found.get(shoppers_table, ())}
+    known = (read_shopper(items[shopper_id], now) for shopper_id in shopper_ids if shopper_id in items)
+    return session, next((shopper for shopper in known if shopper is not None), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from recommender.domain.bundle import Bundle
 from recommender.domain.experiments.config import Snapshot
+from recommender.domain.standby import Standby
 from recommender.errors import DependencyDown
 
 
@@ -46,3 +47,16 @@ class MemorySnapshots:
     def current(self) -> Snapshot | None:
         """The snapshot, or None where none was ever read."""
         return self.snapshot
+
+
+class MemoryStandby:
+    """A StandbySource."""
+
+    def __init__(self, standby: Standby | None = None) -> None:
+        self.standby = standby
+
+    def current(self) -> Standby:
+        """The lists. Raises DependencyDown where there are none."""
+        if self.standby is None:
+            raise DependencyDown("no standby lists were ever published")
+        return self.standby

@@ -1,0 +1,168 @@
+"""Which promise of a placement is true for this visitor on this page, and which items keep it.
+
+A list's name must not say what is not so. Whether it is kept, renamed or hidden follows from the page and the visitor
+and never from the variant, so that the exposures of variants stay comparable; and what keeps a promise is eligible for
+every variant alike. Letters: I items, N items that keep a promise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from recommender.contracts.placements import ALWAYS, HIDDEN_REASONS, Placement, Promise
+from recommender.domain.arrays import Flags, Rows
+from recommender.domain.bundle import Bundle
+from recommender.domain.context import PageContext
+from recommender.domain.eligibility import Gate
+from recommender.domain.session import Session
+from recommender.domain.shopper import Shopper
+
+NOTHING: Final = np.empty(0, np.int32)
+ANCHORS: Final = 10  # of a long cart
+VISITS: Final = 200  # newest visits with an anchor, whose items were viewed together with it
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Who is looking at what: all that assembly knows of the request."""
+
+    shopper: Shopper
+    session: Session
+    context: PageContext
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The promise that a list keeps; None in its place: none is true, and `hidden_reason` says why."""
+
+    promise: Promise | None
+    rows: Rows | None = None  # (N,) the items that keep it, best first; None: any item does
+    hidden_reason: str | None = None
+
+    def holds(self, rows: Rows) -> Flags:
+        """(C,) whether each of these items keeps the promise."""
+        return np.ones(len(rows), bool) if self.rows is None else np.isin(rows, self.rows)
+
+
+def keep_promises(bundle: Bundle, visit: Visit, rules: Gate, placements: list[Placement]) -> list[Kept]:
+    """What each list of a page keeps, in order.
+
+    A list that only certain items fit gets the first of them that no list before it has been given, so that none
+    ends up empty because another one chose first.
+    """
+    given: set[int] = set()  # rows
+    groups: set[int] = set()
+    kept: list[Kept] = []
+    for placement in placements:
+        found = _keep(bundle, visit, rules, placement, (given, groups))
+        if found.rows is not None:
+            given.add(int(found.rows[0]))
+            groups.add(int(bundle.items.content_row[found.rows[0]]))
+        kept.append(found)
+    return kept
+
+
+def _keep(bundle: Bundle, visit: Visit, rules: Gate, placement: Placement, given: tuple[set[int], set[int]]) -> Kept:
+    for promise in placement.promises:
+        rows = KINDS[promise.needs](bundle, visit)
+        if rows is None:
+            return Kept(promise)
+        rows = rows[rules.view(rows).allowed(placement)]
+        groups = bundle.items.content_row[rows]
+        is_free = ~(np.isin(rows, list(given[0])) | np.isin(groups, list(given[1])))
+        if is_free.any():
+            first = int(np.argmax(is_free))
+            return Kept(promise, np.concatenate([rows[first : first + 1], rows[:first], rows[first + 1 :]]))
+    return Kept(None, None, HIDDEN_REASONS[placement.needs])
+
+
+def own_rows(bundle: Bundle, visit: Visit) -> Rows:
+    """(N,) what the visitor looked at, newest first, then what was bought, the last purchase first."""
+    viewed = tuple(reversed(visit.session.viewed))
+    return _distinct(bundle.rows_of((*viewed, *reversed(visit.shopper.history.item_ids))))
+
+
+def partner_rows(bundle: Bundle, visit: Visit) -> Rows:
+    """(N,) what was bought together with the anchors, the strongest partners first."""
+    anchors = anchor_rows(bundle, visit)
+    if not len(anchors):
+        return NOTHING
+    rows, scores = bundle.co_purchase.rows[anchors].ravel(), bundle.co_purchase.scores[anchors].ravel()
+    return _distinct(rows[np.argsort(-scores, kind="stable")])
+
+
+def co_viewed_rows(bundle: Bundle, visit: Visit) -> Rows:
+    """(N,) the items of the newest visits that saw an anchor, the most frequent first, ties by row."""
+    index = bundle.session_index
+    visits = [
+        session
+        for anchor in anchor_rows(bundle, visit).tolist()
+        for session in index.item_sessions[index.item_offsets[anchor] : index.item_offsets[anchor + 1]][:VISITS]
+    ][:VISITS]
+    if not visits:
+        return NOTHING
+    seen = [index.session_items[index.session_offsets[s] : index.session_offsets[s + 1]] for s in visits]
+    rows, counts = np.unique(np.concatenate(seen), return_counts=True)
+    found: Rows = rows[np.argsort(-counts, kind="stable")].astype(np.int32)
+    return found
+
+
+def anchor_rows(bundle: Bundle, visit: Visit) -> Rows:
+    """(N,) the page's item and the cart, as far as the bundle knows them."""
+    return _known(bundle, visit.context.anchors[:ANCHORS])
+
+
+def _visitor(bundle: Bundle, visit: Visit) -> Rows | None:
+    cart = _known(bundle, visit.context.cart_item_ids)
+    return None if len(own_rows(bundle, visit)) or len(cart) else NOTHING
+
+
+def _category(bundle: Bundle, visit: Visit) -> Rows:
+    return bundle.in_category(visit.context.category) if visit.context.category else NOTHING
+
+
+def _search_term(_bundle: Bundle, visit: Visit) -> Rows | None:
+    return None if visit.context.search_term else NOTHING
+
+
+def _anchor(bundle: Bundle, visit: Visit) -> Rows | None:
+    return None if len(anchor_rows(bundle, visit)) else NOTHING
+
+
+def _cart(bundle: Bundle, visit: Visit) -> Rows | None:
+    return None if len(_known(bundle, visit.context.cart_item_ids)) else NOTHING
+
+
+def _always(_bundle: Bundle, _visit: Visit) -> None:
+    return None
+
+
+# What a promise needs -> the only items that keep it, best first; none where it is not kept, None where any item does.
+KINDS: Final[Mapping[str, Callable[[Bundle, Visit], Rows | None]]] = {
+    ALWAYS: _always,
+    "visitor": _visitor,
+    "own_items": own_rows,
+    "category": _category,
+    "search_term": _search_term,
+    "anchor": _anchor,
+    "cart": _cart,
+    "partners": partner_rows,
+    "co_viewed": co_viewed_rows,
+}
+
+
+def _known(bundle: Bundle, item_ids: tuple[str, ...]) -> Rows:
+    rows = bundle.rows_of(item_ids)
+    return rows[rows >= 0]
+
+
+def _distinct(rows: Rows) -> Rows:
+    """The known ones of these rows, each at its first place."""
+    known = rows[rows >= 0]
+    _, first = np.unique(known, return_index=True)
+    distinct: Rows = known[np.sort(first)].astype(np.int32)
+    return distinct
