@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from recommender.adapters.bundle_loads import BundleLoads
 from recommender.adapters.current_bundle import CachedBundles
 from recommender.adapters.memory.artifacts import MemoryArtifacts
+from recommender.adapters.standby import CachedStandby
 from recommender.contracts import artifacts as names
-from recommender.contracts.artifacts import CURRENT, file_key
-from recommender.errors import ArtifactRefused, DependencyDown, RecommenderError
+from recommender.contracts.artifacts import CURRENT, MANIFEST, SCHEMA_VERSION, STANDBY, file_key
+from recommender.errors import ArtifactRefused, DependencyDown, NotFound, RecommenderError
 from recommender.ports import StoredObject
+from recommender.use_cases.release_bundle import roll_back_bundle
 
 from tests.adapters.bundle_files import CREATED_AT, manifest_of, publish_tiny, write_bundle_files
 from tests.tiny_bundle import item_id
@@ -31,6 +35,10 @@ class Shop:
         self.store = MemoryArtifacts()
         self.files = tmp_path / "files"
         self.cache = tmp_path / "cache"
+        self.bundles = self.cold()
+
+    def cold(self) -> CachedBundles:
+        """What a process that has just begun holds: nothing yet."""
         loads = BundleLoads(
             self.store,
             self.cache,
@@ -38,7 +46,13 @@ class Shop:
             on_refusal=self.refusals.append,
             start=lambda look: look(),
         )
-        self.bundles = CachedBundles(loads, ttl_seconds=60)
+        return CachedBundles(loads, ttl_seconds=60)
+
+    def change(self, bundle_id: str, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change the published manifest of a bundle."""
+        body = json.loads(self.store.objects[file_key(bundle_id, MANIFEST)])
+        change(body)
+        self.store.objects[file_key(bundle_id, MANIFEST)] = json.dumps(body).encode()
 
     def publish_changed(self) -> str:
         """A second bundle: other fallback lists, an hour later."""
@@ -118,6 +132,94 @@ def test_the_cache_keeps_the_new_bundle_and_the_one_before(shop: Shop) -> None:
     shop.bundles.current()
 
     assert {folder.name for folder in shop.cache.iterdir()} == {first, second}
+
+
+def test_a_pointer_that_cannot_be_read_is_told_and_its_copy_serves_a_cold_process(shop: Shop) -> None:
+    publish_tiny(shop.store, shop.files)
+    second = shop.publish_changed()
+
+    for broken in (b"", b"not json", b"{}", b"[]", b'{"bundle_id": 7}', b'{"bundle_id": "../x"}', b"\xff"):
+        shop.store.objects[CURRENT] = broken
+        shop.refusals.clear()
+        assert shop.cold().current().bundle_id == second
+        assert isinstance(shop.refusals[0], ArtifactRefused)
+    del shop.store.objects[CURRENT]
+    assert shop.cold().current().bundle_id == second
+
+
+def test_a_cold_process_serves_the_bundle_before_where_the_one_in_force_is_refused(shop: Shop) -> None:
+    first = publish_tiny(shop.store, shop.files)
+    second = shop.publish_changed()
+    name = file_key(second, names.RANKER)
+    whole = shop.store.objects[name]
+    shop.store.objects[name] = whole[:-1] + bytes([whole[-1] ^ 1])
+
+    bundles = shop.cold()
+
+    assert bundles.current().bundle_id == first
+    assert names.RANKER in shop.refusals[0].detail
+    shop.store.objects[name] = whole  # repaired
+    shop.seconds = 60
+    assert bundles.current().bundle_id == second
+
+
+NEWER: list[Callable[[dict[str, Any]], None]] = [
+    lambda body: body.update(features=[*body["features"], "a feature of tomorrow"]),
+    lambda body: body.update(features=body["features"][:-1]),
+    lambda body: body.update(schema_version=SCHEMA_VERSION + 1),
+    lambda body: body.update(schema_version=SCHEMA_VERSION - 1),
+    lambda body: body["files"].pop(names.LEXICAL),
+    lambda body: body.update(field_of_tomorrow=1),
+]
+
+
+@pytest.mark.parametrize("change", NEWER)
+def test_code_beside_a_bundle_of_another_version_serves_the_one_before_that_it_understands(
+    shop: Shop, change: Callable[[dict[str, Any]], None]
+) -> None:
+    first = publish_tiny(shop.store, shop.files)
+    shop.change(shop.publish_changed(), change)
+
+    assert shop.cold().current().bundle_id == first
+
+
+@pytest.mark.parametrize("change", NEWER)
+def test_code_that_understands_no_bundle_has_the_standby_lists(
+    shop: Shop, change: Callable[[dict[str, Any]], None]
+) -> None:
+    for bundle_id in (publish_tiny(shop.store, shop.files), shop.publish_changed()):
+        shop.change(bundle_id, change)
+
+    with pytest.raises(DependencyDown):
+        shop.cold().current()
+    standby = CachedStandby(shop.store, ttl_seconds=60, clock=lambda: shop.seconds).current()
+    assert standby.lists["home_hero"] == (item_id(2, 2),)  # of the second bundle
+    assert len(standby.items) >= 200
+    assert standby.items[item_id(0, 1)].title == "Item 1 of aisle 0"
+
+
+def test_a_promoted_bundle_is_in_the_copy_and_a_rolled_back_one_is_not_served(shop: Shop) -> None:
+    first, second = publish_tiny(shop.store, shop.files), shop.publish_changed()
+    roll_back_bundle(second, artifacts=shop.store)
+    shop.store.objects[CURRENT] = b"garbage"
+    assert shop.cold().current().bundle_id == first
+
+
+def test_standby_lists_serve_on_while_the_store_is_down(tmp_path: Path) -> None:
+    store, seconds = MemoryArtifacts(), [0.0]
+    failures: list[RecommenderError] = []
+    source = CachedStandby(store, ttl_seconds=60, clock=lambda: seconds[0], on_failure=failures.append)
+    with pytest.raises(DependencyDown):
+        source.current()
+    publish_tiny(store, tmp_path)
+    seconds[0] = 60
+    known = source.current()
+
+    store.objects[STANDBY] = b"{}"
+    seconds[0] = 120
+
+    assert source.current() is known
+    assert [type(failure) for failure in failures] == [NotFound, ArtifactRefused]
 
 
 class HangingStore(MemoryArtifacts):

@@ -196,6 +196,16 @@ def test_the_log_and_the_metrics_name_no_person(make: Make, printed: Printed) ->
     assert not any(person in json.dumps(lines) for person in ("v_8f2", "s_31", "pv_9", '"h1"'))
 
 
+def test_a_page_about_a_new_item_is_answered_and_counted_and_is_no_failure(make: Make, printed: Printed) -> None:
+    event = with_body(lambda_event("post_recommendations"), page={"type": "product", "item_id": "new today"})
+
+    status, body = answer_of(make(Serving())(event, None))
+
+    counted = {name: line[name] for line in printed() for name in ("UnknownAnchors", "Degraded") if name in line}
+    assert (status, body["degraded_reason"]) == (200, "unknown_anchor")
+    assert counted == {"UnknownAnchors": [1.0]}
+
+
 def test_health_says_whether_the_process_answers_and_whether_it_answers_well(make: Make) -> None:
     serving = Serving()
     handler = make(serving)
