@@ -15,7 +15,7 @@ from recommender.adapters.http import Answer, Handler, Request, http_handler
 from recommender.adapters.secrets import signing_secret
 from recommender.contracts.answers import EventsAnswer
 from recommender.contracts.api import parse_events, read_json
-from recommender.contracts.metrics import EVENTS_REJECTED
+from recommender.contracts.metrics import EVENTS_REJECTED, EVENTS_UNCREDITED
 from recommender.contracts.settings import ServingSettings
 from recommender.use_cases.collect_events import collect_events
 
@@ -25,9 +25,16 @@ def create_handler(collect: Callable[..., EventsAnswer], *, key_digests: str) ->
 
     def post(request: Request) -> Answer:
         outcome = collect(parse_events(read_json(request.body), now=request.now), now=request.now)
-        facts = {"accepted": outcome.accepted, "duplicates": outcome.duplicates, "rejected": len(outcome.rejected)}
-        counts = {EVENTS_REJECTED: len(outcome.rejected)} if outcome.rejected else {}
-        return Answer(202, outcome.to_json(), log=facts, counts=counts)
+        uncredited = len({caveat.index for caveat in outcome.warnings})
+        facts = {
+            "accepted": outcome.accepted,
+            "duplicates": outcome.duplicates,
+            "rejected": len(outcome.rejected),
+            "uncredited": uncredited,
+        }
+        counts = {EVENTS_REJECTED: len(outcome.rejected), EVENTS_UNCREDITED: uncredited}
+        told = {name: amount for name, amount in counts.items() if amount}
+        return Answer(202, outcome.to_json(), log=facts, counts=told)
 
     return http_handler("collect_events", {"POST /v1/events": post}, key_digests=key_digests)
 

@@ -56,7 +56,7 @@ def test_the_user_comes_before_the_visitor(stores: Stores) -> None:
     shoppers.save([Shopper("v1", cohort=1), Shopper("u1", cohort=2)])
 
     assert reader.read(session_id="s1", shopper_ids=["u1", "v1"], now=NOW) == (
-        Session("s1", (EVENT,)),
+        state(1, EVENT).session,
         Shopper("u1", cohort=2),
     )
     assert reader.read(session_id="s1", shopper_ids=["u9", "v1"], now=NOW)[1] == Shopper("v1", cohort=1)

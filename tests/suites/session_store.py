@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from recommender.contracts.events import Event, EventItem
 from recommender.contracts.outbox import Accepted
-from recommender.domain.session import Session
-from recommender.errors import Conflict
+from recommender.domain.session import Folded, Session
+from recommender.errors import Conflict, TooLarge
 from recommender.ports import SessionState, SessionStore
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
@@ -28,15 +29,18 @@ EVENT = Event(
     visible=True,
     derived=True,
 )
+FOLDED = Folded(viewed={"A": 5, "Ä": 6}, added={"A": 5}, removed={"B": 4}, bought={"C": 3})
 
 
 def state(version: int, *events: Event) -> SessionState:
-    """A state with one digest of each kind for each version."""
+    """A state with one digest of each kind for each version, and something of all that is folded."""
     return SessionState(
-        Session("s1", events),
+        Session("s1", events, FOLDED, impressions=7, search=(1_700_000_000_000_000, "blaues Tuch")),
         version,
         frozenset(bytes([n] * 8) for n in range(version)),
         frozenset(bytes([n + 100] * 8) for n in range(version)),
+        {bytes([n + 150] * 8): 1 << (n * 9) for n in range(version)},
+        frozenset(bytes([n + 200] * 8) for n in range(version)),
     )
 
 
@@ -81,3 +85,12 @@ class SessionStoreSuite:
         store.accept(state(2, EVENT), [], now=NOW + DAY / 2)
 
         assert store.load("s1", now=NOW + DAY).version == 2
+
+    def test_more_than_the_store_takes_is_refused_before_it_is_written(self, store: SessionStore) -> None:
+        noise = random.Random(0).randbytes(400_000).hex()
+        store.accept(state(1, EVENT), [Accepted(EVENT)], now=NOW)
+
+        with pytest.raises(TooLarge, match="bytes of one session in one write"):
+            store.accept(state(2, EVENT), [Accepted(replace(EVENT, attribution_token=noise))], now=NOW)
+
+        assert store.load("s1", now=NOW) == state(1, EVENT)

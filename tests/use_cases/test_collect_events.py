@@ -278,12 +278,6 @@ def test_a_dead_store_is_said_so_because_sending_again_is_safe() -> None:
         collect(Dead(), event("e1"))
 
 
-def test_a_session_cannot_grow_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(use_case, "MAX_SESSION_EVENTS", 2)
-
-    assert codes(collect(MemorySessions(), event("e1"), event("e2"), event("e3"))) == [(2, "session_full")]
-
-
 def test_however_a_stream_of_events_is_cut_repeated_and_shuffled_it_counts_the_same() -> None:
     tokens = [issue(replace(CLAIMS, recommendation_id=f"r{n}"), SECRET) for n in range(5)]
     events = [seen(f"seen-{n}", "A", "B", token=token) for n, token in enumerate(tokens)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,8 +25,10 @@ class SessionState:
 
     session: Session
     version: int = 0  # 0: not stored yet
-    seen: frozenset[bytes] = frozenset()  # 8-byte digests of accepted event ids
-    credited: frozenset[bytes] = frozenset()  # 8-byte digests of (recommendation, placement, kind, item) and orders
+    seen: frozenset[bytes] = frozenset()  # 8-byte digests of the newest accepted event ids
+    credited: frozenset[bytes] = frozenset()  # 8-byte digests of orders (domain/credit.py)
+    lists: Mapping[bytes, int] = field(default_factory=dict)  # 8-byte digest of a list -> what of it is credited
+    seen_before: frozenset[bytes] = frozenset()  # the ids before the newest
 
 
 class SessionStore(Protocol):
@@ -38,7 +40,8 @@ class SessionStore(Protocol):
     def accept(self, state: SessionState, accepted: Sequence[Accepted], *, now: datetime) -> None:
         """Store `state` as the successor of version `state.version - 1`, with `accepted` as its outbox.
 
-        Raises Conflict where another writer was first; then nothing is stored.
+        Raises Conflict where another writer was first, and TooLarge where the store does not take so much in one
+        write; then nothing is stored.
         """
 
 

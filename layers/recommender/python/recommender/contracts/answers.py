@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from recommender.contracts.requests import Rejection
+from recommender.contracts.requests import Caveat, Rejection
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,23 +138,30 @@ class PageAnswer:
 
 @dataclass(frozen=True, slots=True)
 class EventsAnswer:
-    """POST /v1/events: `accepted + duplicates + len(rejected)` is the number of events sent."""
+    """POST /v1/events: `accepted + duplicates + len(rejected)` is the number of events sent.
+
+    `warnings` say what of accepted events does not count.
+    """
 
     accepted: int
     duplicates: int
     rejected: tuple[Rejection, ...] = ()
+    warnings: tuple[Caveat, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object of the answer."""
-        return {
+        body: dict[str, Any] = {
             "accepted": self.accepted,
             "duplicates": self.duplicates,
             "rejected": [rejection_json(wrong) for wrong in self.rejected],
         }
+        if self.warnings:
+            body["warnings"] = [rejection_json(caveat) for caveat in self.warnings]
+        return body
 
 
-def rejection_json(wrong: Rejection) -> dict[str, Any]:
-    """The JSON object of a refused event."""
+def rejection_json(wrong: Rejection | Caveat) -> dict[str, Any]:
+    """The JSON object of an event that was refused, or of what does not count of one."""
     return {
         "index": wrong.index,
         "code": wrong.code,

@@ -10,6 +10,7 @@ from typing import Final
 NAMESPACE: Final = "Recommender"
 DEGRADED: Final = "Degraded"  # count: answers that a fallback step made
 EVENTS_REJECTED: Final = "EventsRejected"  # count: events that the contract refused
+EVENTS_UNCREDITED: Final = "EventsUncredited"  # count: events accepted of which something does not count
 BUNDLE_REFUSED: Final = "BundleRefused"  # count: bundles that failed their checks while the last good one served on
 UNKNOWN_ANCHORS: Final = "UnknownAnchors"  # count: pages about an item that the bundle does not know
 OVERRIDES_SKIPPED: Final = "OverridesSkipped"  # count: rows of catalog_overrides that no reader understands

@@ -34,6 +34,17 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
+class Caveat:
+    """One event that was accepted, though something of it does not count: its place in the batch, and what."""
+
+    index: int
+    code: str
+    pointer: str
+    value: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """The page that is being shown."""
 

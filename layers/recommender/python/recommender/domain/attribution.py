@@ -42,7 +42,14 @@ class Claims:
 
     def covers(self, item_id: str) -> bool:
         """True where the item stood in the list."""
-        return item_id in self.item_ids or _digest(item_id) in self.item_ids
+        return self.position(item_id) is not None
+
+    def position(self, item_id: str) -> int | None:
+        """Where the item stood in the list, from 0; None where it did not."""
+        for name in (item_id, _digest(item_id)):
+            if name in self.item_ids:
+                return self.item_ids.index(name)
+        return None
 
 
 def issue(claims: Claims, secret: bytes) -> str:

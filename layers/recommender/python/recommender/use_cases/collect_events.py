@@ -4,12 +4,12 @@ Events of a session are accepted by one conditional write on the session's item,
 of its table's stream. So an event is known exactly when its consequences are on their way. A reward
 needs a token that this product signed for this very session and not long ago; it is counted once per
 recommendation and placement, and a click is never counted without its exposure. An order counts once per
-transaction id, a session once.
+transaction id, a session once. The memory of a session is bounded: beyond it events are accepted and handed on,
+but count nothing, and the answer says so.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,19 +20,24 @@ from recommender.contracts.answers import EventsAnswer
 from recommender.contracts.api import rejection
 from recommender.contracts.events import Event
 from recommender.contracts.fields import problem
-from recommender.contracts.outbox import CLICK, EXPOSURE, ORDER, REFUND, SESSION, Accepted
-from recommender.contracts.requests import EventBatch, Rejection
+from recommender.contracts.outbox import SESSION, Accepted
+from recommender.contracts.requests import Caveat, EventBatch, Rejection
 from recommender.contracts.tables import SESSION_TTL_SECONDS
 from recommender.domain.attribution import Claims, verify
 from recommender.domain.attribution import to_record as claims_record
-from recommender.errors import Conflict, FieldProblem, InvalidInput
+from recommender.domain.credit import MAX_LISTS, REWARDS, Credits, digest
+from recommender.errors import Conflict, FieldProblem, InvalidInput, TooLarge
 from recommender.ports import SessionState, SessionStore
 
 ATTEMPTS: Final = 8  # writers of one session race rarely: a shopper has one browser
-MAX_SESSION_EVENTS: Final = 5_000  # keeps a session's item far below DynamoDB's 400 KB
+# An id is remembered until at least so many newer ones were accepted. Of what is sent again later than that nothing
+# counts twice (domain/credit.py), and the warehouse keeps the first delivery.
+REMEMBERED_IDS: Final = 512
 # A credited reward is remembered as long as the session's item lives after its last write. A token that
 # is younger than that cannot outlive the memory of having been used.
 MAX_TOKEN_AGE_SECONDS: Final = SESSION_TTL_SECONDS
+
+Numbered = tuple[int, Event]  # an event with its place in the batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +45,60 @@ class _Verdict:
     """What became of the events of one session."""
 
     state: SessionState
-    accepted: tuple[Accepted, ...]
-    duplicates: int
-    rejected: tuple[Rejection, ...]
+    accepted: tuple[Accepted, ...] = ()
+    duplicates: int = 0
+    rejected: tuple[Rejection, ...] = ()
+    warnings: tuple[Caveat, ...] = ()
+
+    def followed_by(self, later: _Verdict) -> _Verdict:
+        """Both verdicts as one."""
+        return _Verdict(
+            later.state,
+            self.accepted + later.accepted,
+            self.duplicates + later.duplicates,
+            self.rejected + later.rejected,
+            self.warnings + later.warnings,
+        )
 
 
 def collect_events(batch: EventBatch, *, now: datetime, sessions: SessionStore, secret: bytes) -> EventsAnswer:
     """Accept what is new and valid. Raises DependencyDown where the store is; sending all again is safe."""
-    by_session: defaultdict[str, list[tuple[int, Event]]] = defaultdict(list)
+    by_session: defaultdict[str, list[Numbered]] = defaultdict(list)
     for index, event in batch.events:
         by_session[event.session_id].append((index, event))
-    accepted = duplicates = 0
-    rejected = list(batch.rejected)
-    for session_id, events in by_session.items():
-        verdict = _accept(session_id, events, now=now, sessions=sessions, secret=secret)
-        accepted += len(verdict.accepted)
-        duplicates += verdict.duplicates
-        rejected += verdict.rejected
-    return EventsAnswer(accepted, duplicates, tuple(sorted(rejected, key=lambda wrong: wrong.index)))
+    verdicts = [
+        _accept(session_id, events, now=now, sessions=sessions, secret=secret)
+        for session_id, events in by_session.items()
+    ]
+    rejected = [*batch.rejected, *(wrong for verdict in verdicts for wrong in verdict.rejected)]
+    warnings = [caveat for verdict in verdicts for caveat in verdict.warnings]
+    return EventsAnswer(
+        sum(len(verdict.accepted) for verdict in verdicts),
+        sum(verdict.duplicates for verdict in verdicts),
+        tuple(sorted(rejected, key=lambda wrong: wrong.index)),
+        tuple(sorted(warnings, key=lambda caveat: caveat.index)),
+    )
 
 
 def _accept(
-    session_id: str, events: Sequence[tuple[int, Event]], *, now: datetime, sessions: SessionStore, secret: bytes
+    session_id: str, events: Sequence[Numbered], *, now: datetime, sessions: SessionStore, secret: bytes
 ) -> _Verdict:
-    """Judge and store; where another writer was first, judge again by what it stored."""
+    """Judge and store; what is too large for one write is stored in two."""
+    try:
+        return _accept_at_once(session_id, events, now=now, sessions=sessions, secret=secret)
+    except TooLarge as error:
+        if len(events) == 1:
+            full = FieldProblem("/session_id", error.detail, "an event that the session has room for", "session_full")
+            return _Verdict(SessionState(sessions.load(session_id, now=now).session), rejected=_refused(events, full))
+    half = len(events) // 2
+    first = _accept(session_id, events[:half], now=now, sessions=sessions, secret=secret)
+    return first.followed_by(_accept(session_id, events[half:], now=now, sessions=sessions, secret=secret))
+
+
+def _accept_at_once(
+    session_id: str, events: Sequence[Numbered], *, now: datetime, sessions: SessionStore, secret: bytes
+) -> _Verdict:
+    """Judge and store; where another writer was first, judge again by what it stored. Raises TooLarge."""
     for _ in range(ATTEMPTS):
         verdict = _judge(sessions.load(session_id, now=now), events, now=now, secret=secret)
         if not verdict.accepted:
@@ -74,34 +109,66 @@ def _accept(
             continue
         return verdict
     busy = FieldProblem("/session_id", "a session written by others all the time", "to be sent again", "session_busy")
-    return _Verdict(verdict.state, (), 0, tuple(rejection(index, busy) for index, _ in events))
+    return _Verdict(verdict.state, rejected=_refused(events, busy))
 
 
-def _judge(state: SessionState, events: Sequence[tuple[int, Event]], *, now: datetime, secret: bytes) -> _Verdict:
+def _judge(state: SessionState, events: Sequence[Numbered], *, now: datetime, secret: bytes) -> _Verdict:
     """The successor of `state` and what it accepts; pure, so that it can be repeated after a lost race."""
-    seen, credited = set(state.seen), set(state.credited)
+    memory = _Memory(set(state.seen), state.seen_before)
+    credits_ = Credits(dict(state.lists), set(state.credited))
     accepted: list[Accepted] = []
     rejected: list[Rejection] = []
+    warnings: list[Caveat] = []
     for index, event in events:
-        key = digest(event.event_id)
-        if key in seen:
+        if memory.knows(event):
             continue
+        pointer = f"/events/{index}"
         try:
-            if len(seen) >= MAX_SESSION_EVENTS:
-                raise problem("/session_id", event.session_id, f"at most {MAX_SESSION_EVENTS} events", "session_full")
-            claims = _claims(event, f"/events/{index}", now=now, secret=secret)
-            rewards = _credit(event, claims, credited, f"/events/{index}")
+            claims = _claims(event, pointer, now=now, secret=secret)
+            of_list = credits_.credit_list(event, claims, pointer)
         except InvalidInput as error:
             rejected += [rejection(index, wrong) for wrong in error.problems]
             continue
-        seen.add(key)
+        memory.add(event)
+        own = _own_items(event, claims)
+        of_trade = credits_.credit_trade(own)
         opens = (SESSION,) if state.version == 0 and not accepted else ()
-        rewards = (*rewards, *_trade(event, credited), *opens)
-        accepted.append(Accepted(event, None if claims is None else claims_record(claims), rewards))
+        rewards = (*of_list.rewards, *of_trade.rewards, *opens)
+        accepted.append(Accepted(own, None if claims is None else claims_record(claims), rewards))
+        warnings += _caveats(index, event, own, claims, is_full=of_list.is_full or of_trade.is_full)
     # The token is not needed again, and the session is read with every page view.
     folded = state.session.after(*(replace(entry.event, attribution_token=None) for entry in accepted))
-    successor = SessionState(folded, state.version + 1, frozenset(seen), frozenset(credited))
-    return _Verdict(successor, tuple(accepted), len(events) - len(accepted) - len(rejected), tuple(rejected))
+    successor = SessionState(
+        folded,
+        state.version + 1,
+        seen=frozenset(memory.newest),
+        seen_before=memory.before,
+        credited=frozenset(credits_.digests),
+        lists=credits_.lists,
+    )
+    duplicates = len(events) - len(accepted) - len(rejected)
+    return _Verdict(successor, tuple(accepted), duplicates, tuple(rejected), tuple(warnings))
+
+
+@dataclass(slots=True)
+class _Memory:
+    """The ids of a session in two generations, so that the newest REMEMBERED_IDS are always known."""
+
+    newest: set[bytes]
+    before: frozenset[bytes]
+
+    def knows(self, event: Event) -> bool:
+        key = digest(event.event_id)
+        return key in self.newest or key in self.before
+
+    def add(self, event: Event) -> None:
+        if len(self.newest) >= REMEMBERED_IDS:
+            self.newest, self.before = set(), frozenset(self.newest)
+        self.newest.add(digest(event.event_id))
+
+
+def _refused(events: Sequence[Numbered], wrong: FieldProblem) -> tuple[Rejection, ...]:
+    return tuple(rejection(index, wrong) for index, _ in events)
 
 
 def _claims(event: Event, pointer: str, *, now: datetime, secret: bytes) -> Claims | None:
@@ -120,51 +187,28 @@ def _claims(event: Event, pointer: str, *, now: datetime, secret: bytes) -> Clai
     return claims
 
 
-def _credit(event: Event, claims: Claims | None, credited: set[bytes], pointer: str) -> tuple[str, ...]:
-    """What the event newly counts; adds its keys to `credited`. Raises InvalidInput for a replayed token."""
-    if claims is None or (event.event_name == "view_item_list" and not event.visible):
-        return ()
-    listed = [item_id for item_id in event.item_ids if claims.covers(item_id)]
-    if event.item_ids and not listed:
-        raise problem(f"{pointer}/items", event.item_ids[0], "an item of the list the token is for", "not_in_list")
-    scope = (claims.recommendation_id, claims.placement)
-    keys = {digest(*scope, event.event_name, item_id) for item_id in listed} or {digest(*scope, event.event_name, "")}
-    if not keys - credited:
-        raise problem(
-            f"{pointer}/attribution_token",
-            claims.recommendation_id,
-            "a reward that was not yet counted",
-            "replayed_token",
-        )
-    credited |= keys
-    return tuple(reward for reward in _rewards(event) if _is_first(digest(*scope, reward), credited))
+def _own_items(event: Event, claims: Claims | None) -> Event:
+    """The event without items that its list did not hold, where it tells of a list."""
+    if claims is None or event.event_name not in REWARDS:
+        return event
+    return replace(event, items=tuple(item for item in event.items if claims.covers(item.item_id)))
 
 
-def _rewards(event: Event) -> tuple[str, ...]:
-    """What an event of this kind stands for: who clicks has seen."""
-    return {"view_item_list": (EXPOSURE,), "select_item": (EXPOSURE, CLICK)}.get(event.event_name, ())
+def _caveats(index: int, event: Event, own: Event, claims: Claims | None, *, is_full: bool) -> list[Caveat]:
+    """What of an accepted event does not count."""
+    caveats = []
+    foreign = sorted(set(event.item_ids) - set(own.item_ids))
+    if foreign:
+        wrong = problem(f"/events/{index}/items", foreign[0], "items of the list the token is for", "not_in_list")
+        caveats += [_caveat(index, found) for found in wrong.problems]
+    if claims is not None and event.event_name == "select_item" and not event.items:
+        wrong = problem(f"/events/{index}/items", [], "the item of the list that was clicked", "uncredited")
+        caveats += [_caveat(index, found) for found in wrong.problems]
+    if is_full:
+        expected = f"at most {MAX_LISTS} lists with a token in one session"
+        caveats.append(Caveat(index, "session_full", f"/events/{index}", "uncredited", expected))
+    return caveats
 
 
-def _trade(event: Event, credited: set[bytes]) -> tuple[str, ...]:
-    """The order or refund that the event newly counts; a confirmation page that is loaded again counts nothing."""
-    if event.event_name == "purchase":
-        key, reward = digest(ORDER, event.transaction_id or ""), ORDER
-    elif event.event_name == "refund":
-        key, reward = digest(REFUND, event.transaction_id or "", *sorted(event.item_ids)), REFUND
-    else:
-        return ()
-    # Without a transaction id nothing but its event id tells two orders apart.
-    return (reward,) if event.transaction_id is None or _is_first(key, credited) else ()
-
-
-def _is_first(key: bytes, credited: set[bytes]) -> bool:
-    """True where the key is new; it is not new any more then."""
-    is_new = key not in credited
-    credited.add(key)
-    return is_new
-
-
-def digest(*parts: str) -> bytes:
-    """8 bytes that stand for these parts, in this order."""
-    text = "".join(f"{len(part)}:{part}" for part in parts)
-    return hashlib.blake2b(text.encode(), digest_size=8).digest()
+def _caveat(index: int, found: FieldProblem) -> Caveat:
+    return Caveat(index, found.code, found.pointer, found.value, found.expected)

@@ -9,6 +9,7 @@ from typing import Any
 from recommender.adapters.dynamodb.client import Database, Item
 from recommender.adapters.dynamodb.sessions import is_expired, unpack_session
 from recommender.adapters.dynamodb.shoppers import read_shopper
+from recommender.adapters.session_item import SESSION_ATTRIBUTES
 from recommender.contracts.tables import EXPIRES_AT
 from recommender.domain.session import Session
 from recommender.domain.shopper import Shopper
@@ -29,7 +30,7 @@ class DynamoState:
         wanted: dict[str, Any] = {
             self._sessions_table: {
                 "Keys": [{"session_id": {"S": session_id}}],
-                "ProjectionExpression": f"session_id, packed, {EXPIRES_AT}",
+                "ProjectionExpression": ", ".join(("session_id", *SESSION_ATTRIBUTES, EXPIRES_AT)),
                 "ConsistentRead": True,  # what was just posted counts on the next page view
             }
         }
@@ -52,7 +53,7 @@ def _unpacked(
     session = Session(session_id)
     for item in found.get(sessions_table, ()):
         if not is_expired(item, now):
-            session = unpack_session(session_id, item["packed"]["B"])
+            session = unpack_session(session_id, item)
     items = {item["shopper_id"]["S"]: item for item in found.get(shoppers_table, ())}
     known = (read_shopper(items[shopper_id], now) for shopper_id in shopper_ids if shopper_id in items)
     return session, next((shopper for shopper in known if shopper is not None), None)

@@ -1,10 +1,11 @@
-"""Sessions in memory, with the rules of the real store: versions, expiry and an outbox that a stream reads."""
+"""Sessions in memory, with the rules of the real store: versions, expiry, size and an outbox that a stream reads."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from recommender.adapters.session_item import to_attributes
 from recommender.contracts.outbox import Accepted
 from recommender.contracts.tables import SESSION_TTL_SECONDS
 from recommender.domain.session import Session
@@ -29,6 +30,7 @@ class MemorySessions:
     def accept(self, state: SessionState, accepted: Sequence[Accepted], *, now: datetime) -> None:
         """Store the successor of the version that was read."""
         session_id = state.session.session_id
+        to_attributes(state, accepted)  # what the real store would refuse
         if self.load(session_id, now=now).version != state.version - 1:
             raise Conflict(f"session '{session_id}' is no longer at version {state.version - 1}")
         self._states[session_id] = (state, now + TIME_TO_LIVE)
