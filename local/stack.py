@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -95,6 +97,11 @@ class Stack:
         """All children that are running."""
         workers = [pid for function in FUNCTIONS for pid in self.workers.process_ids(function.name)]
         return [self.engine.process.pid, *workers]
+
+    def kill_recommenders(self) -> None:
+        """Kill the functions that hold a bundle; cold ones take their place."""
+        for pid in self.workers.process_ids("recommend"):
+            os.kill(pid, signal.SIGKILL)
 
     def stop(self) -> None:
         """Stop everything, last started first; safe to call twice."""

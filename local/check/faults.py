@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable
 from typing import Any
 
 from recommender.contracts.artifacts import CURRENT
 
 from local.check.shopping import Visitor, expect, expect_kept_or_hidden, lists, newcomer, wait_until
-from local.client import ApiClient
+from local.client import Answer, ApiClient
 from local.engine import Engine
 
 BACK_SECONDS = 60.0
@@ -48,6 +49,38 @@ def tampered_bundle_is_refused(api: ApiClient, s3: Any, bucket: str) -> str:
         s3.put_object(Bucket=bucket, Key=CURRENT, Body=good)
     expect(set(seen) == {before}, f"served by {sorted(set(map(str, seen)))}, expected {before} only")
     return f"{before} stays"
+
+
+def cold_functions_have_lists(api: ApiClient, s3: Any, bucket: str, kill: Callable[[], None]) -> str:
+    """Functions that start while the pointer is broken serve its copy; while no bundle can be loaded, standby lists."""
+    good = s3.get_object(Bucket=bucket, Key=CURRENT)["Body"].read()
+    nowhere = json.dumps({"bundle_id": "20000101T000000-000000000000"}).encode()
+    before, reasons = newcomer(api).look().body["model_version"], {}
+    try:
+        for name, content in (("copy", b"no json"), ("standby", nowhere)):
+            s3.put_object(Bucket=bucket, Key=CURRENT, Body=content)
+            kill()
+            answer = _answer_of_a_cold_function(api)
+            found = expect_kept_or_hidden(answer)
+            expect(bool(found["home_hero"]), "home_hero is empty")
+            reasons[name] = answer.body["degraded_reason"], answer.body["model_version"]
+    finally:
+        s3.put_object(Bucket=bucket, Key=CURRENT, Body=good)
+    _back(api)
+    expect(reasons["copy"] == (None, before), f"with a broken pointer: {reasons['copy']}")
+    expect(reasons["standby"] == ("bundle_unavailable", None), f"with no bundle to load: {reasons['standby']}")
+    return "a copy of the pointer, then standby lists, then full service"
+
+
+def _answer_of_a_cold_function(api: ApiClient) -> Answer:
+    answers: list[Answer] = []
+
+    def is_there() -> bool:
+        answers.append(newcomer(api).look())
+        return answers[-1].status == 200
+
+    wait_until(is_there, seconds=BACK_SECONDS, otherwise="no function answers")
+    return answers[-1]
 
 
 def _served_by(api: ApiClient) -> Any:

@@ -71,6 +71,9 @@ def acceptance(stack: Stack) -> dict[str, Check]:
         "tampered_bundle_is_refused": lambda: faults.tampered_bundle_is_refused(
             api, stack.access.client("s3"), stack.names.artifacts_bucket
         ),
+        "cold_functions_have_lists": lambda: faults.cold_functions_have_lists(
+            api, stack.access.client("s3"), stack.names.artifacts_bucket, stack.kill_recommenders
+        ),
         "database_hangs": lambda: faults.database_hangs(api, stack.engine),
         "database_dies": lambda: faults.database_dies(api, stack.engine),
     }

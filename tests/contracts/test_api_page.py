@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from recommender.contracts.answers import PageAnswer
+from recommender.contracts.placements import HIDDEN_REASONS
 from recommender.contracts.routes import KEY_HEADER, ROUTES
 from recommender.domain.reasons import ALL_CODES
 from recommender.use_cases.recommend import DEGRADATIONS
@@ -19,7 +20,7 @@ def test_every_route_is_in_the_table() -> None:
 
 
 def test_every_reason_and_every_degradation_is_explained() -> None:
-    for code in (*ALL_CODES, *DEGRADATIONS, KEY_HEADER):
+    for code in (*ALL_CODES, *DEGRADATIONS, *HIDDEN_REASONS.values(), KEY_HEADER):
         assert f"`{code}`" in PAGE, code
 
 

@@ -14,7 +14,7 @@ from recommender.contracts.placements import ALWAYS, DEFAULT, HIDDEN_REASONS, PO
 from recommender.domain.context import PageContext
 from recommender.domain.eligibility import current_stock, gate
 from recommender.domain.page import FilledList, Slot, assemble
-from recommender.domain.promises import KINDS, Kept, Visit, keep_promises
+from recommender.domain.promises import KINDS, TRENDING, Kept, Visit, keep_promises
 from recommender.domain.ranking import rank
 from recommender.domain.reasons import PROMISES
 from recommender.domain.session import Session
@@ -79,15 +79,16 @@ def test_every_placement_of_a_registry_needs_something_known(name: str) -> None:
 @pytest.mark.parametrize(
     ("needs", "known"),
     [
-        ("visitor", visit(("view_item", "item-05-01"))),
-        ("visitor", visit(shopper=BOUGHT)),
+        ("somebody", visit(("view_item", "item-05-01"))),
+        ("somebody", visit(shopper=BOUGHT)),
+        ("somebody", visit(item_id="item-05-01")),
         ("own_items", visit(("view_item", "item-05-01"))),
         ("own_items", visit(("purchase", "item-05-01"))),
         ("own_items", visit(shopper=BOUGHT)),
         ("category", visit(category="Dept 3")),
-        ("search_term", visit(search_term="aisle")),
-        ("anchor", visit(item_id="item-05-01")),
-        ("cart", visit(cart_item_ids=("item-05-01",))),
+        ("search_matches", visit(search_term="aisle 4")),
+        ("similar", visit(item_id="item-05-01")),
+        ("cart_partners", visit(cart_item_ids=("item-05-01",))),
         ("partners", visit(item_id="item-05-01")),
         ("co_viewed", visit(item_id=BUNDLE.id_of(int(BUNDLE.session_index.session_items[0])))),
     ],
@@ -101,7 +102,7 @@ def test_a_need_is_met_by_what_it_names_and_by_nothing_else(needs: str, known: V
 
 
 def test_where_a_need_is_not_met_the_next_name_that_is_true_stands_in() -> None:
-    placement = needing("anchor", Promise("From the category", "category"), Promise("Popular"))
+    placement = needing("similar", Promise("From the category", "category"), Promise("Popular"))
 
     names = [found.promise and found.promise.name for who in STAGES for found in kept(who, placement)]
 
@@ -122,11 +123,9 @@ def test_the_page_s_own_item_is_no_history() -> None:
 def test_what_is_known_only_of_items_that_left_the_catalogue_is_not_known() -> None:
     gone = visit(("view_item", "gone"), item_id="gone", category="No such aisle", cart_item_ids=("gone",))
 
-    assert all(
-        one.promise is None
-        for one in kept(gone, *map(needing, HIDDEN_REASONS))
-        if one.hidden_reason != "no_search_term"
-    )
+    kinds = [needs for needs in HIDDEN_REASONS if needs != "trending"]
+
+    assert [one.hidden_reason for one in kept(gone, *map(needing, kinds))] == [HIDDEN_REASONS[needs] for needs in kinds]
 
 
 def test_a_list_whose_items_are_all_sold_out_is_hidden() -> None:
@@ -195,16 +194,26 @@ def test_no_list_says_what_is_not_so(
 
     for shown in filled(who, variants, is_ranked=True):
         rows = [item.row for item in shown.items]
+        ids, categories = {BUNDLE.id_of(row) for row in rows}, {_category_of(row) for row in rows}
         if shown.name in ("Continue where you left off", "Recently viewed and bought"):
-            assert {BUNDLE.id_of(row) for row in rows} <= own
-        if shown.name == "Bought together":
+            assert ids <= own
+        if shown.name in ("Bought together", "Goes well with your cart"):
             assert set(rows) <= partners
         if shown.name in ("Top picks in this category", "More from this category") and rows:
-            assert all(_category_of(row).startswith(str(page["category"])) for row in rows)
+            assert all(category.startswith(str(page["category"])) for category in categories)
+        if shown.name == "Similar items" and rows:
+            assert categories == {_category_of(anchors[0])}
+        if shown.name == "You may be looking for" and rows:
+            assert categories == {"Dept 0 > Aisle 4"} or all(item_id.endswith("-04") for item_id in ids - AISLE_4)
+        if shown.name == "Trending now":
+            assert set(rows) <= set(BUNDLE.trending[:TRENDING].tolist())
         if not own:
-            assert shown.name != "Recommended for you" or not rows
             codes = {reason.code for item in shown.items for reason in item.reasons}
             assert not codes & {"segment", "bought_before", "viewed_recently"}
+            assert anchors or shown.name not in ("Recommended for you", "You may also like") or not rows
+
+
+AISLE_4 = {BUNDLE.id_of(row) for row in range(48, 60)}
 
 
 def _category_of(row: int) -> str:

@@ -85,12 +85,12 @@ def test_a_list_is_named_by_what_fills_it() -> None:
 
     nothing_known = ["Popular right now", "Popular right now", "Popular right now"]
     in_a_category = ["Popular right now", "Top picks in this category", "More from this category"]
-    of_an_item = ["Popular right now", "Top picks in this category", "Similar items"]
+    of_an_item = ["Recommended for you", "Top picks in this category", "Similar items"]
     page = {"type": "product", "category": "Dept 1 > Aisle 5"}
     assert names() == nothing_known
     assert names(page=page) == in_a_category
     assert names(page={**page, "item_id": "item-05-01"}) == of_an_item
-    assert names(**known()) == ["Recommended for you", *nothing_known[1:]]
+    assert names(**known()) == ["Recommended for you", "You may also like", "You may also like"]
 
 
 def test_no_item_stands_twice_on_a_page() -> None:

@@ -28,14 +28,15 @@ POLICIES: Final = ("cohorts", "hybrid", "hybrid_margin")
 INCUMBENT: Final = "cohorts"
 ALWAYS: Final = "always"
 HIDDEN_REASONS: Final[Mapping[str, str]] = {  # what a promise needs (domain/promises.py) -> why its list is hidden
-    "visitor": "nothing_known",  # anything about who is looking
+    "somebody": "nothing_known",  # anything that the visitor or the page shows: a history, an item, a cart
     "own_items": "no_history",  # items that the visitor has looked at or bought; the list holds nothing else
     "category": "no_category",  # the page's category; the list holds nothing else
-    "search_term": "no_search_term",
-    "anchor": "no_anchor",  # an item of the bundle that the page or the cart is about
-    "cart": "empty_cart",
-    "partners": "no_partners",  # items bought together with the anchor; the list holds nothing else
-    "co_viewed": "not_viewed_together",  # items of visits that saw the anchor; the list holds nothing else
+    "search_matches": "no_match",  # items with the words of the search; the list holds nothing else
+    "similar": "no_anchor",  # items of the kind that the page's item is of; the list holds nothing else
+    "partners": "no_partners",  # items bought together with the page's item or the cart; the list holds nothing else
+    "cart_partners": "no_cart_partners",  # the same of the cart alone
+    "co_viewed": "not_viewed_together",  # items of visits that saw the page's item; the list holds nothing else
+    "trending": "nothing_trends",  # what is bought most of late; the list holds nothing else
 }
 CANARY: Final = "canary"  # in an experiment of mode canary only: the hybrid policy on the bundle that is tried out
 
@@ -72,7 +73,8 @@ class Placement:
         return (Promise(self.name, self.needs), *self.otherwise)
 
 
-POPULAR_NOW: Final = Promise("Popular right now")
+# What a list is called that keeps no other promise.
+GENERAL: Final = (Promise("You may also like", "somebody"), Promise("Popular right now"))
 DEFAULT: Final = (
     Placement(
         "home_hero",
@@ -81,8 +83,8 @@ DEFAULT: Final = (
         8,
         "click",
         {"personal": 1.0, "session": 1.0},
-        needs="visitor",
-        otherwise=(POPULAR_NOW,),
+        needs="somebody",
+        otherwise=GENERAL[1:],
     ),
     Placement(
         "home_continue",
@@ -93,7 +95,17 @@ DEFAULT: Final = (
         {"recent": 3.0, "own_history": 2.0},
         needs="own_items",
     ),
-    Placement("home_trending", "Trending now", "home", 8, "click", {"trending": 2.0, "prior": 1.0}, exclude_owned=True),
+    Placement(
+        "home_trending",
+        "Trending now",
+        "home",
+        8,
+        "click",
+        {"trending": 2.0, "prior": 1.0},
+        needs="trending",
+        otherwise=GENERAL,
+        exclude_owned=True,
+    ),
     Placement(
         "category_top",
         "Top picks in this category",
@@ -102,7 +114,7 @@ DEFAULT: Final = (
         "click",
         {"category": 3.0},
         needs="category",
-        otherwise=(POPULAR_NOW,),
+        otherwise=GENERAL,
     ),
     Placement(
         "search_fallback",
@@ -111,8 +123,8 @@ DEFAULT: Final = (
         8,
         "click",
         {"similar_content": 4.0},
-        needs="search_term",
-        otherwise=(POPULAR_NOW,),
+        needs="search_matches",
+        otherwise=GENERAL,
     ),
     Placement(
         "pdp_similar",
@@ -121,8 +133,8 @@ DEFAULT: Final = (
         6,
         "purchase",
         {"similar_content": 4.0},
-        needs="anchor",
-        otherwise=(Promise("More from this category", "category"), POPULAR_NOW),
+        needs="similar",
+        otherwise=(Promise("More from this category", "category"), *GENERAL),
         exclude_seen=True,
     ),
     Placement(
@@ -143,7 +155,7 @@ DEFAULT: Final = (
         "click",
         {"session": 3.0},
         needs="co_viewed",
-        otherwise=(Promise("You may also like"),),
+        otherwise=GENERAL,
         exclude_seen=True,
     ),
     Placement(
@@ -172,8 +184,8 @@ DEFAULT: Final = (
         6,
         "margin",
         {"co_purchase": 3.0, "session": 1.0},
-        needs="cart",
-        otherwise=(POPULAR_NOW,),
+        needs="cart_partners",
+        otherwise=GENERAL,
     ),
     Placement("order_next", "For your next order", "order", 8, "purchase", {"own_history": 2.0, "personal": 1.0}),
 )

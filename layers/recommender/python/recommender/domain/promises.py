@@ -18,12 +18,18 @@ from recommender.domain.arrays import Flags, Rows
 from recommender.domain.bundle import Bundle
 from recommender.domain.context import PageContext
 from recommender.domain.eligibility import Gate
+from recommender.domain.lexical import lexical_scores
 from recommender.domain.session import Session
 from recommender.domain.shopper import Shopper
 
 NOTHING: Final = np.empty(0, np.int32)
 ANCHORS: Final = 10  # of a long cart
 VISITS: Final = 200  # newest visits with an anchor, whose items were viewed together with it
+TRENDING: Final = 500  # items that may be called trending
+MATCHES: Final = 100  # items of a search
+GOOD_MATCH: Final = 0.5  # of the best match's score
+SMALLEST_SCORE: Final = 1e-9
+CATEGORY_SEPARATOR: Final = " > "
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +92,39 @@ def own_rows(bundle: Bundle, visit: Visit) -> Rows:
     return _distinct(bundle.rows_of((*viewed, *reversed(visit.shopper.history.item_ids))))
 
 
-def partner_rows(bundle: Bundle, visit: Visit) -> Rows:
-    """(N,) what was bought together with the anchors, the strongest partners first."""
-    anchors = anchor_rows(bundle, visit)
+def trending_rows(bundle: Bundle, _visit: Visit) -> Rows:
+    """(N,) the items bought most of late."""
+    return bundle.trending[:TRENDING]
+
+
+def search_rows(bundle: Bundle, visit: Visit) -> Rows:
+    """(N,) the items with the words of the search, the best match first; at least half as good as the best."""
+    if not visit.context.search_term:
+        return NOTHING
+    scores = lexical_scores(bundle.lexical, visit.context.search_term)  # (I,)
+    rows = np.flatnonzero(scores >= max(GOOD_MATCH * float(scores.max(initial=0.0)), SMALLEST_SCORE))
+    return rows[np.argsort(-scores[rows], kind="stable")][:MATCHES].astype(np.int32)
+
+
+def similar_rows(bundle: Bundle, visit: Visit) -> Rows:
+    """(N,) the category of the page's item, then that of its kind, the most popular first.
+
+    A kind is the first two parts of the category path, such as PRODUCE > TROPICAL FRUIT.
+    """
+    anchors = _anchors(bundle, visit)
     if not len(anchors):
         return NOTHING
-    rows, scores = bundle.co_purchase.rows[anchors].ravel(), bundle.co_purchase.scores[anchors].ravel()
-    return _distinct(rows[np.argsort(-scores, kind="stable")])
+    category = bytes(bundle.items.categories[bundle.items.category[anchors[0]]]).decode()
+    kind = CATEGORY_SEPARATOR.join(category.split(CATEGORY_SEPARATOR)[:2])
+    return _distinct(np.concatenate([bundle.in_category(category), bundle.in_category(kind)]))
 
 
 def co_viewed_rows(bundle: Bundle, visit: Visit) -> Rows:
-    """(N,) the items of the newest visits that saw an anchor, the most frequent first, ties by row."""
+    """(N,) the items of the newest visits that saw the page's item, the most frequent first, ties by row."""
     index = bundle.session_index
     visits = [
         session
-        for anchor in anchor_rows(bundle, visit).tolist()
+        for anchor in _anchors(bundle, visit).tolist()
         for session in index.item_sessions[index.item_offsets[anchor] : index.item_offsets[anchor + 1]][:VISITS]
     ][:VISITS]
     if not visits:
@@ -111,30 +135,29 @@ def co_viewed_rows(bundle: Bundle, visit: Visit) -> Rows:
     return found
 
 
-def anchor_rows(bundle: Bundle, visit: Visit) -> Rows:
+def _partners(bundle: Bundle, anchors: Rows) -> Rows:
+    """(N,) what was bought together with the anchors, the strongest partners first."""
+    if not len(anchors):
+        return NOTHING
+    rows, scores = bundle.co_purchase.rows[anchors].ravel(), bundle.co_purchase.scores[anchors].ravel()
+    return _distinct(rows[np.argsort(-scores, kind="stable")])
+
+
+def _anchors(bundle: Bundle, visit: Visit) -> Rows:
     """(N,) the page's item and the cart, as far as the bundle knows them."""
     return _known(bundle, visit.context.anchors[:ANCHORS])
 
 
-def _visitor(bundle: Bundle, visit: Visit) -> Rows | None:
-    cart = _known(bundle, visit.context.cart_item_ids)
-    return None if len(own_rows(bundle, visit)) or len(cart) else NOTHING
+def _somebody(bundle: Bundle, visit: Visit) -> Rows | None:
+    return None if len(_anchors(bundle, visit)) or len(own_rows(bundle, visit)) else NOTHING
 
 
 def _category(bundle: Bundle, visit: Visit) -> Rows:
     return bundle.in_category(visit.context.category) if visit.context.category else NOTHING
 
 
-def _search_term(_bundle: Bundle, visit: Visit) -> Rows | None:
-    return None if visit.context.search_term else NOTHING
-
-
-def _anchor(bundle: Bundle, visit: Visit) -> Rows | None:
-    return None if len(anchor_rows(bundle, visit)) else NOTHING
-
-
-def _cart(bundle: Bundle, visit: Visit) -> Rows | None:
-    return None if len(_known(bundle, visit.context.cart_item_ids)) else NOTHING
+def _cart_partners(bundle: Bundle, visit: Visit) -> Rows:
+    return _partners(bundle, _known(bundle, visit.context.cart_item_ids[:ANCHORS]))
 
 
 def _always(_bundle: Bundle, _visit: Visit) -> None:
@@ -144,14 +167,15 @@ def _always(_bundle: Bundle, _visit: Visit) -> None:
 # What a promise needs -> the only items that keep it, best first; none where it is not kept, None where any item does.
 KINDS: Final[Mapping[str, Callable[[Bundle, Visit], Rows | None]]] = {
     ALWAYS: _always,
-    "visitor": _visitor,
+    "somebody": _somebody,
     "own_items": own_rows,
     "category": _category,
-    "search_term": _search_term,
-    "anchor": _anchor,
-    "cart": _cart,
-    "partners": partner_rows,
+    "search_matches": search_rows,
+    "similar": similar_rows,
+    "partners": lambda bundle, visit: _partners(bundle, _anchors(bundle, visit)),
+    "cart_partners": _cart_partners,
     "co_viewed": co_viewed_rows,
+    "trending": trending_rows,
 }
 
 

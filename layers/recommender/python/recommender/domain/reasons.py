@@ -139,12 +139,21 @@ def _own(found: Evidence, row: int) -> Reason:
     return Reason(CODES["recent" if found.bundle.id_of(row) in found.viewed else "own_history"])
 
 
+def _of_the_category(found: Evidence, row: int) -> Reason:
+    category = found.bundle.items.categories[found.bundle.items.category[row]]
+    return Reason(CODES["category"], attribute=bytes(category).decode())
+
+
 # what a promise needs (contracts/placements.py), where only certain items keep it -> the reason for one of them
 PROMISES: Final[Mapping[str, Callable[[Evidence, int], Reason]]] = {
     "own_items": _own,
     "category": lambda found, row: _reason(found, row, "category"),
+    "search_matches": lambda _found, _row: Reason(CODES["similar_content"], attribute="search_term"),
+    "similar": _of_the_category,
     "partners": lambda found, row: _reason(found, row, "co_purchase"),
+    "cart_partners": lambda found, row: _reason(found, row, "co_purchase"),
     "co_viewed": lambda found, _row: Reason(CODES["session"], seed_item_id=_id(found, _first(found.anchor_rows))),
+    "trending": lambda _found, _row: Reason(CODES["trending"]),
 }
 
 
