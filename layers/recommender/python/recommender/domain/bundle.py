@@ -24,6 +24,7 @@ from recommender.domain.prior import Prior
 from recommender.domain.session_knn import SessionIndex
 
 CATEGORIES_KEPT: Final = 256  # whose items are worked out once
+CATEGORY_SEPARATOR: Final = " > "
 
 Model = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]  # named tensors in, named tensors out
 
@@ -127,11 +128,27 @@ class Bundle:
 
         def rows_in(category: str) -> Rows:
             wanted = category.encode()
-            inside = [name == wanted or name.startswith(wanted + b" > ") for name in self.items.categories.tolist()]
+            inside = [
+                name == wanted or name.startswith(wanted + CATEGORY_SEPARATOR.encode())
+                for name in self.items.categories.tolist()
+            ]
             rows: Rows = self.popular[np.array(inside, bool)[self.items.category[self.popular]]]
             return rows
 
         return lru_cache(maxsize=CATEGORIES_KEPT)(rows_in)
+
+    @cached_property
+    def of_kind(self) -> Callable[[int], Rows]:
+        """category -> (N,) rows of its items, then of its kind's: the first two parts of its path, as FOOD > FRUIT."""
+
+        def rows_of_kind(category: int) -> Rows:
+            path = bytes(self.items.categories[category]).decode()
+            kind = CATEGORY_SEPARATOR.join(path.split(CATEGORY_SEPARATOR)[:2])
+            around = self.in_category(kind)
+            is_own = self.items.category[around] == category
+            return np.concatenate([around[is_own], around[~is_own]])
+
+        return lru_cache(maxsize=CATEGORIES_KEPT)(rows_of_kind)
 
     @cached_property
     def stranger(self) -> Preference:

@@ -117,7 +117,7 @@ class RankedLists:
     def fill(self, n: int, kept: Kept) -> list[PageItem]:
         """The list of the n-th slot, from what keeps its promise."""
         slot, log_odds = self._slots[n], self._log_odds[n]
-        allowed = self._view.allowed(slot.placement) & kept.holds(self._ranked.rows)
+        allowed = self._view.allowed(slot.placement) & kept.holds(self._bundle, self._ranked.rows)
         positions = self._choose(slot, log_odds, allowed)
         rows = [self._rows[position] for position in positions]
         for position in positions:
@@ -161,7 +161,9 @@ class GivenLists:
         """The incumbent: the list of the shopper's segment in its order; the last one is for the unknown."""
         rows = self._bundle.cohorts.lists[shopper.cohort]
         rows = rows[rows >= 0]
-        return self._listed(slot, rows[kept.holds(rows)], slot.limit, segment_reason(self._bundle, shopper))
+        return self._listed(
+            slot, rows[kept.holds(self._bundle, rows)], slot.limit, segment_reason(self._bundle, shopper)
+        )
 
     def from_fallback(self, slot: Slot, kept: Kept, missing: int) -> list[PageItem]:
         """Up to `missing` items: of those that keep the promise, else of the precomputed lists and the most popular.

@@ -7,7 +7,7 @@ every variant alike. Letters: I items, N items that keep a promise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,7 +29,6 @@ TRENDING: Final = 500  # items that may be called trending
 MATCHES: Final = 100  # items of a search
 GOOD_MATCH: Final = 0.5  # of the best match's score
 SMALLEST_SCORE: Final = 1e-9
-CATEGORY_SEPARATOR: Final = " > "
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,41 +48,57 @@ class Kept:
     rows: Rows | None = None  # (N,) the items that keep it, best first; None: any item does
     hidden_reason: str | None = None
 
-    def holds(self, rows: Rows) -> Flags:
+    def holds(self, bundle: Bundle, rows: Rows) -> Flags:
         """(C,) whether each of these items keeps the promise."""
-        return np.ones(len(rows), bool) if self.rows is None else np.isin(rows, self.rows)
+        if self.rows is None:
+            return np.ones(len(rows), bool)
+        keeps = np.zeros(bundle.count_items, bool)  # (I,), cheaper than sorting both
+        keeps[self.rows] = True
+        return keeps[rows]
 
 
-def keep_promises(bundle: Bundle, visit: Visit, rules: Gate, placements: list[Placement]) -> list[Kept]:
+def keep_promises(bundle: Bundle, visit: Visit, rules: Gate, placements: Sequence[Placement]) -> list[Kept]:
     """What each list of a page keeps, in order.
 
     A list that only certain items fit gets the first of them that no list before it has been given, so that none
     ends up empty because another one chose first.
     """
-    given: set[int] = set()  # rows
-    groups: set[int] = set()
-    kept: list[Kept] = []
-    for placement in placements:
-        found = _keep(bundle, visit, rules, placement, (given, groups))
-        if found.rows is not None:
-            given.add(int(found.rows[0]))
-            groups.add(int(bundle.items.content_row[found.rows[0]]))
-        kept.append(found)
-    return kept
+    page = _Page(bundle, visit, rules)
+    return [page.keep(placement) for placement in placements]
 
 
-def _keep(bundle: Bundle, visit: Visit, rules: Gate, placement: Placement, given: tuple[set[int], set[int]]) -> Kept:
-    for promise in placement.promises:
-        rows = KINDS[promise.needs](bundle, visit)
-        if rows is None:
-            return Kept(promise)
-        rows = rows[rules.view(rows).allowed(placement)]
-        groups = bundle.items.content_row[rows]
-        is_free = ~(np.isin(rows, list(given[0])) | np.isin(groups, list(given[1])))
-        if is_free.any():
-            first = int(np.argmax(is_free))
-            return Kept(promise, np.concatenate([rows[first : first + 1], rows[:first], rows[first + 1 :]]))
-    return Kept(None, None, HIDDEN_REASONS[placement.needs])
+class _Page:
+    """The promises of one page: each kind is looked up once, each item given in advance once."""
+
+    def __init__(self, bundle: Bundle, visit: Visit, rules: Gate) -> None:
+        self._bundle, self._visit, self._rules = bundle, visit, rules
+        self._found: dict[str, Rows | None] = {}
+        self._given: set[int] = set()  # rows
+        self._groups: set[int] = set()  # their texts
+
+    def keep(self, placement: Placement) -> Kept:
+        """The first promise of the placement that is true."""
+        for promise in placement.promises:
+            if promise.needs not in self._found:
+                self._found[promise.needs] = KINDS[promise.needs](self._bundle, self._visit)
+            rows = self._found[promise.needs]
+            if rows is None:
+                return Kept(promise)
+            rows = rows[self._rules.view(rows).allowed(placement)]
+            first = self._first_free(rows)
+            if first is not None:
+                return Kept(promise, np.concatenate([rows[first : first + 1], rows[:first], rows[first + 1 :]]))
+        return Kept(None, None, HIDDEN_REASONS[placement.needs])
+
+    def _first_free(self, rows: Rows) -> int | None:
+        """The place of the first item that no list has been given, which is given now."""
+        for place, row in enumerate(rows):
+            group = int(self._bundle.items.content_row[row])
+            if int(row) not in self._given and group not in self._groups:
+                self._given.add(int(row))
+                self._groups.add(group)
+                return place
+        return None
 
 
 def own_rows(bundle: Bundle, visit: Visit) -> Rows:
@@ -107,16 +122,9 @@ def search_rows(bundle: Bundle, visit: Visit) -> Rows:
 
 
 def similar_rows(bundle: Bundle, visit: Visit) -> Rows:
-    """(N,) the category of the page's item, then that of its kind, the most popular first.
-
-    A kind is the first two parts of the category path, such as PRODUCE > TROPICAL FRUIT.
-    """
+    """(N,) the items of the kind that the page's item is of, those of its own category first."""
     anchors = _anchors(bundle, visit)
-    if not len(anchors):
-        return NOTHING
-    category = bytes(bundle.items.categories[bundle.items.category[anchors[0]]]).decode()
-    kind = CATEGORY_SEPARATOR.join(category.split(CATEGORY_SEPARATOR)[:2])
-    return _distinct(np.concatenate([bundle.in_category(category), bundle.in_category(kind)]))
+    return bundle.of_kind(int(bundle.items.category[anchors[0]])) if len(anchors) else NOTHING
 
 
 def co_viewed_rows(bundle: Bundle, visit: Visit) -> Rows:
