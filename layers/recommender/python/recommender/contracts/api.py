@@ -43,17 +43,23 @@ from recommender.contracts.requests import (
 )
 from recommender.errors import FieldProblem, InvalidInput, TooLarge
 
+MAX_DIGITS: Final = 300  # of an integer; Python refuses to read some thousands
+
 
 def read_json(body: str | bytes | None) -> Any:
     """The JSON of a request body; raises InvalidInput `invalid_json` or TooLarge."""
-    if len(body or "") > MAX_BODY_BYTES:
-        raise TooLarge(
-            f"the body has {len(body or '')} bytes, at most {MAX_BODY_BYTES} are read", code="body_too_large"
-        )
+    content = (body or "").encode("utf-8", "surrogatepass") if not isinstance(body, bytes) else body
+    if len(content) > MAX_BODY_BYTES:
+        raise TooLarge(f"the body has {len(content)} bytes, at most {MAX_BODY_BYTES} are read", code="body_too_large")
     try:
-        return json.loads(body or "")
+        return json.loads(body or "", parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise problem("/", str(error), "a JSON document", "invalid_json") from error
+
+
+def _integer(digits: str) -> int | float:
+    """An integer; one that no field takes becomes infinite, so that it is refused where it stands."""
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
 
 
 def parse_recommendations(raw: object, *, now: datetime, consent: str = "full") -> RecommendCommand:
@@ -85,7 +91,7 @@ def parse_single(
     refuse_unknown(query, _QUERY, "/query")
     visitor_id = read_text(query.get("visitor_id"), "/query/visitor_id")
     limit = query.get("limit")
-    if limit is not None and not limit.isdecimal():
+    if limit is not None and not (limit.isdecimal() and len(limit) <= MAX_DIGITS):
         raise problem("/query/limit", limit, f"an integer from 1 to {MAX_LIMIT}")
     request = RecommendationRequest(
         visitor_id=visitor_id,
