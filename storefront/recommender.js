@@ -57,10 +57,8 @@ export function createRecommender({ key, endpoint = "", visitorId, userId, conse
     else if (stuck || !retry) {
       pending = pending.filter((event) => !events.includes(event));
       if (unheard) pending.push(...events);
-      else {
-        size = BATCH;
-        onSent?.(events, await response.json().catch(() => ({})));
-      }
+      else onSent?.(events, await response.json().catch(() => ({})));
+      if (response.ok) size = Math.min(BATCH, 2 * size);
     }
     if (pending[0]) timer ||= setTimeout(flush, failures && Math.min(RETRY_MS * 2 ** (failures - 1), MAX_RETRY_MS));
   }

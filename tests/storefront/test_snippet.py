@@ -145,8 +145,14 @@ def ids_of(*calls: dict[str, Any]) -> list[str]:
 def test_a_batch_that_is_refused_is_halved_until_one_event_is_dropped(status: int) -> None:
     calls = run(QUICK + "track(4); await shop.flush(); await settled();", statuses=f"[{status}, {status}, {status}]")
 
-    assert sizes(calls) == [4, 2, 1, 3]  # one is given up, the other three go together again
-    assert ids_of(calls[3]) == ids_of(calls[0])[1:]
+    assert sizes(calls) == [4, 2, 1, 1, 2]  # one is given up; with each batch that is taken the next one grows
+    assert ids_of(*calls[3:]) == ids_of(calls[0])[1:]
+
+
+def test_a_queue_of_nothing_but_refused_events_is_over_soon() -> None:
+    calls = run(QUICK + "track(20); await shop.flush(); await settled();", statuses=str([400] * 99))
+
+    assert sizes(calls) == [20, 10, 5, 2] + [1] * 20
 
 
 def test_an_event_that_breaks_the_server_again_and_again_does_not_hold_up_those_behind_it() -> None:

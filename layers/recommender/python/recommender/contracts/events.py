@@ -57,7 +57,13 @@ class Column:
 
 
 EVENT_COLUMNS: Final = (
-    Column("event_id", "string", "varchar(128)", True, "id given by the storefront, unique within its session; the same id counts once there"),
+    Column(
+        "event_id",
+        "string",
+        "varchar(128)",
+        True,
+        "id given by the storefront, unique within its session; the same id counts once there",
+    ),
     Column("event_name", "string", "varchar(32)", True, "one of EVENT_NAMES"),
     Column(
         "event_time",
