@@ -51,6 +51,8 @@ def to_response(outcome: Outcome) -> Response:
     """What API Gateway makes of a function's result; any fault of the function is a bare 500."""
     if outcome.error_type == "TooManyRequestsException":
         return json_response({"message": "Service Unavailable"}, status=503)
+    if outcome.error_type == "RequestEntityTooLargeException":
+        return json_response({"message": "Request Entity Too Large"}, status=413)
     if outcome.error_type:
         return json_response({"message": "Internal Server Error"}, status=500)
     result = json.loads(outcome.payload)

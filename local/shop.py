@@ -7,7 +7,6 @@ ends an epoch at a simulated moment; it exists here and nowhere else.
 
 from __future__ import annotations
 
-import json
 import mimetypes
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
+from recommender.contracts.api import read_json
 from recommender.contracts.fields import read_object, read_time
-from recommender.errors import InvalidInput
+from recommender.errors import InvalidInput, TooLarge
 
 from local.catalogue import KeptCatalogue
 from local.errors import LocalRunError
@@ -82,9 +82,9 @@ class Shop:
         if _is_foreign(request) or request.headers.get("content-type", "") != "application/json":
             return problem(403, "Forbidden", "Send application/json, and from no other site.", "forbidden")
         try:
-            at = read_time(read_object(json.loads(request.body), "").get("time"), "/time")
+            at = read_time(read_object(read_json(request.body), "").get("time"), "/time")
             return json_response(self._simulate(at))
-        except (ValueError, InvalidInput) as error:
+        except (ValueError, InvalidInput, TooLarge) as error:
             return problem(400, "Bad request", str(error), "invalid_argument")
         except LocalRunError as error:
             return problem(503, "Not now", str(error), "not_now")
@@ -95,7 +95,11 @@ class Shop:
         path = request.path.removeprefix(CONSOLE)
         query = f"?{request.query}" if request.query else ""
         host = request.headers["host"]
-        signed = {name.lower(): value for name, value in sign("GET", f"http://{host}{path}{query}", self._keys).items()}
+        try:
+            headers = sign("GET", f"http://{host}{path}{query}", self._keys)
+        except ValueError:  # a host or a path that no URL has
+            return problem(400, "Bad request", "The address cannot be signed.", "invalid_argument")
+        signed = {name.lower(): value for name, value in headers.items()}
         answer = self._gateway(Request("GET", path, request.query, {"host": host, **signed}))
         kept = tuple((name, value) for name, value in answer.headers if not name.startswith("access-control-"))
         return Response(answer.status, answer.body, kept)
@@ -112,8 +116,12 @@ def _is_foreign(request: Request) -> bool:
 
 
 def _file(folder: Path, name: str) -> Response:
-    path = (folder / unquote(name)).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+    try:
+        path = (folder / unquote(name)).resolve()
+        is_there = path.is_relative_to(folder.resolve()) and path.is_file()
+    except (OSError, ValueError):  # a name that no file has: NUL, thousands of characters
+        is_there = False
+    if not is_there:
         return problem(404, "Not found", f"No file {name[:80]!r}.", "not_found")
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     kind += "; charset=utf-8" if kind.startswith("text/") else ""

@@ -128,21 +128,36 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(self.command, path, query, self._headers(), body, self.client_address[0])
         self._write(refusal or self.server.owner.site(request))
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve  # noqa: N815 - names that http.server looks up
+    def __getattr__(self, name: str) -> Any:
+        """Serve every method, TRACE and unknown ones too: the site says which it answers."""
+        if name.startswith("do_"):
+            return self._serve
+        raise AttributeError(name)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer a request that http.server cannot read with a problem of the client's."""
+        self.close_connection = True
+        self.request_version, self.command = self.protocol_version, "GET"
+        status = code if code < 500 else 400  # an HTTP version that is not spoken
+        self._write(problem(status, "Bad request", message or "The request cannot be read.", "bad_request"))
 
     def _read_body(self) -> tuple[Response | None, bytes]:
         length = self.headers.get("content-length")
         if length is None and self.headers.get("transfer-encoding"):
             self.close_connection = True
             return problem(411, "Length required", "Send the body with a Content-Length.", "length_required"), b""
-        if length is not None and not length.isdecimal():
+        if length is not None and not (length.isascii() and length.isdecimal() and len(length) < 20):
             self.close_connection = True
-            return problem(400, "Bad request", f"Content-Length is {length!r}.", "invalid_argument"), b""
+            return problem(400, "Bad request", f"Content-Length is {length[:80]!r}.", "invalid_argument"), b""
         if int(length or 0) > MAX_BODY_BYTES:
             self.close_connection = True  # the body is left unread
             detail = f"The body has {length} bytes, at most {MAX_BODY_BYTES}."
             return problem(413, "Too large", detail, "too_large"), b""
-        return None, self.rfile.read(int(length or 0))
+        try:
+            return None, self.rfile.read(int(length or 0))
+        except TimeoutError:
+            self.close_connection = True
+            return problem(408, "Request timeout", f"The body has fewer than {length} bytes.", "request_timeout"), b""
 
     def _headers(self) -> dict[str, str]:
         joined: dict[str, str] = {}

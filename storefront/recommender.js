@@ -2,7 +2,9 @@
 // An event_id counts once, so what is unsure is sent again. README.md here says how to use it.
 const SILENCE_MS = 18e5; // 30 minutes end a visit
 const GATHER_MS = 400;
-const RETRY_MS = 5000;
+const RETRY_MS = 5000; // doubled by each failure
+const MAX_RETRY_MS = 3e5;
+const TRIES = 4; // then the batch is halved, and what fails alone steps aside
 const DWELL_MS = 500; // in view this long is seen
 const BATCH = 20; // keepalive allows 64 kB
 const uuid = () => crypto.randomUUID();
@@ -14,6 +16,7 @@ export function createRecommender({ key, endpoint = "", visitorId, userId, conse
   const visitor = visitorId ?? (store.rec_visitor ||= `v_${uuid()}`);
   let pending = []; // not yet acknowledged, oldest first
   let timer, busy;
+  let size = BATCH, failures = 0;
 
   function ids() {
     const visit = `rec_visit_${visitor}`;
@@ -27,7 +30,7 @@ export function createRecommender({ key, endpoint = "", visitorId, userId, conse
     fetch(endpoint + path, {
       method: "POST",
       headers: { "content-type": "application/json", "x-publishable-key": key },
-      body: JSON.stringify({ ...ids(), ...body }),
+      body: JSON.stringify({ ...ids(), sent_at: new Date(), ...body }),
       keepalive,
     });
 
@@ -40,17 +43,24 @@ export function createRecommender({ key, endpoint = "", visitorId, userId, conse
 
   async function flush() {
     timer = clearTimeout(timer);
-    const events = pending.slice(0, BATCH);
+    const events = pending.slice(0, size);
     if (busy || !events[0]) return;
     busy = true;
     const response = await post("/v1/events", { events }, true).catch(() => 0);
     busy = false;
-    const retry = !response || response.status === 429 || response.status > 499;
-    if (!retry) {
+    const status = response.status;
+    const unheard = !status || status === 429;
+    const retry = unheard || status > 499;
+    failures = retry ? failures + 1 : 0;
+    const stuck = retry ? failures % TRIES === 0 : status === 400 || status === 413;
+    if (stuck && events[1]) size = events.length >> 1;
+    else if (stuck || !retry) {
       pending = pending.filter((event) => !events.includes(event));
-      onSent?.(events, await response.json());
+      if (unheard) pending.push(...events);
+      else onSent?.(events, await response.json().catch(() => ({})));
+      if (response.ok) size = Math.min(BATCH, 2 * size);
     }
-    if (pending[0]) timer ||= setTimeout(flush, retry ? RETRY_MS : 0);
+    if (pending[0]) timer ||= setTimeout(flush, failures && Math.min(RETRY_MS * 2 ** (failures - 1), MAX_RETRY_MS));
   }
 
   async function recommend(page, placements, context) {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from recommender.contracts.api import (
     did_you_mean,
     parse_assignments,
@@ -122,7 +125,7 @@ def test_a_limit_outside_of_the_bounds_is_refused(limit: str) -> None:
 
 
 def test_the_valid_rest_of_a_batch_is_kept_with_its_place() -> None:
-    late = {**VIEW, "event_id": "e2", "event_time": "2026-11-24T00:00:00Z"}
+    late = {**VIEW, "event_id": "e2", "event_time": "2026-11-24T12:00:01Z"}
 
     batch = parse_events({"visitor_id": "v1", "session_id": "s1", "events": [late, VIEW]}, now=NOW)
 
@@ -132,8 +135,8 @@ def test_the_valid_rest_of_a_batch_is_kept_with_its_place() -> None:
             0,
             "event_from_future",
             "/events/0/event_time",
-            "'2026-11-24T00:00:00+00:00'",
-            "not after 2026-11-23T12:00:00+00:00",
+            "'2026-11-24T12:00:01+00:00'",
+            "not after 2026-11-24T12:00:00+00:00",
         ),
     )
 
@@ -182,3 +185,89 @@ def test_a_body_beyond_the_limit_is_not_parsed() -> None:
 def test_a_near_name_is_offered_and_else_all_of_them() -> None:
     assert did_you_mean("pdp_simlar", ["home_hero", "pdp_similar"]) == "'pdp_simlar' — did you mean 'pdp_similar'?"
     assert did_you_mean("xyz", ["home_hero", "pdp_similar"]) == "'xyz' is not one of home_hero, pdp_similar"
+
+
+def moments(entries: Sequence[Mapping[str, Any]], **envelope: str) -> list[tuple[str, datetime]]:
+    """What a batch of /v1/events and the inline events of a page say alike: (event id, time)."""
+    ids = {"visitor_id": "v1", "session_id": "s1"}
+    batch = parse_events({**ids, **envelope, "events": list(entries)}, now=NOW)
+    page = {"page": {"type": "home"}, "placements": [{"placement": "home_hero"}]}
+    inline = parse_recommendations({**ids, **envelope, **page, "events": list(entries)}, now=NOW)
+    assert inline.request.events == tuple(event for _, event in batch.events)
+    assert inline.rejected == batch.rejected == ()
+    return [(event.event_id, event.event_time) for _, event in batch.events]
+
+
+def at(event_id: str, moment: datetime) -> dict[str, Any]:
+    return {**VIEW, "event_id": event_id, "event_time": moment.isoformat()}
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=61), timedelta(minutes=6), timedelta(hours=5), timedelta(days=1)])
+def test_a_clock_that_runs_up_to_a_day_ahead_loses_nothing(ahead: timedelta) -> None:
+    clicks = [at("e1", NOW + ahead - timedelta(seconds=20)), at("e2", NOW + ahead - timedelta(seconds=5))]
+
+    told = moments(clicks, sent_at=(NOW + ahead).isoformat())
+    untold = moments(clicks)
+
+    assert told == [("e1", NOW - timedelta(seconds=20)), ("e2", NOW - timedelta(seconds=5))]
+    assert untold == [("e1", NOW - timedelta(microseconds=1)), ("e2", NOW)]
+
+
+@pytest.mark.parametrize("behind", [timedelta(minutes=-2), timedelta(days=-400), timedelta(days=10_000)])
+def test_a_clock_that_says_when_it_sent_may_be_wrong_by_years(behind: timedelta) -> None:
+    told = moments([at("e1", NOW + behind - timedelta(seconds=3))], sent_at=(NOW + behind).isoformat())
+
+    assert told == [("e1", NOW - timedelta(seconds=3))]
+
+
+def test_a_request_that_was_on_its_way_for_seconds_moves_no_event() -> None:
+    happened = NOW - timedelta(seconds=50)
+
+    assert moments([at("e1", happened)], sent_at=(NOW - timedelta(seconds=45)).isoformat()) == [("e1", happened)]
+
+
+def test_events_of_the_future_keep_their_order_though_all_are_set_to_now() -> None:
+    hours = {"e1": 3, "e2": 1, "e3": 2, "e4": -1, "e5": 3}
+
+    mended = moments([at(name, NOW + timedelta(hours=n)) for name, n in hours.items()])
+
+    assert [name for name, _ in sorted(mended, key=lambda entry: entry[1])] == ["e4", "e2", "e3", "e1", "e5"]
+    assert max(moment for _, moment in mended) == NOW
+    assert dict(mended)["e4"] == NOW - timedelta(hours=1)
+
+
+@given(st.lists(st.integers(-100, 86_400), min_size=1, max_size=100))
+def test_whatever_the_clock_says_nothing_is_after_now_and_no_order_changes(seconds: list[int]) -> None:
+    mended = moments([at(f"{n}", NOW + timedelta(seconds=second)) for n, second in enumerate(seconds)])
+
+    assert all(moment <= NOW for _, moment in mended)
+    ahead = [n for n, second in enumerate(seconds) if second > 0]
+    by_time = sorted(ahead, key=lambda n: mended[n][1])
+    assert [seconds[n] for n in by_time] == sorted(seconds[n] for n in ahead)
+
+
+@pytest.mark.parametrize(
+    ("moment", "sent_at", "code"),
+    [
+        ("2026-11-24T12:00:01Z", None, "event_from_future"),
+        ("2026-10-24T11:59:59Z", None, "event_too_old"),
+        ("2026-11-23T12:00:00Z", "2026-10-23T12:00:00Z", "event_from_future"),
+        ("2026-11-23T12:00:00Z", "2027-11-23T12:00:00Z", "event_too_old"),
+        ("9999-12-31T00:00:00Z", "0001-01-01T00:00:00Z", "event_from_future"),
+    ],
+)
+def test_a_time_that_no_clock_explains_is_refused_alone(moment: str, sent_at: str | None, code: str) -> None:
+    wrong = {**VIEW, "event_id": "e2", "event_time": moment}
+    right = {**VIEW, "event_time": sent_at or NOW.isoformat()}
+    body = {"visitor_id": "v1", "session_id": "s1", "sent_at": sent_at, "events": [wrong, right]}
+
+    batch = parse_events(body, now=NOW)
+
+    assert [(index, event.event_time) for index, event in batch.events] == [(1, NOW)]
+    assert [(found.index, found.code) for found in batch.rejected] == [(0, code)]
+
+
+@pytest.mark.parametrize("sent_at", ["now", 7, "2026-11-23T12:00:00"])
+def test_a_time_of_sending_that_is_none_is_named(sent_at: object) -> None:
+    with pytest.raises(InvalidInput, match="/sent_at"):
+        parse_events({"visitor_id": "v1", "session_id": "s1", "sent_at": sent_at, "events": [VIEW]}, now=NOW)

@@ -57,7 +57,7 @@ def test_the_ids_of_the_envelope_fill_in() -> None:
     ("changes", "pointer", "code"),
     [
         ({"event_name": "purchased"}, "/event_name", "unknown_event"),
-        ({"event_time": "2026-11-23T12:05:01Z"}, "/event_time", "event_from_future"),
+        ({"event_time": "2026-11-24T12:00:01Z"}, "/event_time", "event_from_future"),
         ({"event_time": "2026-10-24T11:59:59Z"}, "/event_time", "event_too_old"),
         ({"event_id": ""}, "/event_id", "invalid_argument"),
         ({"session_id": "s" * 129}, "/session_id", "invalid_argument"),
@@ -72,10 +72,6 @@ def test_a_wrong_field_is_named(changes: dict[str, Any], pointer: str, code: str
         parse_event(ga4(**changes), now=NOW)
 
     assert (refusal.value.problems[0].pointer, refusal.value.code) == (pointer, code)
-
-
-def test_a_clock_that_is_a_little_ahead_is_forgiven() -> None:
-    assert parse_event(ga4(event_time="2026-11-23T12:05:00Z"), now=NOW).event_time == NOW + timedelta(minutes=5)
 
 
 texts = st.text(min_size=1, max_size=20)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 from recommender.adapters.http import Handler, key_digest
 from recommender.adapters.memory.sessions import MemorySessions
+from recommender.contracts.outbox import to_accepted_record
 from recommender.use_cases.collect_events import collect_events
 
 from tests.handlers.deployed import ENVIRONMENT, KEY, deployed
@@ -53,6 +54,22 @@ def test_what_is_wrong_with_an_event_is_said_and_the_others_are_kept(
         (0, "unknown_event", "/events/0/event_name")
     ]
     assert '"EventsRejected":[1.0]' in capsys.readouterr().out.replace(" ", "")
+
+
+def test_what_lands_of_a_clock_that_runs_ahead_is_the_time_set_right(
+    handler: Handler, sessions: MemorySessions
+) -> None:
+    now = datetime.now(UTC)
+    ahead = (now + timedelta(hours=3)).isoformat()
+    entry = {"event_id": "e1", "event_name": "view_cart", "event_time": ahead}
+
+    for session, sent_at in (("told", ahead), ("untold", None)):
+        event = with_body(lambda_event("post_events"), session_id=session, sent_at=sent_at, events=[entry])
+        assert answer_of(handler(event, None))[1]["accepted"] == 1
+
+    landed = [datetime.fromisoformat(to_accepted_record(entry)["event_time"]) for entry in sessions.outbox]
+    assert len(landed) == 2
+    assert all(now <= moment <= datetime.now(UTC) for moment in landed)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -112,6 +113,51 @@ def test_unknown_routes_wrong_methods_and_large_bodies_are_problem_documents(ser
     for _, headers, body in (missing, wrong, large):
         assert headers["content-type"] == "application/problem+json"
         assert json.loads(body)["code"]
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PROPFIND", "get", "HEAD", "PATCH"])
+def test_a_method_that_no_route_has_is_not_allowed(server: WebServer, method: str) -> None:
+    status, headers, _ = call(server, method, "/v1/events")
+
+    assert (status, headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /v1/health/live HTTP/9.9\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n",
+        b"GET / HTTP/1.1\r\na: " + b"b" * 70_000 + b"\r\n\r\n",
+        b"POST /v1/events HTTP/1.1\r\ncontent-length: " + b"9" * 5_000 + b"\r\n\r\n",
+        b"POST /v1/events HTTP/1.1\r\ncontent-length: -1\r\n\r\n",
+        "POST /v1/events HTTP/1.1\r\ncontent-length: \u00b2\r\n\r\n".encode("latin-1"),
+        b"\xff\xfe\x00\r\n\r\n",
+    ],
+)
+def test_a_request_that_is_no_http_is_a_problem_of_the_client(server: WebServer, sent: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 4"), answer[:200]
+    assert json.loads(body)["code"]
+
+
+def test_a_body_that_stays_away_is_a_timeout(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.web._Handler.timeout", 0.05)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"POST /v1/events HTTP/1.1\r\ncontent-length: 9\r\n\r\n{")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 408")
+
+
+def test_a_body_that_a_function_cannot_take_is_too_large(server: WebServer, recorder: Recorder) -> None:
+    recorder.outcome = failure("RequestEntityTooLargeException", "9999999 bytes")
+
+    assert call(server, "POST", "/v1/events", b"{}")[0] == 413
 
 
 def test_a_browser_may_ask_first(server: WebServer, recorder: Recorder) -> None:

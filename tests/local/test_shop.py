@@ -144,3 +144,24 @@ def test_keys_are_made_once_and_are_the_owners_alone(tmp_path: Path) -> None:
     assert load_or_make(path) == keys
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert load_or_make(tmp_path / "others.json").signing_secret != keys.signing_secret
+
+
+@pytest.mark.parametrize(
+    "path", ["/%00", "/" + "x" * 5_000, "/items/%ff%00", "/%2e%2e/private.txt", "/items/" + "9" * 5_000]
+)
+def test_a_path_that_no_file_has_is_not_found(server: WebServer, path: str) -> None:
+    status, _, body = call(server, "GET", path)
+
+    assert (status, json.loads(body)["status"]) == (404, 404)
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"[" * 100_000, b"9" * 5_000, b'{"time": "0001-01-01T00:00:00+14:00"}', b""])
+def test_an_epoch_that_cannot_be_read_is_a_problem_of_the_caller(server: WebServer, body: bytes) -> None:
+    status, _, answered = call(server, "POST", "/console/epochs", body, {"content-type": "application/json"})
+
+    assert (status, json.loads(answered)["code"]) == (400, "invalid_argument")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:x[", "localhost:99999999"])
+def test_a_host_that_is_none_does_not_close_the_connection(server: WebServer, host: str) -> None:
+    assert call(server, "GET", "/console/v1/experiments", None, {"host": host})[0] in (200, 400, 403)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recommender.contracts.fields import read_time
 
 from cdk.node import use_bundled_node
 
@@ -121,6 +122,101 @@ def test_events_of_a_moment_go_together_in_small_batches() -> None:
     assert [len(call["body"]["events"]) for call in calls] == [20, 5]
     ids = [event["event_id"] for call in calls for event in call["body"]["events"]]
     assert len(set(ids)) == 25
+
+
+QUICK = """
+    const waits = [], slowly = setTimeout;
+    globalThis.setTimeout = (act, ms) => (waits.push(ms), slowly(act, 0));
+    const settled = () => new Promise((done) => slowly(done, 200));
+    const shop = createRecommender({ key: "pk" });
+    const track = (count) => { for (let n = 0; n < count; n++) shop.track("view_cart"); };
+"""
+
+
+def sizes(calls: list[dict[str, Any]]) -> list[int]:
+    return [len(call["body"]["events"]) for call in calls]
+
+
+def ids_of(*calls: dict[str, Any]) -> list[str]:
+    return [event["event_id"] for call in calls for event in call["body"]["events"]]
+
+
+@pytest.mark.parametrize("status", [400, 413])
+def test_a_batch_that_is_refused_is_halved_until_one_event_is_dropped(status: int) -> None:
+    calls = run(QUICK + "track(4); await shop.flush(); await settled();", statuses=f"[{status}, {status}, {status}]")
+
+    assert sizes(calls) == [4, 2, 1, 1, 2]  # one is given up; with each batch that is taken the next one grows
+    assert ids_of(*calls[3:]) == ids_of(calls[0])[1:]
+
+
+def test_a_queue_of_nothing_but_refused_events_is_over_soon() -> None:
+    calls = run(QUICK + "track(20); await shop.flush(); await settled();", statuses=str([400] * 99))
+
+    assert sizes(calls) == [20, 10, 5, 2] + [1] * 20
+
+
+def test_an_event_that_breaks_the_server_again_and_again_does_not_hold_up_those_behind_it() -> None:
+    tries = 4
+    calls = run(QUICK + "track(2); await shop.flush(); await settled();", statuses=str([500] * (2 * tries)))
+
+    assert sizes(calls) == [2] * tries + [1] * tries + [1]
+    assert ids_of(calls[-1]) == ids_of(calls[0])[1:]
+
+
+def test_tries_come_later_and_later_and_end() -> None:
+    *calls, told = run(
+        QUICK + "track(1); await shop.flush(); await settled(); calls.push({ waits });", statuses=str([503] * 50)
+    )
+
+    gather, *backoff = [wait for wait in told["waits"] if wait]
+    assert (gather, backoff) == (400, [5_000, 10_000, 20_000])
+    assert len(calls) == 4  # then it is dropped
+
+
+@pytest.mark.parametrize("status", [0, 429])
+def test_what_nobody_heard_is_never_dropped_and_steps_aside(status: int) -> None:
+    *calls, told = run(
+        QUICK + "track(2); await shop.flush(); await settled(); await settled(); calls.push({ waits });",
+        statuses=str([status] * 20),
+    )
+
+    assert sorted(set(ids_of(*calls[20:]))) == sorted(ids_of(calls[0]))  # both arrive when the network is back
+    assert max(told["waits"]) == 300_000  # five minutes at most
+    alone = [ids_of(call)[0] for call in calls[4:20]]
+    assert set(alone) == set(ids_of(calls[0]))  # neither stands in the other's way
+
+
+def test_other_refusals_drop_the_batch_at_once() -> None:
+    calls = run(QUICK + "track(4); await shop.flush(); track(1); await settled();", statuses="[401]")
+
+    assert sizes(calls) == [4, 1]
+
+
+def test_an_answer_that_is_no_json_does_not_stop_the_queue() -> None:
+    calls = run(
+        QUICK
+        + """
+        const reply = fetch;
+        const json = () => Promise.reject(Error());
+        globalThis.fetch = async (...request) => ({ ...(await reply(...request)), json });
+        track(25); await settled();
+        """
+    )
+
+    assert sizes(calls) == [20, 5]
+
+
+def test_every_request_says_when_it_was_sent() -> None:
+    page, batch = run("""
+        const shop = createRecommender({ key: "pk" });
+        shop.track("view_cart");
+        await shop.recommend({ type: "home" }, ["home_hero"]);
+        await shop.flush();
+    """)
+
+    for call in (page, batch):
+        sent_at = read_time(call["body"]["sent_at"], "/sent_at")
+        assert sent_at >= read_time(batch["body"]["events"][0]["event_time"], "/event_time")
 
 
 @pytest.mark.parametrize("signal", ["{ globalPrivacyControl: true }", '{ doNotTrack: "1" }'])

@@ -86,6 +86,13 @@ class SessionStoreSuite:
 
         assert store.load("s1", now=NOW + DAY).version == 2
 
+    def test_nearly_as_much_as_an_item_holds_is_stored(self, store: SessionStore) -> None:
+        noise = random.Random(0).randbytes(330_000).hex()  # packed: 386 kB of the 390 kB that are allowed
+
+        store.accept(state(1, EVENT), [Accepted(replace(EVENT, attribution_token=noise))], now=NOW)
+
+        assert store.load("s1", now=NOW) == state(1, EVENT)
+
     def test_more_than_the_store_takes_is_refused_before_it_is_written(self, store: SessionStore) -> None:
         noise = random.Random(0).randbytes(400_000).hex()
         store.accept(state(1, EVENT), [Accepted(EVENT)], now=NOW)

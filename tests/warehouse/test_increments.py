@@ -12,11 +12,11 @@ import pytest
 from recommender.contracts.events import EventItem
 from recommender.errors import InvalidInput
 
-from tests.warehouse.shop import Shop, deliver, deliver_items, event, order_line, rows_of
+from tests.warehouse.shop import Shop, deliver, deliver_items, event, order_line, rebuilt, rows_of
 from warehouse.__main__ import main
 from warehouse.backfill import pieces
 from warehouse.engine import Connection, Warehouse, open_local
-from warehouse.fingerprints import fingerprint
+from warehouse.fingerprints import fingerprint, fingerprints
 from warehouse.pipeline import run_day
 from warehouse.statements import execute
 
@@ -53,6 +53,45 @@ def test_a_double_is_known_however_much_later_it_is_loaded(warehouse: Warehouse,
     assert rows_of(warehouse, "select event_id from marts.session_events order by 1") == [("e1",), ("e2",)]
     execute(warehouse.connection, "delete from marts.sessions where started_at > '2026-04-01'::timestamp_ntz")
     assert fingerprint(warehouse.connection, "marts.sessions") == before
+
+
+def test_an_event_id_belongs_to_its_session_so_no_acknowledged_event_of_another_one_is_dropped(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    """Storefronts count e1, e2, … anew in each session; the API takes each of them, and so do staging and the marts."""
+    deliver_items(warehouse, "tea", "jam")
+    shop, claims = Shop(warehouse, tmp_path), {"placement": "home_hero"}
+    visits = [("s1", "browser", "10:00", "tea"), ("s2", "browser", "15:00", "jam"), ("s3", "phone", "10:00", "jam")]
+    days = {"2026-02-03T02:00:00": visits[:2], "2026-02-04T02:00:00": visits}  # the first two come again with the third
+    for loaded_at, delivered in days.items():
+        for session, browser, clock, item_id in delivered:
+            who = {"session_id": session, "visitor_id": browser, "user_id": None}
+            item, when = EventItem(item_id, 1, 200), f"2026-02-02T{clock}"
+            shop.land(
+                event("e1", "search", f"{when}:00", search_term=item_id, **who),
+                event("e2", "view_item", f"{when}:10", item, **who),
+                loaded_at=loaded_at,
+            )
+            shown = event("e3", "view_item_list", f"{when}:20", item, visible=True, **who)
+            shop.land(shown, loaded_at=loaded_at, claims={**claims, "recommendation_id": f"of {session}"})
+        run_day(warehouse.connection, date.fromisoformat(loaded_at[:10]))
+
+    sessions = [session for session, *_ in visits]
+    keys = [(session, event_id) for session in sessions for event_id in ("e1", "e2", "e3")]
+    assert rows_of(warehouse, "select session_id, event_id from staging.stg_events order by 1, 2") == keys
+    assert rows_of(warehouse, "select session_id, event_id, item_id from marts.session_events order by 1, 2") == [
+        row for session, _, _, item in visits for row in ((session, "e1", None), (session, "e2", item))
+    ]
+    assert rows_of(warehouse, "select visitor_id, search_term, clicked_item_id from marts.searches order by 1, 2") == [
+        ("browser", "jam", "jam"),
+        ("browser", "tea", "tea"),
+        ("phone", "jam", "jam"),
+    ]
+    assert rows_of(warehouse, "select session_id, visitor_id, item_id from marts.impressions order by 1") == [
+        (session, browser, item) for session, browser, _, item in visits
+    ]
+    derived = fingerprints(warehouse.connection)
+    assert derived == rebuilt(warehouse, date(2026, 2, 4))
 
 
 def test_a_session_of_two_months_stays_one_when_it_goes_on(warehouse: Warehouse, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ CHECKS: Final = (
         "event_copies",
         "warn",
         "raw.events",
-        "event_id",
+        "session_id, event_id",
         tolerance=0.05,
         meaning="Events were delivered more than once; staging keeps the first of each.",
         remedy="A few come with at-least-once delivery. Many mean a file loaded under two names: see ops.loads.",

@@ -60,7 +60,7 @@ JUMPS: Final = """
 JUMPED: Final = "made.price_cents > 5 * previous.price_cents or 5 * made.price_cents < previous.price_cents"
 
 CHECKS: Final = (
-    _unique("events_unique", "staging.stg_events", "event_id"),
+    _unique("events_unique", "staging.stg_events", "session_id, event_id"),
     _unique("order_lines_unique", "marts.order_lines", "order_id, item_id"),
     _unique("items_unique", "staging.stg_items", "item_id"),
     _known("order_items_known", "stop", "marts.order_lines", tolerance=0.05, examples=UNKNOWN_ORDERED),

@@ -24,7 +24,7 @@ create transient table if not exists ops.touched_visitors (
     last_at timestamp_ntz not null
 );
 
--- Grain: one event of a touched session, with the start of its session. Key: event_id.
+-- Grain: one event of a touched session, with the start of its session. Key: session_id, event_id.
 create transient table if not exists ops.visit_events (
     event_id varchar(128) not null,
     visitor_id varchar(128) not null,

@@ -1,4 +1,4 @@
--- Grain: one event. Key: event_id; the first delivery wins, because an event never changes.
+-- Grain: one event. Key: session_id, event_id, as in the API; the first delivery wins: an event never changes.
 create table if not exists staging.stg_events (
     event_id varchar(128) not null,
     event_name varchar(32) not null,
@@ -16,7 +16,7 @@ create table if not exists staging.stg_events (
     claims variant,
     shopper_id varchar(128) not null,
     loaded_at timestamp_ntz not null,
-    primary key (event_id)
+    primary key (session_id, event_id)
 );
 
 -- Grain: one line of an order. Key: order_id, item_id; the newest delivery wins.

@@ -11,7 +11,8 @@ create table if not exists marts.order_lines (
     primary key (order_id, item_id)
 );
 
--- Grain: one item of one event of a session; a search has one row without an item. Key: event_id, position.
+-- Grain: one item of one event of a session; a search has one row without an item.
+-- Key: session_id, event_id, position.
 create table if not exists marts.session_events (
     event_id varchar(128) not null,
     position number(9, 0) not null,
@@ -23,7 +24,7 @@ create table if not exists marts.session_events (
     search_term varchar(256),
     derived boolean not null,
     loaded_at timestamp_ntz not null,
-    primary key (event_id, position)
+    primary key (session_id, event_id, position)
 );
 
 -- Grain: one session that put something in its cart. Key: session_id.
@@ -129,7 +130,8 @@ create table if not exists marts.browse_sequences (
     primary key (visitor_id, started_at)
 );
 
--- Grain: one search. Key: event_id. The click is the first item chosen or looked at before the session's next search.
+-- Grain: one search. Key: visitor_id, searched_at, event_id, for an event_id is unique within its session only.
+-- The click is the first item chosen or looked at before the session's next search.
 create table if not exists marts.searches (
     event_id varchar(128) not null,
     visitor_id varchar(128) not null,
@@ -141,7 +143,7 @@ create table if not exists marts.searches (
     clicked_position number(9, 0),
     clicked_at timestamp_ntz,
     derived boolean not null,
-    primary key (event_id)
+    primary key (visitor_id, searched_at, event_id)
 );
 
 -- Grain: one review. Key: review_id. is_verified: the shopper had ordered the item when the review was written.

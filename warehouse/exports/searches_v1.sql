@@ -1,4 +1,4 @@
--- Grain: one search. Key: event_id. Without a click, or with one on an item of the catalogue.
+-- Grain: one search. Without a click, or with one on an item of the catalogue.
 create or replace view exports.searches_v1 as
 select
     searches.event_id::varchar as event_id,

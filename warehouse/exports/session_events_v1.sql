@@ -1,4 +1,4 @@
--- Grain: one item of one event of a session; a search has one row without an item. Key: event_id, item_id.
+-- Grain: one item of one event of a session; a search has one row without an item. Key: session_id, event_id, item_id.
 create or replace view exports.session_events_v1 as
 select
     events.session_id::varchar as session_id,

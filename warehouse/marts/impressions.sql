@@ -63,6 +63,7 @@ using (
         select
             lists.recommendation_id,
             lists.placement,
+            lists.session_id,
             lists.event_id,
             lists.event_name,
             lists.event_time,
@@ -93,7 +94,7 @@ using (
     shown as (
         select lists.*, firsts.item_id, firsts.index
         from firsts
-        inner join lists on firsts.event_id = lists.event_id
+        inner join lists on firsts.event_id = lists.event_id and firsts.session_id = lists.session_id
     ),
 
     outcomes as (

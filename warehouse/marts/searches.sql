@@ -1,4 +1,5 @@
--- Grain: one search. Key: event_id. Its click is the first item chosen or looked at before the session's next search.
+-- Grain: one search. Key: visitor_id, searched_at, event_id.
+-- Its click is the first item chosen or looked at before the session's next search.
 merge into marts.searches as target
 using (
     with numbered as (
@@ -39,6 +40,8 @@ using (
     where searches.event_name = 'search' and searches.search_term is not null
 ) as source
     on target.event_id = source.event_id
+    and target.visitor_id = source.visitor_id
+    and target.searched_at = source.searched_at
     and target.searched_at >= %(sessions_from)s::timestamp_ntz
 when matched then update set
     started_at = source.started_at,

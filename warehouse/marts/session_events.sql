@@ -1,4 +1,5 @@
--- Grain: one item of one event of a session; a search has one row without an item. Key: event_id, position.
+-- Grain: one item of one event of a session; a search has one row without an item.
+-- Key: session_id, event_id, position.
 -- Lists that were only shown are in marts.impressions; refunds are no behaviour of a visit.
 merge into marts.session_events as target
 using (
@@ -13,13 +14,14 @@ using (
 
     item_rows as (
         select
+            loaded.session_id,
             loaded.event_id,
             flat.index as position,
             flat.value:item_id::varchar as item_id
         from loaded, lateral flatten(input => loaded.items) as flat
         where loaded.event_name != 'search'
         union all
-        select event_id, 0 as position, null as item_id
+        select session_id, event_id, 0 as position, null as item_id
         from loaded
         where event_name = 'search'
     )
@@ -36,10 +38,11 @@ using (
         loaded.derived,
         loaded.loaded_at
     from loaded
-    inner join item_rows on loaded.event_id = item_rows.event_id
+    inner join item_rows on loaded.event_id = item_rows.event_id and loaded.session_id = item_rows.session_id
     where item_rows.item_id is not null or loaded.event_name = 'search'
 ) as source
     on target.event_id = source.event_id
+    and target.session_id = source.session_id
     and target.position = source.position
     and target.event_time >= %(events_from)s::timestamp_ntz
 when not matched then insert (

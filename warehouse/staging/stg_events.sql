@@ -1,4 +1,4 @@
--- Grain: one event. Key: event_id. The first delivery wins; what cannot be identified stays in raw.
+-- Grain: one event. Key: session_id, event_id. The first delivery wins; what cannot be identified stays in raw.
 merge into staging.stg_events as target
 using (
     with loaded as (
@@ -17,7 +17,7 @@ using (
     firsts as (
         select *
         from loaded
-        qualify row_number() over (partition by event_id order by loaded_at, event_time, session_id, visitor_id) = 1
+        qualify row_number() over (partition by session_id, event_id order by loaded_at, event_time, visitor_id) = 1
     )
 
     select
@@ -40,6 +40,7 @@ using (
     from firsts
 ) as source
     on target.event_id = source.event_id
+    and target.session_id = source.session_id
     and target.event_time >= %(events_from)s::timestamp_ntz
 when not matched then insert (
     event_id, event_name, event_time, visitor_id, session_id, user_id, items, item_list_id, search_term,

@@ -1,4 +1,5 @@
--- Grain: one event of a touched session, with the start of its session. Key: event_id. Written anew by each run.
+-- Grain: one event of a touched session, with the start of its session. Key: session_id, event_id.
+-- Written anew by each run.
 -- More than 30 minutes of silence of a visitor begin its next session, whatever the storefront calls the visit.
 delete from ops.visit_events;
 

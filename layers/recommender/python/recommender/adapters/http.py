@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,12 +19,15 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
+from recommender.adapters.http_event import caller_of, json_text, text_body, whole_event
+from recommender.contracts.fields import ID_MAX_LENGTH
 from recommender.contracts.metrics import NAMESPACE
 from recommender.contracts.routes import KEY_HEADER, ROUTES, Auth, Route
 from recommender.errors import DependencyDown, InvalidInput, NotFound, RecommenderError, Unauthorized
 
 PROBLEM_TYPE: Final = "urn:recommender:problem:"
 RETRY_AFTER_SECONDS: Final = 5
+MAX_ECHO: Final = 256  # characters of a path that an error repeats
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
@@ -116,6 +118,9 @@ class _Edge:
         def respond(**parameters: str) -> Response[str]:
             if route.auth is Auth.PUBLISHABLE:
                 self._check_key()
+            for name, value in parameters.items():
+                if len(value) > ID_MAX_LENGTH:  # no store has such a key
+                    raise NotFound(f"{name} has {len(value)} characters, at most {ID_MAX_LENGTH} are known")
             started = time.perf_counter()
             answer = endpoint(self._request(parameters))
             duration = (time.perf_counter() - started) * 1000
@@ -129,8 +134,9 @@ class _Edge:
         """The function that Lambda calls."""
 
         def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-            self._logger.set_correlation_id(_request_id(event))
-            return self._resolver.resolve(event, context)
+            request = whole_event(event)
+            self._logger.set_correlation_id(_request_id(request))
+            return self._resolver.resolve(request, context)
 
         traced: Handler = self._tracer.capture_lambda_handler(handle, capture_response=False)
         return traced
@@ -138,12 +144,12 @@ class _Edge:
     def _request(self, parameters: Mapping[str, str]) -> Request:
         event = self._resolver.current_event
         return Request(
-            body=event.decoded_body,
+            body=text_body(event.raw_event),
             query=event.query_string_parameters or {},
             path=parameters,
             headers=event.headers,
             now=datetime.now(UTC),
-            caller=_caller(event.raw_event),
+            caller=caller_of(event.raw_event),
         )
 
     def _check_key(self) -> None:
@@ -179,8 +185,7 @@ class _Edge:
         }
         if timings:
             every["server-timing"] = ", ".join(f"{stage};dur={spent:.2f}" for stage, spent in timings.items())
-        text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
-        return Response(status_code=status, content_type=content_type, body=text, headers=every)
+        return Response(status_code=status, content_type=content_type, body=json_text(body), headers=every)
 
     def _known_error(self, error: RecommenderError) -> Response[str]:
         self._logger.info("refused", extra={"code": error.code, "status": error.status})
@@ -197,18 +202,14 @@ class _Edge:
 
     def _no_such_route(self, _error: Exception) -> Response[str]:
         http = self._resolver.current_event.raw_event["requestContext"]["http"]
-        return self._problem(NotFound(f"{http['method']} {http['path']} is not a route", code="unknown_route"), {})
+        asked = f"{http['method']} {http['path']}"[:MAX_ECHO]
+        return self._problem(NotFound(f"{asked} is not a route", code="unknown_route"), {})
 
     def _problem(self, error: RecommenderError, headers: Mapping[str, str]) -> Response[str]:
         event = self._resolver.current_event.raw_event
-        body = problem_document(error, instance=event.get("rawPath", "/"), request_id=_request_id(event))
+        body = problem_document(error, instance=event["rawPath"][:MAX_ECHO], request_id=_request_id(event))
         return self._respond(error.status, body, content_type="application/problem+json", headers=headers)
 
 
 def _request_id(event: Mapping[str, Any]) -> str:
-    return str(event.get("requestContext", {}).get("requestId", ""))
-
-
-def _caller(event: Mapping[str, Any]) -> str:
-    identity = event.get("requestContext", {}).get("authorizer", {}).get("iam", {})
-    return str(identity.get("userArn", ""))
+    return str(event["requestContext"]["requestId"])

@@ -13,7 +13,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
-from recommender.contracts.events import MAX_EVENTS_PER_CALL, Event, parse_event
+from recommender.contracts.events import MAX_EVENTS_PER_CALL, Event, none_after, parse_event, skew_of
 from recommender.contracts.fields import (
     problem,
     read_integer,
@@ -21,6 +21,7 @@ from recommender.contracts.fields import (
     read_object,
     read_optional_text,
     read_text,
+    read_time,
     refuse_unknown,
 )
 from recommender.contracts.placements import PAGE_TYPES
@@ -43,17 +44,23 @@ from recommender.contracts.requests import (
 )
 from recommender.errors import FieldProblem, InvalidInput, TooLarge
 
+MAX_DIGITS: Final = 300  # of an integer; Python refuses to read some thousands
+
 
 def read_json(body: str | bytes | None) -> Any:
     """The JSON of a request body; raises InvalidInput `invalid_json` or TooLarge."""
-    if len(body or "") > MAX_BODY_BYTES:
-        raise TooLarge(
-            f"the body has {len(body or '')} bytes, at most {MAX_BODY_BYTES} are read", code="body_too_large"
-        )
+    content = (body or "").encode("utf-8", "surrogatepass") if not isinstance(body, bytes) else body
+    if len(content) > MAX_BODY_BYTES:
+        raise TooLarge(f"the body has {len(content)} bytes, at most {MAX_BODY_BYTES} are read", code="body_too_large")
     try:
-        return json.loads(body or "")
+        return json.loads(body or "", parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise problem("/", str(error), "a JSON document", "invalid_json") from error
+
+
+def _integer(digits: str) -> int | float:
+    """An integer; one that no field takes becomes infinite, so that it is refused where it stands."""
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
 
 
 def parse_recommendations(raw: object, *, now: datetime, consent: str = "full") -> RecommendCommand:
@@ -63,7 +70,9 @@ def parse_recommendations(raw: object, *, now: datetime, consent: str = "full") 
     visitor_id = read_text(body.get("visitor_id"), "/visitor_id")
     session_id = read_text(body.get("session_id"), "/session_id")
     user_id = read_optional_text(body.get("user_id"), "/user_id")
-    batch = _events(body.get("events") or (), now=now, visitor_id=visitor_id, session_id=session_id, user_id=user_id)
+    sent_at = _sent_at(body)
+    ids = {"visitor_id": visitor_id, "session_id": session_id, "user_id": user_id}
+    batch = _events(body.get("events") or (), now=now, sent_at=sent_at, ids=ids)
     request = RecommendationRequest(
         visitor_id=visitor_id,
         session_id=session_id,
@@ -73,6 +82,7 @@ def parse_recommendations(raw: object, *, now: datetime, consent: str = "full") 
         placements=_placements(body.get("placements"), "/placements"),
         context=_surroundings(body.get("context") or {}, "/context", consent=consent),
         events=tuple(event for _, event in batch.events),
+        sent_at=sent_at,
         options=_options(body.get("options") or {}, "/options"),
     )
     return RecommendCommand(request, batch.rejected)
@@ -85,7 +95,7 @@ def parse_single(
     refuse_unknown(query, _QUERY, "/query")
     visitor_id = read_text(query.get("visitor_id"), "/query/visitor_id")
     limit = query.get("limit")
-    if limit is not None and not limit.isdecimal():
+    if limit is not None and not (limit.isdecimal() and len(limit) <= MAX_DIGITS):
         raise problem("/query/limit", limit, f"an integer from 1 to {MAX_LIMIT}")
     request = RecommendationRequest(
         visitor_id=visitor_id,
@@ -110,13 +120,8 @@ def parse_single(
 def parse_events(raw: object, *, now: datetime) -> EventBatch:
     """The body of POST /v1/events; raises InvalidInput only where no event at all can be read."""
     body = read_object(raw, "")
-    batch = _events(
-        body.get("events"),
-        now=now,
-        visitor_id=body.get("visitor_id"),
-        session_id=body.get("session_id"),
-        user_id=body.get("user_id"),
-    )
+    ids = {name: body.get(name) for name in ("visitor_id", "session_id", "user_id")}
+    batch = _events(body.get("events"), now=now, sent_at=_sent_at(body), ids=ids)
     if batch.rejected and not batch.events:
         raise InvalidInput(
             [FieldProblem(wrong.pointer, wrong.value, wrong.expected, wrong.code) for wrong in batch.rejected]
@@ -152,21 +157,24 @@ def _names(kind: Any) -> frozenset[str]:
     return frozenset(entry.name for entry in fields(kind))
 
 
-def _events(
-    raw: object, *, now: datetime, visitor_id: str | None, session_id: str | None, user_id: str | None
-) -> EventBatch:
+def _sent_at(body: Mapping[str, Any]) -> datetime | None:
+    return None if body.get("sent_at") is None else read_time(body["sent_at"], "/sent_at")
+
+
+def _events(raw: object, *, now: datetime, sent_at: datetime | None, ids: Mapping[str, Any]) -> EventBatch:
     if isinstance(raw, list | tuple) and len(raw) > MAX_EVENTS_PER_CALL:
         raise TooLarge(f"/events has {len(raw)} events, expected at most {MAX_EVENTS_PER_CALL}", code="too_many_events")
     entries: Sequence[Any] = read_list(raw, "/events", at_most=MAX_EVENTS_PER_CALL)
-    events: list[tuple[int, Event]] = []
+    events: dict[int, Event] = {}
     rejected: list[Rejection] = []
-    ids = {"visitor_id": visitor_id, "session_id": session_id, "user_id": user_id}
+    skew = skew_of(sent_at, now)
     for index, entry in enumerate(entries):
         try:
-            events.append((index, parse_event(entry, now=now, pointer=f"/events/{index}", **ids)))
+            events[index] = parse_event(entry, now=now, pointer=f"/events/{index}", skew=skew, **ids)
         except InvalidInput as error:
             rejected += [rejection(index, wrong) for wrong in error.problems]
-    return EventBatch(tuple(events), tuple(rejected))
+    mended = none_after(now, list(events.values()))
+    return EventBatch(tuple(zip(events, mended, strict=True)), tuple(rejected))
 
 
 def rejection(index: int, wrong: FieldProblem) -> Rejection:

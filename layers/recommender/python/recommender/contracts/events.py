@@ -7,8 +7,8 @@ Unknown extra keys are ignored (GA4 payloads carry many), known keys are checked
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -39,7 +39,9 @@ EVENT_NAMES: Final = (
 MAX_EVENTS_PER_CALL: Final = 100
 MAX_ITEMS_PER_EVENT: Final = 200
 MAX_TOKEN_LENGTH: Final = 4096
-CLOCK_SKEW: Final = timedelta(minutes=5)
+CLOCK_SKEW: Final = timedelta(minutes=5)  # of files that are loaded
+SENT_AT_TOLERANCE: Final = timedelta(minutes=1)  # what a request may take to arrive; more is a clock that is wrong
+MAX_AHEAD: Final = timedelta(days=1)  # of a clock that does not say when it sent
 MAX_AGE: Final = timedelta(days=30)
 
 
@@ -55,9 +57,21 @@ class Column:
 
 
 EVENT_COLUMNS: Final = (
-    Column("event_id", "string", "varchar(128)", True, "unique id given by the storefront; the same id counts once"),
+    Column(
+        "event_id",
+        "string",
+        "varchar(128)",
+        True,
+        "id given by the storefront, unique within its session; the same id counts once there",
+    ),
     Column("event_name", "string", "varchar(32)", True, "one of EVENT_NAMES"),
-    Column("event_time", "string", "timestamp_ntz", True, "when it happened, UTC"),
+    Column(
+        "event_time",
+        "string",
+        "timestamp_ntz",
+        True,
+        "when it happened, UTC; by the clock of the API where the browser's is wrong",
+    ),
     Column("visitor_id", "string", "varchar(128)", True, "browser"),
     Column("session_id", "string", "varchar(128)", True, "visit; 30 minutes of silence end it"),
     Column("user_id", "string", "varchar(128)", False, "logged-in shopper"),
@@ -113,11 +127,12 @@ def parse_event(
     visitor_id: str | None = None,
     session_id: str | None = None,
     user_id: str | None = None,
+    skew: timedelta = timedelta(),
 ) -> Event:
     """One event from the API; the ids of the enclosing request fill in for absent ones.
 
-    Raises InvalidInput that names the field, for an unknown name, a wrong type, an event from the
-    future (beyond CLOCK_SKEW) or older than MAX_AGE.
+    `skew` is added to its time, which may still lie up to MAX_AHEAD after `now` (`none_after` mends that). Raises
+    InvalidInput that names the field, for an unknown name, a wrong type, an event further ahead or older than MAX_AGE.
     """
     body = read_object(raw, pointer)
     name = read_text(body.get("event_name"), f"{pointer}/event_name")
@@ -126,7 +141,7 @@ def parse_event(
     return Event(
         event_id=read_text(body.get("event_id"), f"{pointer}/event_id"),
         event_name=name,
-        event_time=_recent(read_time(body.get("event_time"), f"{pointer}/event_time"), now, pointer),
+        event_time=_recent(body.get("event_time"), now, skew, f"{pointer}/event_time"),
         visitor_id=read_text(body.get("visitor_id", visitor_id), f"{pointer}/visitor_id"),
         session_id=read_text(body.get("session_id", session_id), f"{pointer}/session_id"),
         user_id=read_optional_text(body.get("user_id", user_id), f"{pointer}/user_id"),
@@ -139,6 +154,22 @@ def parse_event(
         ),
         visible=read_flag(body.get("visible", False), f"{pointer}/visible"),
     )
+
+
+def skew_of(sent_at: datetime | None, now: datetime) -> timedelta:
+    """How much the sender's clock is behind; nothing where that may be the way here, or where it does not say."""
+    skew = timedelta() if sent_at is None else now - sent_at
+    return skew if abs(skew) > SENT_AT_TOLERANCE else timedelta()
+
+
+def none_after(now: datetime, events: Sequence[Event]) -> list[Event]:
+    """The events, those that are after `now` set to it: microseconds apart, so that their order is kept."""
+    ahead = [place for place, event in enumerate(events) if event.event_time > now]
+    ahead.sort(key=lambda place: events[place].event_time)
+    mended = list(events)
+    for before_last, place in enumerate(reversed(ahead)):
+        mended[place] = replace(events[place], event_time=now - timedelta(microseconds=before_last))
+    return mended
 
 
 def to_record(event: Event) -> dict[str, Any]:
@@ -197,14 +228,18 @@ def json_schema() -> dict[str, Any]:
     return {"type": "object", "required": ["event_id", "event_name", "event_time"], "properties": properties}
 
 
-def _recent(event_time: datetime, now: datetime, pointer: str) -> datetime:
-    if event_time > now + CLOCK_SKEW:
-        raise problem(
-            f"{pointer}/event_time", event_time.isoformat(), f"not after {now.isoformat()}", "event_from_future"
-        )
-    if event_time < now - MAX_AGE:
-        raise problem(f"{pointer}/event_time", event_time.isoformat(), "at most 30 days old", "event_too_old")
-    return event_time
+def _recent(value: object, now: datetime, skew: timedelta, pointer: str) -> datetime:
+    moment = read_time(value, pointer)
+    try:
+        moment += skew
+    except OverflowError as error:
+        code = "event_from_future" if skew > timedelta() else "event_too_old"
+        raise problem(pointer, value, "a time near that of the request", code) from error
+    if moment > now + MAX_AHEAD:
+        raise problem(pointer, moment.isoformat(), f"not after {(now + MAX_AHEAD).isoformat()}", "event_from_future")
+    if moment < now - MAX_AGE:
+        raise problem(pointer, moment.isoformat(), "at most 30 days old", "event_too_old")
+    return moment
 
 
 def _items(raw: object, pointer: str) -> tuple[EventItem, ...]:

@@ -122,7 +122,7 @@ ORDER: Final[dict[str, tuple[str, ...]]] = {
     "shoppers": ("shopper_id",),
     "session_events": ("event_time", "session_id", "event_id", "item_id"),
     "impressions": ("shown_at", "recommendation_id", "placement", "index", "item_id"),
-    "searches": ("searched_at", "event_id"),
+    "searches": ("searched_at", "event_id", "shopper_id"),
     "reviews": ("reviewed_at", "review_id"),
     "item_popularity": ("day", "item_id"),
 }

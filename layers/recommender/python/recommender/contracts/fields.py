@@ -8,20 +8,36 @@ from __future__ import annotations
 
 import difflib
 import re
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from recommender.errors import FieldProblem, InvalidInput
 
 ID_MAX_LENGTH = 128
-_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
+MAX_SHOWN: Final = 80  # characters of a value or a name that an error repeats
+MAX_PROBLEMS: Final = 20  # unknown fields that one error lists
+_HALF_A_CHARACTER: Final = re.compile("[\ud800-\udfff]")
+
+_RFC_3339: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]((?:[01][0-9]|2[0-3]):[0-5][0-9]):([0-9]{2})(\.[0-9]+)?"
+    r"([Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+)
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = MAX_SHOWN
 
 
 def problem(pointer: str, value: object, expected: str, code: str = "invalid_argument") -> InvalidInput:
-    """An InvalidInput for one field; long values are cut so that an error stays readable."""
-    shown = repr(value)
-    return InvalidInput(FieldProblem(pointer, shown if len(shown) <= 80 else shown[:77] + "...", expected, code))
+    """An InvalidInput for one field; long and deep values are cut so that an error stays readable."""
+    shown = repr(value[:MAX_SHOWN]) if isinstance(value, str) else _SHORT.repr(value)
+    is_cut = len(shown) > MAX_SHOWN or (isinstance(value, str) and len(value) > MAX_SHOWN)
+    return InvalidInput(FieldProblem(pointer, shown[: MAX_SHOWN - 3] + "..." if is_cut else shown, expected, code))
+
+
+def shown_name(name: str) -> str:
+    """A field's name as an error repeats it: cut, and with halves of characters escaped."""
+    return name[:MAX_SHOWN].encode("utf-8", "backslashreplace").decode()
 
 
 def one_of(name: str, known: Iterable[str]) -> str:
@@ -88,15 +104,25 @@ def read_cents(value: object, pointer: str) -> int:
 
 
 def read_time(value: object, pointer: str) -> datetime:
-    """An RFC 3339 timestamp with a zone, as UTC."""
-    if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            moment = None
-        if moment is not None and moment.tzinfo is not None:
-            return moment.astimezone(UTC)
+    """An RFC 3339 timestamp with a zone, as UTC; finer fractions than microseconds are cut."""
+    found = _RFC_3339.fullmatch(value) if isinstance(value, str) else None
+    try:
+        if found is not None:
+            return _utc(*found.groups())
+    except (ValueError, OverflowError):  # a day that no month has, a zone that leaves the years 1 to 9999
+        pass
     raise problem(pointer, value, "an RFC 3339 timestamp with a zone, such as 2026-11-23T02:50:00Z")
+
+
+def _utc(day: str, minute: str, second: str, fraction: str | None, zone: str) -> datetime:
+    """The moment of these parts; a leap second is the one that follows it. Raises ValueError and OverflowError."""
+    is_leap = second == "60"
+    offset = "+00:00" if zone in "Zz" else zone
+    text = f"{day}T{minute}:{'59' if is_leap else second}{(fraction or '.0')[:7].ljust(7, '0')}{offset}"
+    moment = datetime.fromisoformat(text).astimezone(UTC)
+    if is_leap and (moment.hour, moment.minute) != (23, 59):
+        raise ValueError(f"{moment} is no leap second")
+    return moment + timedelta(seconds=1) if is_leap else moment
 
 
 def refuse_unknown(value: Mapping[str, Any], allowed: frozenset[str], pointer: str) -> None:
@@ -106,8 +132,11 @@ def refuse_unknown(value: Mapping[str, Any], allowed: frozenset[str], pointer: s
         raise InvalidInput(
             [
                 FieldProblem(
-                    f"{pointer}/{name}", "an unknown field", "one of " + ", ".join(sorted(allowed)), "unknown_field"
+                    f"{pointer}/{shown_name(name)}",
+                    "an unknown field",
+                    "one of " + ", ".join(sorted(allowed)),
+                    "unknown_field",
                 )
-                for name in unknown
+                for name in unknown[:MAX_PROBLEMS]
             ]
         )

@@ -10,6 +10,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ SCALARS: Final[Mapping[Any, dict[str, Any]]] = {
     int: {"type": "integer"},
     float: {"type": "number"},
     bool: {"type": "boolean"},
+    datetime: {"type": "string", "format": "date-time"},
 }
 
 

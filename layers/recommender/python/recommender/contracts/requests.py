@@ -7,6 +7,7 @@ becomes one of these is in contracts/api.py.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from recommender.contracts.events import MAX_EVENTS_PER_CALL, Event
@@ -20,6 +21,7 @@ CONSENTS: Final = ("none", "contextual", "full")
 EXPLANATIONS: Final = ("none", "reasons")
 MAX_BODY_BYTES: Final = 512 * 1024
 _ID: Final = {"minLength": 1, "maxLength": ID_MAX_LENGTH}
+_SENT_AT: Final = {"description": "now, by the clock that the event times are from; a clock that is wrong is set right"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class RecommendationRequest:
     page_view_id: str | None = field(default=None, metadata=_ID)
     context: Surroundings = field(default_factory=Surroundings)
     events: tuple[Event, ...] = field(default=(), metadata={"maxItems": MAX_EVENTS_PER_CALL})
+    sent_at: datetime | None = field(default=None, metadata=_SENT_AT)
     options: Options = field(default_factory=Options)
 
 
@@ -115,6 +118,7 @@ class EventsRequest:
     visitor_id: str | None = field(default=None, metadata=_ID)
     session_id: str | None = field(default=None, metadata=_ID)
     user_id: str | None = field(default=None, metadata=_ID)
+    sent_at: datetime | None = field(default=None, metadata=_SENT_AT)
 
 
 @dataclass(frozen=True, slots=True)

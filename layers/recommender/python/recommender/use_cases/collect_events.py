@@ -25,7 +25,8 @@ from recommender.contracts.requests import Caveat, EventBatch, Rejection
 from recommender.contracts.tables import SESSION_TTL_SECONDS
 from recommender.domain.attribution import Claims, verify
 from recommender.domain.attribution import to_record as claims_record
-from recommender.domain.credit import MAX_LISTS, REWARDS, Credits, digest
+from recommender.domain.credit import MAX_DIGESTS, MAX_LISTS, REWARDS, Credits, digest
+from recommender.domain.session import Session
 from recommender.errors import Conflict, FieldProblem, InvalidInput, TooLarge
 from recommender.ports import SessionState, SessionStore
 
@@ -89,7 +90,7 @@ def _accept(
     except TooLarge as error:
         if len(events) == 1:
             full = FieldProblem("/session_id", error.detail, "an event that the session has room for", "session_full")
-            return _Verdict(SessionState(sessions.load(session_id, now=now).session), rejected=_refused(events, full))
+            return _Verdict(SessionState(Session(session_id)), rejected=_refused(events, full))
     half = len(events) // 2
     first = _accept(session_id, events[:half], now=now, sessions=sessions, secret=secret)
     return first.followed_by(_accept(session_id, events[half:], now=now, sessions=sessions, secret=secret))
@@ -205,7 +206,7 @@ def _caveats(index: int, event: Event, own: Event, claims: Claims | None, *, is_
         wrong = problem(f"/events/{index}/items", [], "the item of the list that was clicked", "uncredited")
         caveats += [_caveat(index, found) for found in wrong.problems]
     if is_full:
-        expected = f"at most {MAX_LISTS} lists with a token in one session"
+        expected = f"at most {MAX_LISTS} lists and {MAX_DIGESTS} orders of one session"
         caveats.append(Caveat(index, "session_full", f"/events/{index}", "uncredited", expected))
     return caveats
 
