@@ -15,12 +15,16 @@ sys.path.insert(0, str(Path(__file__).parent / "layers" / "recommender" / "pytho
 use_bundled_node(os.environ)  # before aws_cdk is imported
 
 from cdk.composition import compose, new_app  # noqa: E402
+from cdk.deployment import WrongContext  # noqa: E402
 
 
 def main() -> None:
     """Compose the stacks of the chosen environment and write their templates."""
     app = new_app()
-    compose(app)
+    try:
+        compose(app)
+    except WrongContext as error:
+        sys.exit(f"{error}.")
     app.synth()
 
 
