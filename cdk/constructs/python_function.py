@@ -12,8 +12,9 @@ from recommender.contracts.metrics import NAMESPACE
 from recommender.contracts.routes import Function
 
 from cdk.constructs.function_alarms import watch_function
-from cdk.constructs.layers import ARCHITECTURE, NOT_SHIPPED, RUNTIME, Layers
+from cdk.constructs.layers import ARCHITECTURE, RUNTIME, Layers
 from cdk.deployment import Deployment
+from cdk.layer_sources import NOT_SHIPPED
 from cdk.stores import WRITE_ACTIONS, Stores, allow_reading, allow_writing, read_actions
 
 

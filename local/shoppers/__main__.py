@@ -140,8 +140,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _reports(options: argparse.Namespace) -> Path:
-    state: Path = options.state_dir.resolve()
-    return ROOT / "reports" if state == ROOT / ".local" else state / "reports"
+    state = StateFolder(options.state_dir.resolve())
+    return ROOT / "reports" if state.root == ROOT / ".local" else state.reports
 
 
 def _scale(text: str) -> float:
