@@ -26,8 +26,8 @@ shoppers: .venv/run.stamp  ## simulated shoppers in the shop that `make run` has
 retrain: .venv/run.stamp  ## train again on the kept warehouse, then run
 	@exec $(BIN)/python -m local run --retrain $(if $(CHECK),--check)
 
-clean:          ## forget the local warehouse, jobs and bundle (keeps .venv)
-	rm -rf .local reports .build cdk.out
+clean:          ## forget the local warehouse, jobs and bundle (keeps .venv), and say what went
+	@$(PYTHON) -m local.clean
 
 test: .venv/dev.stamp lint  ## every check: format, lint, types, import contracts, all tests
 	@OMP_NUM_THREADS=1 JSII_NODE=$(NODE) $(BIN)/python -m pytest -q
@@ -41,10 +41,10 @@ lint: .venv/dev.stamp
 format: .venv/dev.stamp  ## rewrite the code in the project's format
 	@$(BIN)/ruff format -q $(CODE); $(BIN)/ruff check -q --fix $(CODE)
 
-synth: .venv/dev.stamp  ## the CloudFormation templates, in cdk.out
+synth: .venv/deploy.stamp  ## the CloudFormation templates, in cdk.out
 	@JSII_NODE=$(NODE) CDK_OUTDIR=cdk.out $(BIN)/python app.py && ls cdk.out/*.template.json
 
-layers: .venv/run.stamp  ## third-party Lambda layer, in .build/runtime-layer
+layers: .venv/deploy.stamp  ## both Lambda layers with byte code, in .build (RUNTIME_PYTHON=… compiles; ALLOW_NO_BYTECODE=1: none)
 	@$(BIN)/python layers/runtime/build.py
 
 # DIGINETICA= TMALL= (folders) BEAUTY= BEAUTY_ITEMS= TOYS= PRODUCTS= JUDGMENTS= (files) COLUMNS= (of PRODUCTS)
@@ -75,12 +75,12 @@ airflow-test: .airflow-venv/$(AIRFLOW)/stamp  ## the DAGs under a real Airflow, 
 	@touch $@
 
 mwaa:           ## what Amazon MWAA reads, in .build/mwaa (OUT=…): dags/, plugins.zip, requirements.txt
-	@rm -rf $(OUT) && mkdir -p $(OUT)/plugins
-	@cp -r dags $(OUT)/dags && mv $(OUT)/dags/requirements.txt $(OUT)
-	@cp -r layers/recommender/python/recommender warehouse training_jobs $(OUT)/plugins
-	@find $(OUT) -name __pycache__ -prune -exec rm -rf {} +
-	@printf '%s/\n' recommender warehouse training_jobs > $(OUT)/plugins/.airflowignore
-	@cd $(OUT)/plugins && $(PYTHON) -m zipfile -c ../plugins.zip .airflowignore recommender warehouse training_jobs
+	@$(PYTHON) -m local.clean --fresh "$(OUT)" && mkdir -p "$(OUT)/plugins"
+	@cp -r dags "$(OUT)/dags" && mv "$(OUT)/dags/requirements.txt" "$(OUT)"
+	@cp -r layers/recommender/python/recommender warehouse training_jobs "$(OUT)/plugins"
+	@find "$(OUT)" -name __pycache__ -prune -exec rm -rf {} +
+	@printf '%s/\n' recommender warehouse training_jobs > "$(OUT)/plugins/.airflowignore"
+	@cd "$(OUT)/plugins" && $(PYTHON) -m zipfile -c ../plugins.zip .airflowignore recommender warehouse training_jobs
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, $(PYTHON) is older." >&2; exit 1; }
@@ -89,6 +89,10 @@ mwaa:           ## what Amazon MWAA reads, in .build/mwaa (OUT=…): dags/, plug
 .venv/run.stamp: requirements.txt local/requirements.txt local/requirements-nodeps.txt | .venv/bin/python
 	@$(call install,-c requirements.txt -r local/requirements.txt)
 	@$(call install,--no-deps -r local/requirements-nodeps.txt)
+	@touch $@
+
+.venv/deploy.stamp: cdk/requirements.txt requirements.txt | .venv/bin/python
+	@$(call install,-c requirements.txt -r cdk/requirements.txt)
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.txt requirements.txt .venv/run.stamp

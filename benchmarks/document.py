@@ -20,7 +20,8 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from recommender.contracts.fields import problem
-from recommender.errors import RecommenderError
+from recommender.contracts.folders import write_over
+from recommender.errors import Conflict, RecommenderError
 
 from benchmarks import capacity, projection
 from benchmarks.report import BREADTH, marks_of
@@ -148,9 +149,18 @@ def collect(reports: Path, results: Path) -> list[str]:
             continue
         kept = {name: value for name, value in content.items() if name not in NOT_KEPT}
         target = results / f"{path.parent.name}.json"
+        if target.exists() and not _is_result(target):
+            raise Conflict(f"{target} is no benchmark's result, and would be replaced by that of {path}")
         target.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         found.append(path.parent.name)
     return found
+
+
+def _is_result(path: Path) -> bool:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["benchmark"] in BENCHMARKS
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def render(results: Path, template: Path = HERE / "benchmarks.md.j2") -> str:
@@ -176,21 +186,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         found = collect(options.reports, options.results)
-        text = render(options.results)
+        for path, text in _pages(options.results, options.out).items():
+            write_over(path, text)
     except RecommenderError as error:
         print(error.detail, file=sys.stderr)
         return 2
-    options.out.write_text(text, encoding="utf-8")
-    uplift = options.results / "uplift.json"
-    if uplift.is_file():
-        page = projection.render(json.loads(uplift.read_text(encoding="utf-8")))
-        options.out.with_name(projection.PAGE.name).write_text(page, encoding="utf-8")
-    warehouse = options.results / "warehouse.json"
-    if warehouse.is_file():
-        page = capacity.render(json.loads(warehouse.read_text(encoding="utf-8")))
-        options.out.with_name(capacity.PAGE.name).write_text(page, encoding="utf-8")
     print(f"{options.out}: {', '.join(found) or 'nothing'} new", file=sys.stderr)
     return 0
+
+
+def _pages(results: Path, out: Path) -> dict[Path, str]:
+    """The page `out`, and beside it those that one result alone makes."""
+    pages = {out: render(results)}
+    for name, page, rendered in (
+        ("uplift", projection.PAGE, projection.render),
+        ("warehouse", capacity.PAGE, capacity.render),
+    ):
+        if (results / f"{name}.json").is_file():
+            pages[out.with_name(page.name)] = rendered(
+                json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
+            )
+    return pages
 
 
 def _text(figure: Number | None, digits: int, *, with_interval: bool = False) -> str:

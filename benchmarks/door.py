@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from recommender.contracts.folders import REPORT, claim
 from recommender.errors import RecommenderError
 
 from benchmarks import report
@@ -26,6 +27,8 @@ def answer(
     """Run, write the report into `out`, print the result without the `unprinted` parts, and return the exit code."""
 
     def told() -> None:
+        if out:
+            claim(out, REPORT)  # before the long run
         result = run()
         if out:
             report.write(result, out, sections(result))

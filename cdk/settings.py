@@ -20,11 +20,19 @@ class StreamNumbers:
 
 @dataclass(frozen=True, slots=True)
 class AlarmNumbers:
-    """When someone is called. Counts are per five minutes unless the name says otherwise."""
+    """When someone is called. Counts are per five minutes unless the name says otherwise.
+
+    `function_errors` is of functions that browsers call; of those that seldom run, one error is enough.
+    """
 
     function_errors: int = 5
     throttles: int = 10
-    degraded: int = 100
+    share_least_calls: int = 10  # below it a share says nothing
+    degraded_percent: float = 5  # of the calls
+    events_rejected_per_100_calls: float = 50  # a call reports up to 100 events
+    events_uncredited_per_100_calls: float = 50
+    unknown_anchors_percent: float = 20  # of the calls: product pages that are newer than the bundle
+    overrides_skipped: int = 0  # rows that no reader understands
     bundles_refused: int = 0  # the last good bundle serves meanwhile
     iterator_age_seconds: int = 600
     api_server_errors: int = 10
@@ -62,7 +70,7 @@ DEV: Final = Environment(
     requests_per_second=100,
     burst_requests=200,
     allowed_origins=("*",),
-    alarms=AlarmNumbers(function_errors=20, degraded=1000),
+    alarms=AlarmNumbers(function_errors=20, degraded_percent=50),
 )
 PROD: Final = Environment(
     name="prod",

@@ -1,7 +1,7 @@
 """`python -m local run`: purchases → warehouse → models → bundle → API and shop on this machine.
 
 With `--check` the system then proves itself: named checks over real HTTP, one JSON line, exit 0 or 1.
-`python -m local clean` forgets the state folder; `python -m local experiment …` administers experiments.
+`python -m local clean` deletes the state folder and says so; `python -m local experiment …` administers experiments.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Final
 
+from local.clean import clean
 from local.errors import LocalRunError
 from local.experiment import main as experiment
 from local.run import prove, say, serve
@@ -31,11 +31,12 @@ def main(arguments: list[str]) -> int:
         return experiment(arguments[1:])
     options = _parser().parse_args(arguments)
     state = StateFolder(options.state_dir.resolve())
-    if options.command == "clean":
-        shutil.rmtree(state.root, ignore_errors=True)
-        return 0
     stop_on_signals()
     try:
+        if options.command == "clean":
+            for line in clean(options.state_dir.absolute()):  # not resolved: a link is not followed
+                print(line)
+            return 0
         run = prove if options.check else serve
         return run(_settings(options, state), retrain=options.retrain)
     except KeyboardInterrupt:
@@ -60,7 +61,7 @@ def _settings(options: argparse.Namespace, state: StateFolder) -> RunSettings:
         period_seconds=NEVER_SECONDS if options.check else options.period,
         keeps_events=not options.check,  # the checks' visitors are nobody
         release=options.release,
-        reports=ROOT / "reports" if state.root == ROOT / ".local" else state.root / "reports",
+        reports=ROOT / "reports" if state.root == ROOT / ".local" else state.reports,
     )
 
 

@@ -28,7 +28,7 @@ LOOK_SECONDS: Final = 0.2
 class Engine:
     """The embedded AWS services. The thread that makes it must outlive it."""
 
-    def __init__(self, *, environment: Mapping[str, str], log: Path, port: int = 0) -> None:
+    def __init__(self, *, environment: Mapping[str, str], log: Path, port: int = 0, services: str = SERVICES) -> None:
         self.port = port or _free_port()
         self._environment = {
             **processes.bare_environment(environment),
@@ -36,7 +36,7 @@ class Engine:
             "BIND_HOST": "127.0.0.1",
             "MINISTACK_HOST": "127.0.0.1",
             "IOT_MTLS_ENABLED": "0",  # else it listens on 0.0.0.0:8883
-            "SERVICES": SERVICES,
+            "SERVICES": services,
         }
         log.parent.mkdir(parents=True, exist_ok=True)
         self.log = log

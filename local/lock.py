@@ -1,10 +1,13 @@
-"""One run at a time in a state folder."""
+"""One run at a time in a state folder, and none in a folder that is not one."""
 
 from __future__ import annotations
 
 import fcntl
 from pathlib import Path
 from types import TracebackType
+
+from recommender.contracts.folders import STATE, claim
+from recommender.errors import Conflict
 
 from local.errors import LocalRunError
 
@@ -16,8 +19,11 @@ class StateLock:
         self._path = folder / "lock"
 
     def __enter__(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("w")
+        try:
+            claim(self._path.parent, STATE)
+        except Conflict as error:
+            raise LocalRunError(f"{error.detail}.") from error
+        self._file = self._path.open("a")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

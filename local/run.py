@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from recommender.contracts.folders import REPORT, claim
 from recommender.contracts.routes import KEY_HEADER
+from recommender.errors import Conflict
 
 from local import stops
 from local.check.run import acceptance, nothing_is_left, run_check, run_checks
@@ -93,7 +95,11 @@ def _make(settings: RunSettings, *, retrain: bool) -> None:
     if retrain:
         runner.forget(todo)  # the warehouse itself is kept and only adds what was landed
     runner.run(todo)
-    shutil.copytree(state.model("evaluate"), settings.reports / "evaluation", dirs_exist_ok=True)
+    try:
+        reports = claim(settings.reports / "evaluation", REPORT)
+    except Conflict as error:
+        raise LocalRunError(f"{error.detail}.") from error
+    shutil.copytree(state.model("evaluate"), reports, dirs_exist_ok=True)
 
 
 def _welcome(stack: Stack) -> None:

@@ -62,9 +62,30 @@ class StateFolder:
         """Secrets of this folder, readable by the owner only."""
         return self.root / "keys.json"
 
+    @property
+    def reports(self) -> Path:
+        """Reports of a folder that is not the usual one."""
+        return self.root / "reports"
+
+    @property
+    def jobs(self) -> Path:
+        """One folder a training job."""
+        return self.root / "jobs"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the run that uses the folder."""
+        return self.root / "lock"
+
+    @property
+    def parts(self) -> tuple[Path, ...]:
+        """All that a run keeps in the folder; anything else there is the user's own."""
+        folders = (self.warehouse, self.exports, self.landing, self.artifacts, self.cache, self.logs, self.steps)
+        return (*folders, self.jobs, self.reports, self.keys, self.lock)
+
     def job(self, name: str) -> Path:
         """Folder of a training job: model, output, checkpoints."""
-        return self.root / "jobs" / name
+        return self.jobs / name
 
     def model(self, name: str) -> Path:
         """What a job hands on."""

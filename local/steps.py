@@ -111,19 +111,20 @@ class Steps:
 
     def _wait(self, step: Step, log: IO[bytes]) -> int:
         process = None
-        try:
-            with stops.held():
-                process = processes.start(
-                    step.command, environment=step.environment, cwd=self._cwd, output=log, errors=subprocess.PIPE
-                )
-                tee = threading.Thread(target=_tee, args=(process.stderr, log), daemon=True)
-                tee.start()
-            return process.wait()
-        finally:
-            if process is not None:
-                with stops.ignored():
-                    processes.stop(process, grace_seconds=STOP_GRACE_SECONDS)
-                    tee.join()
+        with stops.heard():
+            try:
+                with stops.held():
+                    process = processes.start(
+                        step.command, environment=step.environment, cwd=self._cwd, output=log, errors=subprocess.PIPE
+                    )
+                    tee = threading.Thread(target=_tee, args=(process.stderr, log), daemon=True)
+                    tee.start()
+                return process.wait()
+            finally:
+                if process is not None:
+                    with stops.ignored():
+                        processes.stop(process, grace_seconds=STOP_GRACE_SECONDS)
+                        tee.join()
 
     def _mark(self, step: Step, fingerprint: str, *, seconds: float) -> None:
         body = json.dumps({"fingerprint": fingerprint, "seconds": round(seconds, 1), "finished_at": time.time()})

@@ -3,6 +3,9 @@
 A parent that is killed outright cannot stop its children. On Linux the kernel does it: this script
 asks for SIGKILL on the parent's death and then becomes the command (the request survives exec).
 Elsewhere it only becomes the command. It runs by path, so it imports the standard library alone.
+
+The command hears the signals that stop it, also where this process was started by somebody who ignores them: ignored
+signals and blocked ones survive exec.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: list[str]) -> None:
@@ -22,6 +26,9 @@ def main(arguments: list[str]) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:  # it died before the request was made
             sys.exit(1)
+    for number in STOPS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.execvp(command[0], command)  # noqa: S606 - the local run's own command line
 
 

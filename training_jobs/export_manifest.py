@@ -5,6 +5,7 @@ Version 2 lists the parts of each export by month, with a hash over their hashes
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from recommender.contracts.exports import ALL, MANIFEST_VERSION, hash_of_parts
 from recommender.errors import ArtifactRefused
 
 MANIFEST = "manifest.json"
+READ_BY_JOBS = ("purchases", "items", "shoppers", "session_events")
 KNOWN_VERSIONS = (1, MANIFEST_VERSION)
 
 
@@ -69,6 +71,15 @@ def read_manifest(root: Path) -> TrainingManifest:
     for name, entry in files.items():
         _check(path, name, entry, hashes_parts=version != 1)
     return TrainingManifest(*window, bool(body.get("derived", False)), files)
+
+
+def data_hash(manifest: TrainingManifest) -> str:
+    """SHA-256 over the names and hashes of what jobs read. Raises ArtifactRefused where one of them is not listed."""
+    if missing := [name for name in READ_BY_JOBS if name not in manifest.files]:
+        listed = ", ".join(sorted(manifest.files))
+        raise ArtifactRefused(f"{MANIFEST} does not list {', '.join(missing)}; it lists {listed}")
+    hashed = "".join(f"{name} {manifest.files[name].sha256}\n" for name in READ_BY_JOBS)
+    return hashlib.sha256(hashed.encode()).hexdigest()
 
 
 def hash_of_entries(parts: Sequence[PartEntry]) -> str:

@@ -29,17 +29,20 @@ from recommender.contracts.exports import (
 from recommender.domain.arrays import Ids
 from recommender.errors import ArtifactRefused
 
-from training_jobs.environment import Freshness
+from training_jobs.environment import METRICS, Freshness, JobEnvironment, read_metrics
+from training_jobs.export_days import DATA_HASH, chosen_export
 from training_jobs.export_manifest import (
     MANIFEST,
+    READ_BY_JOBS,
     ExportEntry,
     PartEntry,
     TrainingManifest,
+    data_hash,
     hash_of_entries,
     read_manifest,
 )
+from training_jobs.graph import CONTENT, EXPORTS_CHANNEL
 
-READ_BY_JOBS = ("purchases", "items", "shoppers", "session_events")
 A_DAY = timedelta(days=1)
 POLARS_TYPES: Mapping[str, Any] = {
     "string": pl.String,
@@ -71,16 +74,17 @@ class Exports:
         return np.unique(np.array([item_id.encode() for item_id in self.items["item_id"]], dtype=np.bytes_))
 
 
-def read_exports(root: Path, freshness: Freshness | None = None) -> Exports:
-    """Read and check the exports below `root`. Raises ArtifactRefused, naming the file and what is wrong with it.
+def read_exports(root: Path, freshness: Freshness | None = None, *, learnt_from: str = "") -> Exports:
+    """Read and check the exports of `root`. Raises ArtifactRefused, naming the file and what is wrong with it.
 
-    With `freshness` data that end too long before its day are refused as well, before any file is read.
+    `root` is an export, or holds one a day, of which the newest is read, or the one of hash `learnt_from`. With
+    `freshness` data that end too long before its day are refused as well, before any file is read.
     """
+    root = chosen_export(root, learnt_from=learnt_from)
     manifest = read_manifest(root)
     if freshness is not None:
         _check_age(root, manifest.data_until, freshness)
     frames = {name: _read_frame(root, name, manifest.files) for name in READ_BY_JOBS}
-    hashed = "".join(f"{name} {manifest.files[name].sha256}\n" for name in READ_BY_JOBS)
     purchases = frames["purchases"].sort("purchased_at", maintain_order=True)
     _check_window(root, manifest, purchases)
     return Exports(
@@ -90,9 +94,16 @@ def read_exports(root: Path, freshness: Freshness | None = None) -> Exports:
         session_events=frames["session_events"].sort("event_time", maintain_order=True),
         data_from=manifest.data_from,
         data_until=manifest.data_until,
-        data_hash=hashlib.sha256(hashed.encode()).hexdigest(),
+        data_hash=data_hash(manifest),
         derived=manifest.derived,
     )
+
+
+def exports_of(environment: JobEnvironment) -> Exports:
+    """The exports of the job's run: those that its first job has read, which says so in its metrics."""
+    first = environment.channels.get(CONTENT.name)
+    learnt_from = read_metrics(first).get(DATA_HASH, "") if first and (first / METRICS).is_file() else ""
+    return read_exports(environment.channel(EXPORTS_CHANNEL), environment.freshness, learnt_from=learnt_from)
 
 
 def write_exports(root: Path, exports: Exports, *, source: str, created_at: datetime) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 
 EXPORTS_CHANNEL: Final = "exports"
 HOLDOUT_DAYS: Final = 28
+TORCH_IMAGE: Final = {"version": "2.10.0", "py_version": "py313"}  # AWS's, in which all jobs run
 RELEASES: Final = ("current", "canary")  # of publish: a new bundle goes in force, or an experiment tries it out
 
 

@@ -24,11 +24,10 @@ from sagemaker.mlops.workflow.steps import TrainingStep
 from sagemaker.train import ModelTrainer
 
 from training_jobs.environment import MAX_AGE_DAYS
-from training_jobs.graph import JOBS, RELEASES, Channel, Instance, Job
+from training_jobs.graph import JOBS, RELEASES, TORCH_IMAGE, Channel, Instance, Job
 from training_jobs.pipeline import EXPORTS_PARAMETER, RELEASE_PARAMETER, PipelineSettings, Upload
 from training_jobs.staging import REQUIREMENTS, content_key
 
-TORCH_IMAGE = {"version": "2.10.0", "py_version": "py313"}
 WAIT_FOR_SPOT_SECONDS = 2 * 3600
 PUBLISHING = ("evaluate", "publish")  # the jobs that meet the champion: they read, and publish writes, the bundles
 RETRIES = 3

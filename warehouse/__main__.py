@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from recommender.contracts.fields import problem
+from recommender.contracts.folders import REPORT, claim
 from recommender.errors import NotFound, RecommenderError
 from tqdm import tqdm
 
@@ -64,7 +65,7 @@ def _build(options: argparse.Namespace) -> dict[str, Any]:
 def _backfill(options: argparse.Namespace) -> dict[str, Any]:
     first, last = options.first, options.last
     count = len(pieces(first, last, options.days_at_once))
-    with open_warehouse(os.environ, directory=options.database) as warehouse, _bar(count * len(REPORTED)) as bar:
+    with _existing(options.database) as warehouse, _bar(count * len(REPORTED)) as bar:
         if options.anew:
             drop_derived(warehouse.connection)
         create_layers(warehouse.connection)
@@ -85,8 +86,7 @@ def _erase(options: argparse.Namespace) -> dict[str, Any]:
     shoppers = list(dict.fromkeys([*options.shopper, *filter(None, map(str.strip, listed))]))
     if not shoppers:
         raise problem("/shopper", "nobody", "--shopper ID or --file FILE with an id a line")
-    with open_warehouse(os.environ, directory=options.database) as warehouse:
-        create_layers(warehouse.connection)
+    with _existing(options.database) as warehouse:
         requests = request_erasure(warehouse.connection, shoppers, now=now)
         return {"requests": requests, "deleted": erase_now(warehouse.connection, now=now)}
 
@@ -110,6 +110,8 @@ def _runs(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    if options.out is not None:
+        claim(options.out, REPORT)
     with _existing(options.database) as warehouse:
         diagnosis = diagnose(warehouse.connection, options.day)
     print(json.dumps(diagnosis.to_body()) if options.json else diagnosis.to_text(str(options.database)))

@@ -16,6 +16,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recommender.contracts.folders import DATABASE, claim
 from recommender.errors import ArtifactRefused
 
 from warehouse.engine import DATABASE_FILES, Warehouse, open_local
@@ -104,6 +105,7 @@ def build(plan: Plan, paths: Paths, *, now: datetime, rebuild: bool, on_step: Pr
 
 def _build_all(plan: Plan, paths: Paths, *, now: datetime, on_step: Progress) -> dict[str, Any]:
     started = time.perf_counter()
+    claim(paths.database, DATABASE)
     _clear(paths.database)
     on_step(f"reading {plan.source}")
     history = plan.load(now.date())

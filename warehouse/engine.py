@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from recommender.contracts.folders import DATABASE as DATABASE_FOLDER
+from recommender.contracts.folders import claim
 from recommender.errors import DependencyDown
 
 from warehouse.embedded import as_snowflake
@@ -98,13 +100,16 @@ def open_snowflake(environment: Mapping[str, str]) -> Iterator[Warehouse]:
 
 @contextmanager
 def open_local(directory: Path) -> Iterator[Warehouse]:
-    """The embedded engine with its database file in `directory`. Raises DependencyDown where another process has it."""
+    """The embedded engine with its database file in `directory`.
+
+    Raises DependencyDown where another process has it, and Conflict where the folder is somebody's own.
+    """
     import duckdb
     import fakesnow
     import snowflake.connector
     from fakesnow.transforms.stage import LOCAL_BUCKET_PATH
 
-    directory.mkdir(parents=True, exist_ok=True)
+    claim(directory, DATABASE_FOLDER)
     with warnings.catch_warnings(), as_snowflake(), fakesnow.patch(db_path=str(directory)):
         # fakesnow 0.12 fetches results in the way that DuckDB 2 advises against; the rows are right.
         warnings.filterwarnings("ignore", message="Arrow output on a DB-API result", category=UserWarning)

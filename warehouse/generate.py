@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from recommender.contracts.fields import problem
+from recommender.contracts.folders import HISTORY, claim
 from tqdm import tqdm
 
 from warehouse.engine import open_warehouse
@@ -81,7 +82,7 @@ def _shop(options: argparse.Namespace) -> Shop:
 
 
 def _to_files(delivered: Iterator[Delivery], folder: Path) -> Iterator[dict[str, int]]:
-    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, HISTORY)
     for delivery in delivered:
         write(delivery, folder)
         yield {table: frame.height for table, frame in delivery.frames.items()}

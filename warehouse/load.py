@@ -18,6 +18,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from recommender.contracts.folders import REJECTS, claim
 from recommender.errors import InvalidInput, RecommenderError
 from tqdm import tqdm
 
@@ -48,6 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--exports is written after a run: give --run as well")
     answer: dict[str, Any] = {"files": []}
     try:
+        if options.rejects_out is not None:
+            claim(options.rejects_out, REJECTS)
         deliveries = _deliveries(options, stated)
         if options.dry_run:
             answer = _dry_run(deliveries)

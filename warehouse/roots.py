@@ -7,6 +7,8 @@ store itself, so a night writes a few months and not three years. The manifest c
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -16,6 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from recommender.contracts.exports import EXPORTS
+from recommender.contracts.folders import MARKER
 from recommender.errors import ArtifactRefused, Conflict
 
 from warehouse.manifest import MANIFEST, ExportManifest, Part, parse_manifest, read_manifest
@@ -23,6 +27,7 @@ from warehouse.manifest import MANIFEST, ExportManifest, Part, parse_manifest, r
 KEPT_DAYS: Final = 14  # of folders; on S3 the bucket's lifecycle says the same
 LOOKED_AT: Final = 7  # exports before this one, until one is whole
 CHUNK: Final = 1 << 20
+PART: Final = re.compile(rf"({'|'.join(EXPORTS)})/v\d+/.+\.parquet")  # of any version, below the root
 
 
 class FolderRoot:
@@ -70,7 +75,7 @@ class FolderRoot:
 
 
 class S3Root:
-    """A prefix of a bucket. Objects appear whole, the manifest last; what it does not list is deleted after it."""
+    """A prefix of a bucket. Objects appear whole, the manifest last; parts that it does not list go after it."""
 
     def __init__(self, s3: Any, address: str, scratch: Path) -> None:
         self.address, self.scratch = address.rstrip("/"), scratch
@@ -116,7 +121,7 @@ class S3Root:
         return digest.hexdigest()
 
     def finish(self, manifest: ExportManifest) -> None:
-        """Write the manifest, then delete what an earlier or a broken attempt left.
+        """Write the manifest, then delete the parts that an earlier or a broken attempt left; nothing else is ours.
 
         Raises Conflict where a part is gone: another export to the same prefix was quicker and has tidied it up.
         """
@@ -129,8 +134,9 @@ class S3Root:
             Body=manifest.to_json().encode(),
             ContentType="application/json",
         )
-        for key in sorted(there - listed - {f"{self._prefix}/{MANIFEST}"}):
-            self._s3.delete_object(Bucket=self._bucket, Key=key)
+        for key in sorted(there - listed):
+            if PART.fullmatch(key.removeprefix(f"{self._prefix}/")):
+                self._s3.delete_object(Bucket=self._bucket, Key=key)
 
     def _keys(self, prefix: str) -> set[str]:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=f"{prefix}/")
@@ -150,8 +156,12 @@ Root = FolderRoot | S3Root
 @contextmanager
 def folder_root(root: Path) -> Iterator[FolderRoot]:
     """A folder to export to; what is not finished leaves no trace."""
-    if root.is_dir() and any(root.iterdir()) and not (root / MANIFEST).is_file():
-        raise Conflict(f"{root} is not an export and would be replaced; give an empty folder or remove it")
+    if root.is_dir() and any(root.iterdir()):
+        if not _is_export(root):
+            raise Conflict(f"{root} is not an export and would be replaced; give an empty folder or remove it")
+        known = {MANIFEST, MARKER, *EXPORTS}
+        if foreign := sorted(path.name for path in root.iterdir() if path.name not in known):
+            raise Conflict(f"{root} holds {foreign[0]} beside its export, and would be replaced; give another folder")
     root.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     try:
@@ -181,10 +191,19 @@ def remove_old_days(root: Path, *, kept_days: int = KEPT_DAYS) -> list[str]:
         return []
     oldest = newest - timedelta(days=kept_days)
     days = [path for path in root.parent.iterdir() if (day := _day(path.name)) is not None and day < oldest]
-    old = sorted(path for path in days if (path / MANIFEST).is_file())
+    old = sorted(path for path in days if not path.is_symlink() and _is_export(path))
     for path in old:
         shutil.rmtree(path)
     return [path.name for path in old]
+
+
+def _is_export(folder: Path) -> bool:
+    """True where the manifest is one of exports, of any version; other programs have a manifest.json, too."""
+    try:
+        body = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(body, dict) and {"files", "data_from", "data_until"} <= body.keys()
 
 
 def _day(name: str) -> date | None:

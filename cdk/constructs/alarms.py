@@ -1,44 +1,101 @@
-"""Alarms: one shape, silent where there is no data, sent to the deployment's topic."""
+"""Alarms in four shapes, by what is watched; each is sent to the deployment's topic.
+
+event     something that must not happen once: one data point is enough, for a nightly failure leaves no second one
+level     a load that is too high for a while: two of three periods
+share     part of the traffic: two of three periods, and only where there is traffic to speak of
+silence   something that must happen: no data is the fault that is watched for
+"""
 
 from __future__ import annotations
 
+import aws_cdk as core
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from constructs import Construct
 
 from cdk.stores import Stores
 
+PERIOD_MINUTES = 5
+ABOVE = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
+BELOW = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
 
-def alarm(
+
+def period() -> core.Duration:
+    """The period of every alarm that is not about silence."""
+    return core.Duration.minutes(PERIOD_MINUTES)
+
+
+def event_alarm(
+    scope: Construct, construct_id: str, metric: cloudwatch.IMetric, *, stores: Stores, above: float = 0
+) -> cloudwatch.Alarm:
+    """Rings at the first period in which the metric exceeds `above`; no data is good."""
+    return _alarm(scope, construct_id, metric, threshold=above, of=(1, 1), stores=stores)
+
+
+def level_alarm(
     scope: Construct, construct_id: str, metric: cloudwatch.IMetric, *, above: float, stores: Stores
 ) -> cloudwatch.Alarm:
     """Rings when the metric exceeds `above` in two of three periods; no data is good."""
-    made = cloudwatch.Alarm(
-        scope,
-        f"{construct_id}Alarm",
-        metric=metric,
-        threshold=above,
-        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-        evaluation_periods=3,
-        datapoints_to_alarm=2,
-        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+    return _alarm(scope, construct_id, metric, threshold=above, of=(2, 3), stores=stores)
+
+
+def share_alarm(
+    scope: Construct,
+    construct_id: str,
+    part: cloudwatch.IMetric,
+    *,
+    calls: cloudwatch.IMetric,
+    least_calls: int,
+    above: float,
+    stores: Stores,
+) -> cloudwatch.Alarm:
+    """Rings when `part` exceeds `above` per 100 calls in two of three periods of at least `least_calls` calls."""
+    share = cloudwatch.MathExpression(
+        expression=f"IF(calls >= {least_calls}, 100 * part / calls, 0)",
+        using_metrics={"part": part, "calls": calls},
+        label=f"{construct_id} per 100 calls",
+        period=period(),
     )
-    made.add_alarm_action(actions.SnsAction(stores.alarm_topic))
-    return made
+    return _alarm(scope, construct_id, share, threshold=above, of=(2, 3), stores=stores)
 
 
 def silence_alarm(
     scope: Construct, construct_id: str, metric: cloudwatch.IMetric, *, periods: int, stores: Stores
 ) -> cloudwatch.Alarm:
     """Rings when the metric stayed below 1 for `periods` periods; no data is bad: it is the silence watched for."""
+    return _alarm(
+        scope,
+        construct_id,
+        metric,
+        threshold=1,
+        of=(periods, periods),
+        stores=stores,
+        comparison=BELOW,
+        missing=cloudwatch.TreatMissingData.BREACHING,
+    )
+
+
+def _alarm(
+    scope: Construct,
+    construct_id: str,
+    metric: cloudwatch.IMetric,
+    *,
+    threshold: float,
+    of: tuple[int, int],
+    stores: Stores,
+    comparison: cloudwatch.ComparisonOperator = ABOVE,
+    missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
+) -> cloudwatch.Alarm:
+    """An alarm that calls when `of[0]` of the last `of[1]` periods compare so with the threshold."""
     made = cloudwatch.Alarm(
         scope,
         f"{construct_id}Alarm",
         metric=metric,
-        threshold=1,
-        comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
-        evaluation_periods=periods,
-        treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
+        threshold=threshold,
+        comparison_operator=comparison,
+        datapoints_to_alarm=of[0],
+        evaluation_periods=of[1],
+        treat_missing_data=missing,
     )
     made.add_alarm_action(actions.SnsAction(stores.alarm_topic))
     return made

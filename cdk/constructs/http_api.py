@@ -14,7 +14,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 from recommender.contracts.routes import KEY_HEADER, ROUTES, Auth
 
-from cdk.constructs.alarms import alarm
+from cdk.constructs.alarms import level_alarm, period
 from cdk.constructs.python_function import PythonFunction, log_retention
 from cdk.deployment import Deployment
 from cdk.stores import Stores
@@ -71,10 +71,10 @@ class PlacementApi(Construct):
             ),
         )
         self._log_access()
-        alarm(
+        level_alarm(
             self,
             "ServerErrors",
-            self.api.metric_server_error(period=core.Duration.minutes(5), statistic="Sum"),
+            self.api.metric_server_error(period=period(), statistic="Sum"),
             above=environment.alarms.api_server_errors,
             stores=stores,
         )

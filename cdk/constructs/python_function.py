@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import aws_cdk as core
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 from recommender.contracts.artifacts import CANDIDATE, CURRENT, CURRENT_COPY, STANDBY
-from recommender.contracts.metrics import BUNDLE_REFUSED, DEGRADED, NAMESPACE
+from recommender.contracts.metrics import NAMESPACE
 from recommender.contracts.routes import Function
 
-from cdk.constructs.alarms import alarm
-from cdk.constructs.layers import ARCHITECTURE, NOT_SHIPPED, RUNTIME, Layers
+from cdk.constructs.function_alarms import watch_function
+from cdk.constructs.layers import ARCHITECTURE, RUNTIME, Layers
 from cdk.deployment import Deployment
+from cdk.layer_sources import NOT_SHIPPED
 from cdk.stores import WRITE_ACTIONS, Stores, allow_reading, allow_writing, read_actions
 
 
@@ -63,7 +63,7 @@ class PythonFunction(Construct):
             reserved_concurrent_executions=environment.reserved_concurrency.get(definition.name),
         )
         self._grant(stores)
-        self._watch(deployment, stores)
+        watch_function(self, self.function, definition, limits=environment.alarms, stores=stores)
 
     def _grant(self, stores: Stores) -> None:
         for name in self.definition.reads:
@@ -79,22 +79,6 @@ class PythonFunction(Construct):
             allow_writing(stores.events, self.function, "*")
         if self.definition.reads_secret:
             stores.signing_secret.grant_read(self.function)
-
-    def _watch(self, deployment: Deployment, stores: Stores) -> None:
-        limits = deployment.environment.alarms
-        period = core.Duration.minutes(5)
-        alarm(self, "Errors", self.function.metric_errors(period=period), above=limits.function_errors, stores=stores)
-        alarm(self, "Throttles", self.function.metric_throttles(period=period), above=limits.throttles, stores=stores)
-        if self.definition.needs_models:
-            for metric_name, above in ((DEGRADED, limits.degraded), (BUNDLE_REFUSED, limits.bundles_refused)):
-                metric = cloudwatch.Metric(
-                    namespace=NAMESPACE,
-                    metric_name=metric_name,
-                    dimensions_map={"service": self.definition.name},
-                    statistic="Sum",
-                    period=period,
-                )
-                alarm(self, metric_name, metric, above=above, stores=stores)
 
 
 def log_retention(days: int) -> logs.RetentionDays:

@@ -9,7 +9,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 from recommender.contracts.tables import SESSIONS
 
-from cdk.constructs.alarms import alarm
+from cdk.constructs.alarms import event_alarm, level_alarm, period
 from cdk.constructs.python_function import PythonFunction
 from cdk.settings import AlarmNumbers, StreamNumbers
 from cdk.stores import Stores
@@ -57,8 +57,7 @@ class StreamConsumer(Construct):
         self._watch(consumer, limits, stores)
 
     def _watch(self, consumer: PythonFunction, limits: AlarmNumbers, stores: Stores) -> None:
-        period = core.Duration.minutes(5)
-        age_ms = consumer.function.metric("IteratorAge", statistic="Maximum", period=period)
-        alarm(self, "IteratorAge", age_ms, above=limits.iterator_age_seconds * 1000, stores=stores)
-        lost = self.lost.metric_approximate_number_of_messages_visible(period=period, statistic="Maximum")
-        alarm(self, "Lost", lost, above=0, stores=stores)
+        age_ms = consumer.function.metric("IteratorAge", statistic="Maximum", period=period())
+        level_alarm(self, "IteratorAge", age_ms, above=limits.iterator_age_seconds * 1000, stores=stores)
+        lost = self.lost.metric_approximate_number_of_messages_visible(period=period(), statistic="Maximum")
+        event_alarm(self, "Lost", lost, stores=stores)

@@ -8,9 +8,9 @@ from constructs import Construct
 from recommender.contracts.artifacts import CURRENT_COPY, POINTERS, STANDBY
 from recommender.contracts.tables import SHOPPERS
 
+from cdk.image_accounts import image_account
 from cdk.stores import WRITE_ACTIONS, Stores, allow_reading, allow_writing, read_actions
 
-IMAGE_ACCOUNT = "763104351884"  # AWS's account of the deep learning containers
 JOB_ACTIONS = (
     "sagemaker:CreateTrainingJob",
     "sagemaker:DescribeTrainingJob",
@@ -48,7 +48,7 @@ class TrainingRole(Construct):
 
     def _allow_images_and_logs(self) -> None:
         stack = core.Stack.of(self)
-        images = stack.format_arn(service="ecr", account=IMAGE_ACCOUNT, resource="repository", resource_name="*")
+        images = stack.format_arn(service="ecr", account=image_account(self), resource="repository", resource_name="*")
         logs = stack.format_arn(
             service="logs",
             resource="log-group",

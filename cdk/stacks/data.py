@@ -6,6 +6,7 @@ from typing import Any
 
 import aws_cdk as core
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
@@ -47,7 +48,7 @@ class DataStack(core.Stack):
                 ),
                 removal_policy=_removal(environment),
             ),
-            alarm_topic=sns.Topic(self, "Alarms", enforce_ssl=True),
+            alarm_topic=_alarm_topic(self),
         )
         self._outputs()
 
@@ -62,6 +63,24 @@ class DataStack(core.Stack):
             "AlarmTopic": self.stores.alarm_topic.topic_arn,
         }.items():
             core.CfnOutput(self, f"{name}Name", value=value)
+
+
+def _alarm_topic(scope: core.Stack) -> sns.Topic:
+    """TLS only; the alarms of this account may publish.
+
+    A topic with a policy of its own has lost the one that SNS gives, so who publishes must be said.
+    """
+    topic = sns.Topic(scope, "Alarms", enforce_ssl=True)
+    topic.add_to_resource_policy(
+        iam.PolicyStatement(
+            sid="AlarmsPublish",
+            principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+            actions=["sns:Publish"],
+            resources=[topic.topic_arn],
+            conditions={"StringEquals": {"aws:SourceAccount": scope.account}},
+        )
+    )
+    return topic
 
 
 def _passing(scope: Construct, name: str, logs: PrivateBucket, environment: Environment, kept_days: int) -> s3.Bucket:

@@ -10,6 +10,7 @@ from aws_cdk import aws_scheduler_targets as targets
 from constructs import Construct
 from recommender.contracts.routes import FUNCTIONS
 
+from cdk.constructs.function_alarms import watch_schedule
 from cdk.constructs.layers import Layers
 from cdk.constructs.python_function import PythonFunction
 from cdk.constructs.session_stream import StreamConsumer
@@ -51,15 +52,17 @@ class ExperimentStack(core.Stack):
                     names_its_shard=definition.name == COUNTER,
                 )
             else:
-                _schedule(made, deployment)
+                _schedule(made, deployment, stores)
 
 
-def _schedule(made: PythonFunction, deployment: Deployment) -> None:
+def _schedule(made: PythonFunction, deployment: Deployment, stores: Stores) -> None:
     """Starts the function once an epoch. A run that is missed is not made up for: the next one sees all counts."""
+    every = core.Duration.minutes(deployment.environment.reallocation_minutes)
     scheduler.Schedule(
         made,
         "Schedule",
         description=f"{made.definition.name} ({deployment.prefix})",
-        schedule=scheduler.ScheduleExpression.rate(core.Duration.minutes(deployment.environment.reallocation_minutes)),
+        schedule=scheduler.ScheduleExpression.rate(every),
         target=targets.LambdaInvoke(made.function, retry_attempts=2, max_event_age=core.Duration.minutes(15)),
     )
+    watch_schedule(made, made.function, made.definition, every=every, stores=stores)

@@ -14,7 +14,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
-from cdk.constructs.alarms import alarm, silence_alarm
+from cdk.constructs.alarms import event_alarm, period, silence_alarm
 from cdk.constructs.training_role import TrainingRole
 from cdk.deployment import Deployment
 from cdk.stores import Stores
@@ -67,16 +67,16 @@ class TrainingStack(core.Stack):
     def _watch(self, deployment: Deployment, stores: Stores) -> None:
         """A failed run is told at once, and so is the absence of a good one: a stale bundle serves without errors."""
         stale_days = deployment.environment.alarms.training_stale_days
-        failed = self._executions("ExecutionFailed", core.Duration.minutes(5))
-        alarm(self, "PipelineFailed", failed, above=0, stores=stores)
+        failed = self._executions("ExecutionFailed", period())
+        event_alarm(self, "PipelineFailed", failed, stores=stores)
         succeeded = self._executions("ExecutionSucceeded", core.Duration.days(1))
         silence_alarm(self, "Stale", succeeded, periods=stale_days, stores=stores)
 
-    def _executions(self, name: str, period: core.Duration) -> cloudwatch.Metric:
+    def _executions(self, name: str, every: core.Duration) -> cloudwatch.Metric:
         return cloudwatch.Metric(
             namespace="AWS/Sagemaker/ModelBuildingPipeline",
             metric_name=name,
             dimensions_map={"PipelineName": self.pipeline_name},
             statistic="Sum",
-            period=period,
+            period=every,
         )

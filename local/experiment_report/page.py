@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from markupsafe import Markup
+from recommender.contracts.folders import REPORT, claim
+from recommender.errors import Conflict
 
+from local.errors import LocalRunError
 from local.experiment_report.surroundings import guardrails, holdout, segments, split, traffic
 from local.experiment_report.values import Report, Section, count, days_text
 from local.experiment_report.verdict import choice, course, decisions, estimates
@@ -24,8 +27,14 @@ FACTS: Final = (
 
 
 def write(report: Report, out: Path) -> Path:
-    """Write report.json, report.html and the plots as PNG into the folder; returns the page."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Write report.json, report.html and the plots as PNG into the folder; returns the page.
+
+    Raises LocalRunError where the folder is somebody's own.
+    """
+    try:
+        claim(out, REPORT)
+    except Conflict as error:
+        raise LocalRunError(f"{error.detail}.") from error
     (out / DATA).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     made = list(sections(report))
     (out / PAGE).write_text(render(report, made), encoding="utf-8")

@@ -31,6 +31,7 @@ from local.shoppers.crowd import Crowd, read_crowd
 from local.shoppers.days import INCUMBENT_SHARE, Town
 from local.shoppers.experiment import Administrator, open_experiment
 from local.signing import KeyPair
+from local.stops import heard
 from training_jobs.publish.train import SHOPPERS
 
 INTERRUPTED: Final = 130
@@ -41,17 +42,22 @@ def main(arguments: list[str]) -> int:
     """Send shoppers; the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        with Connection(options.port) as anyone:
-            config = _shop_config(anyone, options.port)
-        with Connection(options.port, config["publishable_key"]) as shop:
-            crowd = _crowd(config, options)
-            return _simulate(Town(crowd, shop, options.experiment or _new_experiment(shop, options)), options)
+        with heard():
+            return _send(options)
     except KeyboardInterrupt:
         _say("Stopped. What was counted stays.")
         return INTERRUPTED
     except (LocalRunError, OSError) as error:
         _say(str(error))
         return 1
+
+
+def _send(options: argparse.Namespace) -> int:
+    with Connection(options.port) as anyone:
+        config = _shop_config(anyone, options.port)
+    with Connection(options.port, config["publishable_key"]) as shop:
+        crowd = _crowd(config, options)
+        return _simulate(Town(crowd, shop, options.experiment or _new_experiment(shop, options)), options)
 
 
 def _simulate(town: Town, options: argparse.Namespace) -> int:
@@ -134,8 +140,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _reports(options: argparse.Namespace) -> Path:
-    state: Path = options.state_dir.resolve()
-    return ROOT / "reports" if state == ROOT / ".local" else state / "reports"
+    state = StateFolder(options.state_dir.resolve())
+    return ROOT / "reports" if state.root == ROOT / ".local" else state.reports
 
 
 def _scale(text: str) -> float:

@@ -1,4 +1,4 @@
-"""What starts without a request: the stream's consumers, the reallocation, the training; and who is called."""
+"""What starts without a request: the stream's consumers, the reallocation, the training."""
 
 from __future__ import annotations
 
@@ -67,15 +67,3 @@ def test_where_airflow_starts_the_training_the_schedules_stay_off(tmp_path_facto
     synthesis = synthesise(tmp_path_factory.mktemp("airflow"), training_starter="airflow")
     schedules = synthesis.resources("AWS::Scheduler::Schedule", "training").values()
     assert {schedule["State"] for schedule in schedules} == {"DISABLED"}
-
-
-def test_every_alarm_calls_someone_and_silence_is_an_alarm_only_for_training(dev: Synthesis) -> None:
-    alarms = dev.resources("AWS::CloudWatch::Alarm")
-    assert all(alarm["AlarmActions"] for alarm in alarms.values())
-    breaching = {name for name, alarm in alarms.items() if alarm["TreatMissingData"] == "breaching"}
-    assert {alarms[name]["MetricName"] for name in breaching} == {"ExecutionSucceeded"}
-
-
-def test_errors_throttles_age_degradation_and_failed_training_are_watched(dev: Synthesis) -> None:
-    watched = {alarm["MetricName"] for alarm in dev.resources("AWS::CloudWatch::Alarm").values()}
-    assert {"Errors", "Throttles", "IteratorAge", "Degraded", "BundleRefused", "5xx", "ExecutionFailed"} <= watched

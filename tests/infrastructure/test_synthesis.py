@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,11 +14,14 @@ from pathlib import Path
 import aws_cdk as core
 import cdk_nag
 import pytest
+from sagemaker.core import image_uris
 
 from cdk.acknowledged import WILDCARDS
 from cdk.composition import compose, new_app
 from cdk.deployment import ROOT, WrongContext, read_deployment
+from cdk.image_accounts import IMAGE_ACCOUNTS
 from tests.infrastructure.conftest import KEY_DIGEST, Synthesis, synthesise
+from training_jobs.graph import TORCH_IMAGE
 
 
 def test_byte_code_and_installation_leftovers_change_no_asset(tmp_path: Path) -> None:
@@ -44,7 +48,7 @@ def test_byte_code_and_installation_leftovers_change_no_asset(tmp_path: Path) ->
 def test_templates_name_no_account(dev: Synthesis) -> None:
     text = json.dumps(dev.templates)
     numbers = set(re.findall(r"\b\d{12}\b", text))
-    assert numbers == {"763104351884"}  # the account of AWS's own container images
+    assert numbers == set(IMAGE_ACCOUNTS.values())  # AWS's own accounts of container images
 
 
 def test_without_its_runtime_layer_the_application_is_checked_but_not_deployable(dev: Synthesis) -> None:
@@ -105,3 +109,38 @@ def test_cfn_lint_finds_nothing(dev: Synthesis) -> None:
 def test_a_wrong_context_is_refused_in_one_sentence(context: dict[str, str], message: str) -> None:
     with pytest.raises(WrongContext, match=message):
         read_deployment(context)
+
+
+def test_the_accounts_of_the_images_are_those_of_the_sagemaker_sdk() -> None:
+    config = Path(image_uris.__file__).parent / "image_uri_config" / "pytorch.json"
+    version = json.loads(config.read_text())["training"]["versions"][TORCH_IMAGE["version"]]
+    assert dict(IMAGE_ACCOUNTS) == version["registries"]
+
+
+def test_a_stack_without_a_region_takes_the_account_of_the_region_that_it_is_deployed_in(dev: Synthesis) -> None:
+    (accounts,) = dev.templates["training"]["Mappings"].values()
+    assert {region: entry["account"] for region, entry in accounts.items()} == dict(IMAGE_ACCOUNTS)
+
+
+@pytest.mark.parametrize(("region", "account"), [("eu-south-1", "692866216735"), ("eu-central-1", "763104351884")])
+def test_the_jobs_of_a_region_may_pull_from_that_regions_account(
+    region: str, account: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CDK_DEFAULT_REGION", region)
+    policies = synthesise(tmp_path).resources("AWS::IAM::Policy", "training")
+    assert set(re.findall(r":ecr:[\w-]+:(\d{12}):repository/", json.dumps(policies))) == {account}
+
+
+def test_a_region_without_images_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env={**os.environ, "CDK_DEFAULT_REGION": "eu-south-9", "CDK_OUTDIR": str(tmp_path / "out")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    said = done.stderr.strip().splitlines()[-1]
+    assert re.fullmatch(r"region is 'eu-south-9', expected one with SageMaker's PyTorch images: af-south-1, .*\.", said)
+    assert "Traceback" not in done.stderr

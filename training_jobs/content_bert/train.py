@@ -36,7 +36,8 @@ from training_jobs.content_bert.lexical import build_index
 from training_jobs.content_bert.model import TextModel, load_pretrained
 from training_jobs.content_bert.tune import TuneSettings, fine_tune
 from training_jobs.environment import JobEnvironment
-from training_jobs.exports import read_exports
+from training_jobs.export_days import DATA_HASH
+from training_jobs.exports import exports_of
 from training_jobs.onnx_parity import assert_parity
 
 CONTENT_ROWS = "content_rows.npy"
@@ -67,7 +68,7 @@ class ContentModel:
 def main(environment: JobEnvironment) -> None:
     """Run the job."""
     settings = environment.settings(Settings)
-    exports = read_exports(environment.channel("exports"), environment.freshness)
+    exports = exports_of(environment)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     torch.manual_seed(settings.seed)
     started = time.monotonic()
@@ -83,6 +84,7 @@ def main(environment: JobEnvironment) -> None:
     np.save(environment.model_dir / ITEM_IDS, exports.item_ids)
     (environment.model_dir / LEXICAL).write_bytes(to_npz(build_index(catalogue_fields(exports))))
     metrics = {
+        DATA_HASH: exports.data_hash,
         "items": len(texts.rows),
         "texts": len(texts.texts),
         "fine_tuning": tuning,

@@ -30,7 +30,7 @@ from recommender.domain.session_knn import SessionIndex
 from training_jobs.environment import METRICS, JobEnvironment, read_metrics
 from training_jobs.evaluate.measured import Settings, measured
 from training_jobs.evaluate.report import write_report
-from training_jobs.exports import read_exports
+from training_jobs.exports import exports_of
 from training_jobs.session_ranker.ranker_bundle import SessionModel
 from training_jobs.session_ranker.ranker_fitting import Models
 from training_jobs.two_tower.export import onnx_function
@@ -44,7 +44,7 @@ CHANNELS = ("content", "two_tower", "session_ranker")
 def main(environment: JobEnvironment) -> None:
     """Run the job."""
     started = time.monotonic()
-    exports = read_exports(environment.channel("exports"), environment.freshness)
+    exports = exports_of(environment)
     models, ranker, rows = _read_models(environment)
     found = measured(exports, models, ranker, rows, environment.settings(Settings))
     heads = _heads(environment)

@@ -24,7 +24,7 @@ from recommender.pointers import pointed
 from recommender.ports import ArtifactStore
 
 from training_jobs.environment import JobEnvironment, read_metrics
-from training_jobs.exports import Exports, read_exports
+from training_jobs.exports import Exports, exports_of
 from training_jobs.gate import judge, require_pass
 from training_jobs.graph import RELEASES
 from training_jobs.provenance import code_hash, git_commit
@@ -65,7 +65,7 @@ def main(environment: JobEnvironment, variables: Mapping[str, str], *, now: date
     """Run the job; returns the id of the published bundle. Raises Conflict `gate_failed`; then nothing has changed."""
     settings = environment.settings(Settings)
     store = artifact_store(variables)
-    exports = read_exports(environment.channel("exports"), environment.freshness)
+    exports = exports_of(environment)
     folders = [environment.channel(name) for name in MODEL_CHANNELS]
     evaluation = read_metrics(environment.channel("evaluate"))
     champion = champion_manifest(store)

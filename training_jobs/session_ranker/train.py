@@ -32,7 +32,7 @@ from recommender.errors import ArtifactRefused
 from tqdm import tqdm
 
 from training_jobs.environment import JobEnvironment
-from training_jobs.exports import Exports, read_exports
+from training_jobs.exports import Exports, exports_of
 from training_jobs.onnx_parity import assert_parity
 from training_jobs.session_ranker.encoder import (
     EncoderSettings,
@@ -146,7 +146,7 @@ def main(environment: JobEnvironment) -> None:
 
 def read_inputs(environment: JobEnvironment) -> Inputs:
     """Exports, content and towers; refuses channels made for other items."""
-    exports = read_exports(environment.channel("exports"), environment.freshness)
+    exports = exports_of(environment)
     content, towers = environment.channel("content"), environment.channel("two_tower")
     item_ids = np.load(content / artifacts.ITEM_IDS)
     if not np.array_equal(item_ids, exports.item_ids):

@@ -29,7 +29,7 @@ from recommender.contracts.artifacts import (
 from recommender.domain.arrays import Floats, to_npz
 
 from training_jobs.environment import JobEnvironment
-from training_jobs.exports import Exports, read_exports
+from training_jobs.exports import Exports, exports_of
 from training_jobs.onnx_parity import assert_parity
 from training_jobs.session_ranker.ranker_fitting import label_cuts
 from training_jobs.two_tower.checkpoints import Checkpoints
@@ -77,7 +77,7 @@ def main(environment: JobEnvironment, processes: Processes = ALONE) -> None:
     """Run the job; of several processes all train and the first writes."""
     settings = environment.settings(Settings)
     torch.set_num_threads(settings.threads)
-    exports = read_exports(environment.channel("exports"), environment.freshness)
+    exports = exports_of(environment)
     content = environment.channel("content")
     vectors, rows = np.load(content / CONTENT_VECTORS), np.load(content / CONTENT_ROWS)
     evaluate_from = exports.data_until - timedelta(days=settings.holdout_days)

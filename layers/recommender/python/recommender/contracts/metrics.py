@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 NAMESPACE: Final = "Recommender"
@@ -17,3 +18,14 @@ OVERRIDES_SKIPPED: Final = "OverridesSkipped"  # count: rows of catalog_override
 EXPOSURES_COUNTED: Final = "ExposuresCounted"  # count: impressions added to the experiments' counters
 CLICKS_COUNTED: Final = "ClicksCounted"  # count: clicks added to the experiments' counters
 EPOCHS_OPENED: Final = "EpochsOpened"  # count: reallocations that put new weights in force
+
+# function -> metrics that its code emits
+EMITTED_BY: Final[Mapping[str, tuple[str, ...]]] = {
+    "recommend": (DEGRADED, BUNDLE_REFUSED, UNKNOWN_ANCHORS, OVERRIDES_SKIPPED),
+    "assign_variant": (DEGRADED,),
+    "manage_experiments": (),
+    "collect_events": (EVENTS_REJECTED, EVENTS_UNCREDITED),
+    "count_outcomes": (EXPOSURES_COUNTED, CLICKS_COUNTED),
+    "deliver_events": (),
+    "reallocate_traffic": (EPOCHS_OPENED,),
+}
