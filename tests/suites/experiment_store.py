@@ -113,6 +113,19 @@ class ExperimentStoreSuite:
         assert store.counts(CONFIG) == [cell(3, 1)]
         assert store.stream_position(consumer="count_outcomes", shard_id="shard-1") == reached
 
+    def test_an_order_is_noted_by_the_transaction_that_counts_it_and_by_no_other(self, store: ExperimentStore) -> None:
+        def note(orders: Sequence[str], after: StreamPosition, upto: StreamPosition, *, shard: str = "shard-1") -> None:
+            store.add_counts([cell(1, 0)], consumer="c", shard_id=shard, after=after, upto=upto, orders=orders)
+
+        note(["ORDER#a", "ORDER#b"], START, StreamPosition("1"))
+        with pytest.raises(Conflict):
+            note(["ORDER#c", "ORDER#a"], START, StreamPosition("9"), shard="shard-2")
+
+        assert store.counted_orders(["ORDER#a", "ORDER#b", "ORDER#c"]) == {"ORDER#a", "ORDER#b"}
+        assert store.counted_orders([]) == frozenset()
+        assert store.counts(CONFIG) == [cell(1, 0)]
+        assert store.stream_position(consumer="c", shard_id="shard-2") == START
+
     def test_shards_and_consumers_have_positions_of_their_own(self, store: ExperimentStore) -> None:
         add(store, [cell(3, 1)], START, StreamPosition("9"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,12 +71,10 @@ class CrashingStore(MemoryExperimentStore):
         self._rng = rng
         self._chance = chance
 
-    def add_counts(
-        self, cells: Sequence[Count], *, consumer: str, shard_id: str, after: StreamPosition, upto: StreamPosition
-    ) -> None:
+    def add_counts(self, cells: Sequence[Count], **where: Any) -> None:
         if self._rng.random() < self._chance:
             raise DependencyDown("the request never arrived")
-        super().add_counts(cells, consumer=consumer, shard_id=shard_id, after=after, upto=upto)
+        super().add_counts(cells, **where)
         if self._rng.random() < self._chance:
             raise DependencyDown("the answer was lost")
 
@@ -195,3 +194,121 @@ def test_a_race_that_is_lost_again_and_again_is_left_to_the_next_delivery() -> N
 
     with pytest.raises(Conflict):
         count_outcomes(stream(6, length=2), shard_id="a", store=Losing())
+
+
+def order(transaction_id: str | None, *items: str, kind: str = "order", visitor: str = "v1") -> dict[str, Any]:
+    """An accepted purchase or refund of one unit of each item at 250 cents."""
+    return {
+        "visitor_id": visitor,
+        "event_time": "2026-11-24T12:00:00Z",
+        "rewards": [kind],
+        "claims": None,
+        "transaction_id": transaction_id,
+        "items": [{"item_id": item, "quantity": 1, "price_cents": 250} for item in items or ("A",)],
+    }
+
+
+def booked(store: MemoryExperimentStore) -> tuple[int, int]:
+    """(orders, revenue in cents) of the shop."""
+    counts = store.shop_counts(first_day="2026-11-23")
+    return sum(count.orders for count in counts), sum(count.revenue_cents for count in counts)
+
+
+def test_an_order_counts_once_per_transaction_id_across_sessions() -> None:
+    """The same thank-you page in two sessions, which may lie in two shards, in one batch or in two."""
+    store = MemoryExperimentStore()
+
+    count_outcomes([("1", [order("T1")]), ("2", [order("T1", visitor="v2")])], shard_id="a", store=store, **SHOP)
+    count_outcomes([("1", [order("T1", visitor="v3"), order("T2")])], shard_id="b", store=store, **SHOP)
+
+    assert booked(store) == (2, 2 * 250)
+
+
+def test_a_refund_counts_once_per_transaction_and_items_and_takes_nothing_from_the_order_s_own_key() -> None:
+    store = MemoryExperimentStore()
+    refunds = [order("T1", "A", kind="refund"), order("T1", "A", kind="refund"), order("T1", "B", kind="refund")]
+
+    count_outcomes([("1", [order("T1", "A", "B")]), ("2", refunds)], shard_id="a", store=store, **SHOP)
+    count_outcomes([("1", refunds)], shard_id="b", store=store, **SHOP)
+
+    assert booked(store) == (1, 0)
+
+
+def test_orders_without_a_transaction_id_are_told_apart_by_nothing_and_all_count() -> None:
+    store = MemoryExperimentStore()
+
+    count_outcomes([("1", [order(None), order(None)])], shard_id="a", store=store, **SHOP)
+
+    assert booked(store) == (2, 500)
+
+
+def test_a_duplicate_order_keeps_what_else_its_event_counts() -> None:
+    store = MemoryExperimentStore()
+    repeated = {**order("T1", visitor="v2"), "rewards": ["order", "session"]}
+
+    count_outcomes([("1", [order("T1"), repeated])], shard_id="a", store=store, **SHOP)
+
+    assert booked(store) == (1, 250)
+    assert sum(count.sessions for count in store.shop_counts(first_day="2026-11-23")) == 1
+
+
+def test_an_order_that_another_shard_counts_meanwhile_is_not_counted_again() -> None:
+    class Raced(MemoryExperimentStore):
+        """Another shard counts the order between the look-up and the transaction."""
+
+        raced = False
+
+        def counted_orders(self, orders: Sequence[str]) -> frozenset[str]:
+            found = super().counted_orders(orders)
+            if not self.raced:
+                self.raced = True
+                count_outcomes([("1", [order("T1", visitor="v2")])], shard_id="b", store=self, **SHOP)
+            return found
+
+    store = Raced()
+
+    count_outcomes([("1", [order("T1"), order("T2")])], shard_id="a", store=store, **SHOP)
+
+    assert booked(store) == (2, 500)
+
+
+def test_a_batch_of_many_orders_is_counted_in_portions_that_fit_their_transactions() -> None:
+    entries = [(str(n), [order(f"T{10 * n + k}", visitor=f"v{k}") for k in range(10)]) for n in range(1, 31)]
+
+    class Bounded(MemoryExperimentStore):
+        def add_counts(self, cells: Sequence[Count], **where: Any) -> None:
+            assert 1 + len(cells) + len(where["orders"]) <= 100
+            super().add_counts(cells, **where)
+
+    store = Bounded()
+    count_outcomes(entries, shard_id="a", store=store, **SHOP)
+    count_outcomes(entries, shard_id="b", store=store, **SHOP)
+
+    assert booked(store) == (300, 300 * 250)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.0, 0.5))
+def test_crashes_and_replays_neither_lose_an_order_nor_count_one_twice(seed: int, chance: float) -> None:
+    rng = random.Random(seed)
+    shards = {
+        name: [
+            (str(n + 1), [order(f"T{rng.randint(0, 30)}", visitor=f"v{rng.randint(0, 9)}") for _ in range(3)])
+            for n in range(20)
+        ]
+        for name in "ab"
+    }
+    reported = {one["transaction_id"] for entries in shards.values() for _, found in entries for one in found}
+    store = CrashingStore(rng, chance)
+    for _ in range(200):
+        name = rng.choice("ab")
+        start = rng.randint(0, 19)
+        reached = store.stream_position(consumer="count_outcomes", shard_id=name).sequence
+        start = min(start, int(reached or 0))  # the stream is delivered in order, from anywhere before
+        with suppress(DependencyDown, Conflict):
+            count_outcomes(shards[name][start : start + 5], shard_id=name, store=store, **SHOP)
+    store._chance = 0.0
+    for name, entries in shards.items():
+        count_outcomes(entries, shard_id=name, store=store, **SHOP)
+
+    assert booked(store) == (len(reported), len(reported) * 250)

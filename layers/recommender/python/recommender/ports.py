@@ -159,11 +159,15 @@ class ExperimentStore(Protocol):
         shard_id: str,
         after: StreamPosition,
         upto: StreamPosition,
+        orders: Sequence[str] = (),
     ) -> None:
-        """Add the cells and move the stream position from `after` to `upto` in one transaction.
+        """Add the cells, note the `orders` as counted and move the position to `upto` in one transaction.
 
-        Raises Conflict where the position is not `after`; then nothing was added.
+        Raises Conflict where the position is not `after` or one of the orders was counted; then nothing was added.
         """
+
+    def counted_orders(self, orders: Sequence[str]) -> frozenset[str]:
+        """Those of these keys of contracts/tables.py that are noted as counted."""
 
     def stream_position(self, *, consumer: str, shard_id: str) -> StreamPosition:
         """How far the shard is counted; the empty position where it is not begun."""

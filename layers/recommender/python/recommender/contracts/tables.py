@@ -5,12 +5,14 @@ sessions           one item a session: last events, what was seen and credited, 
 shoppers           one item a shopper: packed purchase history, cohort, consent. TTL: each publication renews who
                    is still in the exports, so an erased shopper leaves by itself.
 experiments        configurations, the weights snapshot, sharded counters, posteriors, audit. Recovery.
-ledger             exactly-once positions and leases. TTL.
+ledger             exactly-once positions, orders that were counted, leases. TTL.
 catalog_overrides  price, availability and deletions since the bundle. Recovery.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +21,7 @@ VISITOR_BUCKETS: Final = 64  # groups of visitors whose trade is counted apart: 
 EXPIRES_AT: Final = "expires_at"  # epoch seconds; readers must also filter, deletion is lazy
 SESSION_TTL_SECONDS: Final = 24 * 3600
 LEDGER_TTL_SECONDS: Final = 14 * 24 * 3600
+ORDER_TTL_SECONDS: Final = 90 * 24 * 3600  # a confirmation page that is opened again later counts again
 SHOPPER_TTL_SECONDS: Final = 21 * 24 * 3600  # without a training for so long, a shopper is known by the visit alone
 
 
@@ -110,3 +113,10 @@ def lease_key(name: str) -> dict[str, str]:
 def stream_position_key(consumer: str, shard_id: str) -> dict[str, str]:
     """How far a consumer has counted one shard of the session stream."""
     return {"key": f"POS#{consumer}#{shard_id}"}
+
+
+def order_key(kind: str, transaction_id: str, item_ids: Iterable[str] = ()) -> dict[str, str]:
+    """An order that was counted, or a refund of these items of it, whatever session reported it."""
+    parts = (kind, transaction_id, *sorted(item_ids))
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    return {"key": f"ORDER#{hashlib.sha256(text.encode()).hexdigest()[:32]}"}

@@ -3,16 +3,19 @@
 A consumer's position in a stream shard moves in the same transaction that adds the counts, so a batch
 that is delivered again, in other portions or after a crash, adds only what has not been counted. Where a
 batch has more cells than a transaction holds, the first transaction moves the position and leaves the
-rest beside it as pending; whoever comes next adds what is pending before anything else.
+rest beside it as pending; whoever comes next adds what is pending before anything else. An order counts once
+per transaction id, whatever session reports it: it is noted in the ledger by the very transaction that counts it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from recommender.contracts.outbox import ORDER, REFUND
+from recommender.contracts.tables import LEDGER, order_key
 from recommender.domain.experiments.counts import CellCount, outcomes
 from recommender.domain.experiments.shop_counts import ShopCount, shop_counts, traded_items
 from recommender.errors import Conflict
@@ -20,7 +23,8 @@ from recommender.ports import ExperimentStore, MarginSource, StreamPosition
 
 CONSUMER: Final = "count_outcomes"
 ATTEMPTS: Final = 3
-MAX_CELLS: Final = 99  # a DynamoDB transaction holds 100 items; one is the position
+MAX_WRITES: Final = 99  # a DynamoDB transaction holds 100 items; one is the position
+MAX_ORDERS: Final = 60  # noted in one transaction; what one call of a browser reports beyond is no shopper's
 
 Count = CellCount | ShopCount
 Entry = tuple[str, Sequence[Mapping[str, Any]]]  # a stream record: its sequence number (digits) and its events
@@ -62,14 +66,15 @@ def count_outcomes(
     then stored. Raises Conflict where it keeps losing, and DependencyDown; the batch is then to be delivered again.
     """
     batch = list(entries)
+    books_trade = holdout_share is not None
 
     def count(records: Sequence[Mapping[str, Any]]) -> list[Count]:
         return [*outcomes(records), *_trade(records, holdout_share, margins)]
 
     for _ in range(ATTEMPTS - 1):
         with suppress(Conflict):
-            return _count(batch, count, shard_id=shard_id, store=store)
-    return _count(batch, count, shard_id=shard_id, store=store)
+            return _count(batch, count, books_trade=books_trade, shard_id=shard_id, store=store)
+    return _count(batch, count, books_trade=books_trade, shard_id=shard_id, store=store)
 
 
 def _trade(
@@ -86,16 +91,61 @@ def _count(
     entries: Sequence[Entry],
     count: Callable[[Sequence[Mapping[str, Any]]], list[Count]],
     *,
+    books_trade: bool,
     shard_id: str,
     store: ExperimentStore,
 ) -> Counted:
     at = store.stream_position(consumer=CONSUMER, shard_id=shard_id)
     at, counted = _add(at, at.sequence, at.pending, Counted(), shard_id=shard_id, store=store)
     fresh = {sequence: records for sequence, records in entries if int(sequence) > int(at.sequence or -1)}
-    cells = count([record for records in fresh.values() for record in records])
-    last = max(fresh, key=int, default="")
-    _, counted = _add(at, last, cells, counted, shard_id=shard_id, store=store)
+    for portion in _portions(sorted(fresh.items(), key=lambda entry: int(entry[0]))):
+        records = [record for _, found in portion for record in found]
+        orders: list[str] = []
+        if books_trade:
+            orders = [order for order in map(_order_of, records) if order is not None]
+            records, orders = _counted_once(records, store.counted_orders(orders))
+        at, counted = _add(at, portion[-1][0], count(records), counted, orders=orders, shard_id=shard_id, store=store)
     return counted
+
+
+def _portions(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """The entries in order, cut where a portion would note more than MAX_ORDERS orders."""
+    portion: list[Entry] = []
+    noted = 0
+    for entry in entries:
+        orders = sum(_order_of(record) is not None for record in entry[1])
+        if portion and noted + orders > MAX_ORDERS:
+            yield portion
+            portion, noted = [], 0
+        portion.append(entry)
+        noted += orders
+    if portion:
+        yield portion
+
+
+def _order_of(record: Mapping[str, Any]) -> str | None:
+    """The ledger's key of the order or the refund that the record counts; None where nothing tells it from others."""
+    kind = next((kind for kind in (ORDER, REFUND) if kind in record.get("rewards", ())), None)
+    if kind is None or record.get("transaction_id") is None:
+        return None
+    item_ids = [item["item_id"] for item in record["items"]] if kind == REFUND else []
+    return order_key(kind, record["transaction_id"], item_ids)[LEDGER.partition_key]
+
+
+def _counted_once(
+    records: Sequence[Mapping[str, Any]], counted: frozenset[str]
+) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """The records without the orders that were counted before, and the keys of those that are counted now."""
+    kept: list[Mapping[str, Any]] = []
+    orders: dict[str, None] = {}
+    for record in records:
+        order = _order_of(record)
+        if order is not None and (order in counted or order in orders or len(orders) == MAX_ORDERS):
+            record = {**record, "rewards": [one for one in record["rewards"] if one not in (ORDER, REFUND)]}
+        elif order is not None:
+            orders[order] = None
+        kept.append(record)
+    return kept, list(orders)
 
 
 def _add(
@@ -106,11 +156,16 @@ def _add(
     *,
     shard_id: str,
     store: ExperimentStore,
+    orders: Sequence[str] = (),
 ) -> tuple[StreamPosition, Counted]:
-    """Add the cells in as many transactions as they need, the rest always pending at the new position."""
+    """Add the cells in as many transactions as they need, the rest always pending at the new position.
+
+    The orders are noted by the first one, which moves the position.
+    """
     while cells:
-        part, cells = cells[:MAX_CELLS], tuple(cells[MAX_CELLS:])
+        room = MAX_WRITES - len(orders)
+        part, cells = cells[:room], tuple(cells[room:])
         reached = StreamPosition(sequence, cells)
-        store.add_counts(part, consumer=CONSUMER, shard_id=shard_id, after=at, upto=reached)
-        at, counted = reached, counted.plus(part)
+        store.add_counts(part, consumer=CONSUMER, shard_id=shard_id, after=at, upto=reached, orders=orders)
+        at, counted, orders = reached, counted.plus(part), ()
     return at, counted

@@ -77,6 +77,22 @@ def movement(
     return {"Put": put}
 
 
+def order_note(table: str, order: str, *, now: int) -> dict[str, Any]:
+    """The part of a transaction that notes an order as counted, if it is not; what has expired is not."""
+    return {
+        "Put": {
+            "TableName": table,
+            "Item": {
+                tables.LEDGER.partition_key: {"S": order},
+                tables.EXPIRES_AT: {"N": str(now + tables.ORDER_TTL_SECONDS)},
+            },
+            "ConditionExpression": "attribute_not_exists(#key) OR #until <= :now",
+            "ExpressionAttributeNames": {"#key": tables.LEDGER.partition_key, "#until": tables.EXPIRES_AT},
+            "ExpressionAttributeValues": {":now": {"N": str(now)}},
+        }
+    }
+
+
 def lease(table: str, name: str, holder: str, *, now: int, until: int) -> dict[str, Any]:
     """The write that takes a lease: it is free, over, or this holder's own."""
     return {

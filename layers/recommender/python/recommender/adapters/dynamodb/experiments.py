@@ -21,6 +21,7 @@ from recommender.adapters.dynamodb.counters import (
     lease,
     lease_end,
     movement,
+    order_note,
     read_cell,
     read_position,
     read_shop,
@@ -130,12 +131,29 @@ class DynamoExperimentStore:
         shard_id: str,
         after: StreamPosition,
         upto: StreamPosition,
+        orders: Sequence[str] = (),
     ) -> None:
-        """Add the cells and move the stream position from `after` to `upto` in one transaction."""
-        key, expires_at = tables.stream_position_key(consumer, shard_id), int(self._clock()) + tables.LEDGER_TTL_SECONDS
+        """Add the cells, note the orders and move the stream position from `after` to `upto` in one transaction."""
+        key, now = tables.stream_position_key(consumer, shard_id), int(self._clock())
+        expires_at = now + tables.LEDGER_TTL_SECONDS
         move = movement(self._ledger_table, key, after=after, upto=upto, expires_at=expires_at)
+        notes = [order_note(self._ledger_table, order, now=now) for order in orders]
         additions = [addition(self._experiments_table, cell) for cell in cells]
-        self._database.call("transact_write_items", TransactItems=[move, *additions])
+        self._database.call("transact_write_items", TransactItems=[move, *notes, *additions])
+
+    def counted_orders(self, orders: Sequence[str]) -> frozenset[str]:
+        """Those that are noted as counted; what has expired is not."""
+        if not orders:
+            return frozenset()
+        keys = [{tables.LEDGER.partition_key: {"S": order}} for order in dict.fromkeys(orders)]
+        wanted = {self._ledger_table: {"Keys": keys, "ConsistentRead": True}}
+        answer = self._database.call("batch_get_item", RequestItems=wanted)
+        if answer.get("UnprocessedKeys"):
+            raise DependencyDown("DynamoDB throttled the read of counted orders")
+        found = answer["Responses"].get(self._ledger_table, ())
+        now = int(self._clock())
+        alive = (item for item in found if int(item[tables.EXPIRES_AT]["N"]) > now)
+        return frozenset(item[tables.LEDGER.partition_key]["S"] for item in alive)
 
     def stream_position(self, *, consumer: str, shard_id: str) -> StreamPosition:
         """How far the shard is counted; the empty position where it is not begun."""

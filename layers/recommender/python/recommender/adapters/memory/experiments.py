@@ -23,6 +23,7 @@ class MemoryExperimentStore:
         self._snapshots: dict[int, Snapshot] = {}
         self._cells: list[CellCount] = []
         self._shop: list[ShopCount] = []
+        self._orders: set[str] = set()  # never forgotten here
         self._leases: dict[str, tuple[str, datetime]] = {}
         self._positions: dict[tuple[str, str], StreamPosition] = {}
         self._posteriors: dict[tuple[str, int], str] = {}
@@ -87,14 +88,22 @@ class MemoryExperimentStore:
         shard_id: str,
         after: StreamPosition,
         upto: StreamPosition,
+        orders: Sequence[str] = (),
     ) -> None:
-        """Add the cells and move the stream position from `after` to `upto` in one step."""
+        """Add the cells, note the orders and move the stream position from `after` to `upto` in one step."""
         found = self.stream_position(consumer=consumer, shard_id=shard_id)
         if found != after:
             raise Conflict(f"{consumer} stands at {found.sequence!r} of {shard_id}, expected {after.sequence!r}")
+        if self._orders & set(orders):
+            raise Conflict("an order was counted by another one meanwhile")
+        self._orders |= set(orders)
         self._cells = merged([*self._cells, *(cell for cell in cells if isinstance(cell, CellCount))])
         self._shop = merged([*self._shop, *(cell for cell in cells if isinstance(cell, ShopCount))])
         self._positions[consumer, shard_id] = upto
+
+    def counted_orders(self, orders: Sequence[str]) -> frozenset[str]:
+        """Those that are noted as counted."""
+        return frozenset(self._orders.intersection(orders))
 
     def stream_position(self, *, consumer: str, shard_id: str) -> StreamPosition:
         """How far the shard is counted; the empty position where it is not begun."""
