@@ -126,6 +126,45 @@ def test_no_event_of_the_gateway_makes_an_error_of_the_server(edge: Edges, reque
     checked(edge, *request_)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"headers": None},
+        {"headers": {"x-publishable-key": None, "dnt": None}},
+        {"headers": {"x-publishable-key": "\ud800", "DNT": "1"}},
+        {"headers": ["x-publishable-key"]},
+        {"queryStringParameters": None},
+        {"queryStringParameters": {"visitor_id": None, "limit": None}},
+        {"queryStringParameters": {"visitor_id": "v1,v2", "visitor_id\ud800": "v"}},
+        {"queryStringParameters": "visitor_id=v1"},
+        {"rawPath": None},
+        {"rawPath": "/\ud800"},
+        {"rawPath": "/" + "x" * 10_000},
+        {"requestContext": None},
+        {"requestContext": {}},
+        {"requestContext": {"http": None, "authorizer": None, "requestId": None, "stage": None}},
+        {"requestContext": {"http": {"method": None, "path": None}, "authorizer": {"iam": None}}},
+        {"body": None, "isBase64Encoded": True},
+        {"body": {"visitor_id": "v1"}},
+        {"isBase64Encoded": "yes"},
+        {"pathParameters": None, "cookies": None, "version": None},
+    ],
+    ids=str,
+)
+def test_an_event_with_odd_or_missing_parts_is_answered(edge: Edges, changes: dict[str, Any]) -> None:
+    for route in HTTP_ROUTES:
+        body = json.dumps(valid_body(route)) if route.method == "POST" else None
+        checked(edge, route, {**valid_event(route, body=body), **changes})
+        for name in changes:
+            checked(edge, route, {key: value for key, value in valid_event(route, body=body).items() if key != name})
+
+
+@pytest.mark.parametrize("event", [None, [], {}, "event", 7], ids=str)
+def test_what_is_no_event_is_no_route(edge: Edges, event: object) -> None:
+    for route in HTTP_ROUTES:
+        assert checked(edge, route, event)[0] == 404
+
+
 @relaxed
 @given(posts, st.binary(max_size=300) | st.text(max_size=100).map(lambda text: text.encode("utf-16")), st.booleans())
 def test_no_bytes_make_an_error_of_the_server(edge: Edges, route: Route, content: bytes, flagged: bool) -> None:

@@ -12,6 +12,7 @@ import pytest
 from recommender.adapters.http import Handler, key_digest
 from recommender.adapters.memory.sessions import MemorySessions
 from recommender.contracts.outbox import to_accepted_record
+from recommender.domain.attribution import Claims, issue
 from recommender.use_cases.collect_events import collect_events
 
 from tests.handlers.deployed import ENVIRONMENT, KEY, deployed
@@ -54,6 +55,26 @@ def test_what_is_wrong_with_an_event_is_said_and_the_others_are_kept(
         (0, "unknown_event", "/events/0/event_name")
     ]
     assert '"EventsRejected":[1.0]' in capsys.readouterr().out.replace(" ", "")
+
+
+def test_what_of_an_accepted_event_does_not_count_is_told_and_counted(
+    sessions: MemorySessions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret, module = b"a secret of the tests", deployed("collect_events", monkeypatch)
+    collect = partial(collect_events, sessions=sessions, secret=secret)
+    handler = module.create_handler(collect, key_digests=key_digest(KEY))
+    now = datetime.now(UTC)
+    claims = Claims("r1", "home_hero", "", 0, 0, "hybrid", 1.0, ("A",), int(now.timestamp()), "s_31")
+    click = {"event_id": "e1", "event_name": "select_item", "event_time": now.isoformat()}
+    event = with_body(lambda_event("post_events"), events=[{**click, "attribution_token": issue(claims, secret)}])
+
+    status, body = answer_of(handler(event, None))
+
+    assert (status, body["accepted"], body["rejected"]) == (202, 1, [])
+    assert [(caveat["index"], caveat["code"], caveat["pointer"]) for caveat in body["warnings"]] == [
+        (0, "uncredited", "/events/0/items")
+    ]
+    assert '"EventsUncredited":[1.0]' in capsys.readouterr().out.replace(" ", "")
 
 
 def test_what_lands_of_a_clock_that_runs_ahead_is_the_time_set_right(

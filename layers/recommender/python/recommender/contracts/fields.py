@@ -17,6 +17,7 @@ from recommender.errors import FieldProblem, InvalidInput
 
 ID_MAX_LENGTH = 128
 MAX_SHOWN: Final = 80  # characters of a value or a name that an error repeats
+MAX_POINTER: Final = 256  # characters of a place that an error names
 MAX_PROBLEMS: Final = 20  # unknown fields that one error lists
 _HALF_A_CHARACTER: Final = re.compile("[\ud800-\udfff]")
 
@@ -32,12 +33,19 @@ def problem(pointer: str, value: object, expected: str, code: str = "invalid_arg
     """An InvalidInput for one field; long and deep values are cut so that an error stays readable."""
     shown = repr(value[:MAX_SHOWN]) if isinstance(value, str) else _SHORT.repr(value)
     is_cut = len(shown) > MAX_SHOWN or (isinstance(value, str) and len(value) > MAX_SHOWN)
-    return InvalidInput(FieldProblem(pointer, shown[: MAX_SHOWN - 3] + "..." if is_cut else shown, expected, code))
+    where = pointer if len(pointer) <= MAX_POINTER else pointer[: MAX_POINTER - 3] + "..."
+    return InvalidInput(
+        FieldProblem(_whole(where), shown[: MAX_SHOWN - 3] + "..." if is_cut else shown, expected, code)
+    )
 
 
 def shown_name(name: str) -> str:
     """A field's name as an error repeats it: cut, and with halves of characters escaped."""
-    return name[:MAX_SHOWN].encode("utf-8", "backslashreplace").decode()
+    return _whole(name[:MAX_SHOWN])
+
+
+def _whole(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def one_of(name: str, known: Iterable[str]) -> str:
