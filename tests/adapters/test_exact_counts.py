@@ -207,8 +207,8 @@ def test_whatever_happens_at_once_counters_are_those_of_the_events_that_were_acc
 
     assert sorted(store.counts(CONFIG), key=lambda count: count.cell) == expected_cells()
     trade = store.shop_counts(first_day="2026-11-23")
-    traded = {"orders": 0, "units": 0, "revenue_cents": 0}
-    assert [replace(count, **traded) for count in trade] == expected_sessions()
+    traded = ("orders", "units", "revenue_cents")
+    assert [replace(count, orders=0, units=0, revenue_cents=0) for count in trade] == expected_sessions()
     # One A for 2.50 of each order, whichever of its two sessions was counted first.
     assert [sum(getattr(count, name) for count in trade) for name in traded] == [3, 3, 3 * 250]
     opened = [result for result in done if isinstance(result, Reallocation)]
