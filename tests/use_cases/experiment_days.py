@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.domain.experiments.config import ExperimentConfig, default_config
+from recommender.domain.experiments.assignment import live_weights
+from recommender.domain.experiments.config import ExperimentConfig, Snapshot, default_config
 from recommender.domain.experiments.counts import CellCount
 from recommender.ports import StreamPosition
 from recommender.use_cases.reallocate_traffic import reallocate_traffic
@@ -46,6 +47,21 @@ def lived(
         add(store, cells)
         reallocate_traffic(at=START + timedelta(days=day + 1), store=store)
     return store
+
+
+def day_of(
+    config: ExperimentConfig, snapshot: Snapshot, lifts: Mapping[str, float], *, seed: int, per_day: int
+) -> list[CellCount]:
+    """One day's counts of every placement under the weights that are live in this snapshot."""
+    rng = np.random.default_rng(seed)
+    return [
+        cell
+        for placement in config.placements
+        for cell in _day(
+            config, placement, snapshot.epoch, live_weights(snapshot, config, placement), lifts,
+            rng=rng, per_day=per_day, seen={},
+        )
+    ]  # fmt: skip
 
 
 def add(store: MemoryExperimentStore, cells: Sequence[CellCount]) -> None:

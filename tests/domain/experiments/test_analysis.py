@@ -112,7 +112,7 @@ def test_a_challenger_that_loses_a_third_of_the_clicks_is_taken_off() -> None:
 
 def test_a_variant_that_was_killed_is_not_shipped_however_well_it_was_clicked() -> None:
     started = {epoch: START + timedelta(days=epoch - 1) for epoch in range(1, 9)}
-    killed = {f"{CONFIG.experiment_id}/{BETTER}"}
+    allowed = dict.fromkeys(CONFIG.placements, tuple(name for name in CONFIG.variants if name != BETTER))
 
     found = look(
         CONFIG,
@@ -120,7 +120,7 @@ def test_a_variant_that_was_killed_is_not_shipped_however_well_it_was_clicked() 
         epoch=8,
         started=started,
         now=START + timedelta(days=8),
-        killed=killed,
+        allowed=allowed,
     )
 
     record = conclusion(CONFIG, found, epoch=8)

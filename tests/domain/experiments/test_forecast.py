@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from recommender.domain.experiments.design import Design
@@ -147,3 +149,11 @@ def test_a_shop_of_a_hundred_exposures_a_day_is_told_that_it_is_too_small() -> N
 
     assert found["verdict"] == "too_small"
     assert found["expected_days"] == {"+5 %": None, "+7.5 %": None, "+10 %": None}
+
+
+def test_a_design_whose_clicks_mature_at_once_has_a_forecast() -> None:
+    design = replace(Design(), first_look_day=1, maturation_days=0, max_days=6, boundary=1.5)
+
+    found = forecast_of(Traffic({"home_hero": 100.0}), design, variants=3, replicates=20)
+
+    assert found["verdict"]

@@ -172,8 +172,8 @@ def test_a_decided_placement_is_not_decided_again_and_a_killed_variant_is_not_sh
 
 
 def test_a_promotion_leaves_nothing_behind_but_the_defaults() -> None:
-    config, snapshot = decided({"home_hero": "hybrid", "pdp_similar": "cohorts"})
-    flagged = replace(snapshot, killed=frozenset({"exp_a/home_hero", "exp_b/hybrid"}))
+    config, snapshot = decided({"home_hero": "hybrid", "pdp_similar": "hybrid"})
+    flagged = replace(snapshot, killed=frozenset({"exp_a/pdp_similar", "exp_b/hybrid"}))
 
     step = shipping.promote(config, flagged, NOW)
 

@@ -15,6 +15,7 @@ from recommender.contracts.fields import problem
 from recommender.domain.experiments import lifecycle, shipping
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.lifecycle import Step
+from recommender.domain.experiments.permitted import policies_after
 from recommender.errors import Conflict, NotFound
 from recommender.ports import ArtifactStore, ExperimentStore
 from recommender.use_cases.release_bundle import promote_bundle, roll_back_bundle
@@ -121,19 +122,21 @@ def _step_in_force(
         case "kill":
             return lifecycle.kill_part(config, snapshot, now, variant=order.variant, placement=order.placement)
         case "decide":
-            return shipping.decide(config, snapshot, now, _choices(order, config))
+            return shipping.decide(config, snapshot, now, _choices(order, config, snapshot))
         case "promote":
             return shipping.promote(config, snapshot, now)
         case _:
             return shipping.undo_decision(config, snapshot, now, _history(config, store))
 
 
-def _choices(order: Order, config: ExperimentConfig) -> Mapping[str, str]:
+def _choices(order: Order, config: ExperimentConfig, snapshot: Snapshot) -> Mapping[str, str]:
+    """The placements of the order; where it names none, all of them, with the control in those that were killed."""
     if order.choices:
         return order.choices
     if not order.variant:
         raise problem("/variant", order.variant, "the variant to ship everywhere, or `placements` with one for each")
-    return dict.fromkeys(config.placements, order.variant)
+    killed = {placement for placement in config.placements if f"{config.experiment_id}/{placement}" in snapshot.killed}
+    return {placement: config.control if placement in killed else order.variant for placement in config.placements}
 
 
 def _read(experiment_id: str, store: ExperimentStore) -> tuple[ExperimentConfig | None, Snapshot | None]:
@@ -189,9 +192,9 @@ def _flip(order: Order, config: ExperimentConfig, artifacts: ArtifactStore | Non
 
 
 def _shipped(snapshot: Snapshot | None, config: ExperimentConfig) -> bool:
-    """True where a challenger was decided for."""
-    decided = snapshot.decided.get(config.experiment_id, {}) if snapshot else {}
-    return any(variant != config.control for variant in decided.values())
+    """True where a challenger was decided for and may serve."""
+    policies = policies_after(config, snapshot) if snapshot else {}
+    return any(variant != config.control for variant in policies.values())
 
 
 def _history(config: ExperimentConfig, store: ExperimentStore) -> list[Snapshot]:

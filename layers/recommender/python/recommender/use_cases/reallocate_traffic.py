@@ -25,6 +25,7 @@ from recommender.domain.experiments.guardrails import (
     kills,
     variant_guardrails,
 )
+from recommender.domain.experiments.permitted import may_ship
 from recommender.domain.experiments.tally import split_clumping
 from recommender.errors import Conflict, DependencyDown
 from recommender.ports import ExperimentStore
@@ -102,9 +103,8 @@ def _conclude(config: ExperimentConfig, current: Snapshot, at: datetime, store: 
     snapshots = {past.epoch: past for past in store.snapshots(first_epoch=first)}
     started = {epoch: datetime.fromisoformat(past.created_at) for epoch, past in snapshots.items()}
     looked_at = _looked_at(config, snapshots, store)
-    found = look(
-        config, cells, epoch=current.epoch, started=started, now=at, looked_at=looked_at, killed=current.killed
-    )
+    allowed = {placement: may_ship(config, current, placement) for placement in config.placements}
+    found = look(config, cells, epoch=current.epoch, started=started, now=at, looked_at=looked_at, allowed=allowed)
     split = _split(config, found, snapshots)
     if split.is_suspect:
         found = replace(found, decision=None)  # nothing may be claimed, so nothing is decided

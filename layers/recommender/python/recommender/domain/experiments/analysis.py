@@ -7,7 +7,7 @@ matured epochs only, and falls on the days that the design registered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -67,13 +67,13 @@ def look(
     started: Mapping[int, datetime],
     now: datetime,
     looked_at: datetime | None = None,
-    killed: Set[str] = frozenset(),
+    allowed: Mapping[str, Collection[str]] | None = None,
 ) -> Look:
     """The analysis at `now`, the end of `epoch`; the same counts and times give the same numbers on every run.
 
     `started` holds the start of every epoch that was counted, and of this one. A registered day since `looked_at`, the
-    last look that was acted on, is due now; where nothing is known of one, since the start of this epoch. What is
-    `killed` (flags of the snapshot) is not shipped, however well it is clicked.
+    last look that was acted on, is due now; where nothing is known of one, since the start of this epoch. Only
+    what is `allowed` (placement -> variants; None: all) is shipped, however well another one is clicked.
     """
     counts = tally(config, cells)
     origin = min((started[e] for e in counts.epochs), default=now)
@@ -92,7 +92,7 @@ def look(
     due = any(before < registered <= day for registered in config.design.look_days)
     ends = np.array([_days(started.get(e + 1, now), origin) for e in counts.epochs])
     matured = (ends <= day - config.design.maturation_days + ROUNDING_DAYS) & (days >= config.design.drop_days)
-    decision = _decide(config, counts, days, clumping, day, epoch, matured, killed) if due else None
+    decision = _decide(config, counts, days, clumping, day, epoch, matured, allowed) if due else None
     return Look(counts, days, day, clumping, posterior, present, view, weights, decision)
 
 
@@ -104,14 +104,16 @@ def _decide(
     day: float,
     epoch: int,
     used: NDArray[np.bool_],
-    killed: Set[str],
+    allowed: Mapping[str, Collection[str]] | None,
 ) -> Decision:
     """The decision of a registered day, from the epochs that are used (T,)."""
     posterior = _posterior(config, counts, days, clumping, used)
     view = outlook(posterior, seed=seed_of(config.experiment_id, epoch))
     z = z_scores(posterior.mean, posterior.covariance)
-    gone = [f"{config.experiment_id}/{variant}" in killed for variant in config.variants]
-    z[:, gone[1:]], view.expected_loss[:, gone] = -UNREACHABLE, UNREACHABLE
+    if allowed is not None:
+        barred = [[variant not in allowed[placement] for variant in config.variants] for placement in config.placements]
+        gone = np.array(barred)  # (P, K)
+        z[gone[:, 1:]], view.expected_loss[gone] = -UNREACHABLE, UNREACHABLE
     constant = constant_for(config.design, placements=len(config.placements), variants=len(config.variants))
     return Decision(
         posterior,

@@ -16,6 +16,7 @@ from typing import Final
 
 from recommender.contracts.placements import INCUMBENT
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
+from recommender.domain.experiments.permitted import may_serve
 
 DEFAULT_VARIANT: Final = "hybrid"  # where no experiment runs on a placement
 HOLDOUT_SALT: Final = "holdout:1"
@@ -58,17 +59,14 @@ def assign(snapshot: Snapshot | None, unit_id: str, placement: str) -> Assignmen
 def live_weights(snapshot: Snapshot, config: ExperimentConfig, placement: str) -> tuple[float, ...]:
     """The weights that are drawn from: zero where killed; all on the control where the whole test is off."""
     only_control = (1.0, *(0.0,) * (len(config.variants) - 1))
-    if config.status in ("paused", "killed"):
+    allowed = may_serve(config, snapshot, placement)
+    if allowed == config.variants[:1]:
         return only_control
     weights = snapshot.weights[config.experiment_id][placement]
-    if not snapshot.killed:
+    if allowed == config.variants:
         return weights
-    name = config.experiment_id
-    if name in snapshot.killed or f"{name}/{placement}" in snapshot.killed:
-        return only_control
     live = tuple(
-        0.0 if f"{name}/{variant}" in snapshot.killed else weight
-        for variant, weight in zip(config.variants, weights, strict=True)
+        weight if variant in allowed else 0.0 for variant, weight in zip(config.variants, weights, strict=True)
     )
     return live if sum(live) > 0 else only_control
 

@@ -53,6 +53,12 @@ def _decisions(found: Findings) -> Iterator[str]:
             f"That a variant has won or lost in {placements(found.undecided, found.config)}: no look has decided yet "
             f"({ahead}), and {INTERVAL}."
         )
+    for gone in dict.fromkeys(tuple(gone) for gone in found.withdrawn.values()):
+        where = [placement for placement, variants in found.withdrawn.items() if tuple(variants) == gone]
+        yield (
+            f"That {listed(gone)} will ship in {listed(where)} by itself: it was rolled back there, and no look "
+            "decides for it again; a person may."
+        )
     if found.by_hand:
         yield f"That what serves {placements(found.by_hand, found.config)} is better: it was put there by hand."
     if design.rule == "claim" and found.shipped and len(found.config.variants) > 2:

@@ -127,6 +127,8 @@ class Snapshot:
         default_factory=dict
     )  # experiment -> placement -> variant for good
     defaults: Mapping[str, str] = field(default_factory=dict)  # placement -> promoted policy where no experiment runs
+    # experiment -> placement -> variants whose decision was rolled back: shown and counted, not shipped by a look
+    withdrawn: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def config(self, experiment_id: str) -> ExperimentConfig | None:
         """The version of this experiment that is in force."""
@@ -196,6 +198,10 @@ def snapshot_from_json(text: str) -> Snapshot:
         killed=frozenset(body["killed"]),
         decided=body.get("decided", {}),
         defaults=body.get("defaults", {}),
+        withdrawn={
+            experiment: {placement: tuple(variants) for placement, variants in placements.items()}
+            for experiment, placements in body.get("withdrawn", {}).items()
+        },
     )
 
 

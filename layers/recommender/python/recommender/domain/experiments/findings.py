@@ -10,8 +10,9 @@ import numpy as np
 
 from recommender.domain.experiments.checks import SplitCheck
 from recommender.domain.experiments.config import ExperimentConfig
+from recommender.domain.experiments.permitted import OFF
 from recommender.domain.experiments.posterior import Posterior
-from recommender.domain.experiments.standing import KEEP, SHIP, UNDECIDED, Lift, Standing
+from recommender.domain.experiments.standing import KEEP, KILLED, SHIP, UNDECIDED, Lift, Standing
 
 POWER_QUANTILE: float = 0.8416  # a lift that is seen with 80 % probability lies that many sd beyond the boundary
 
@@ -37,8 +38,19 @@ class Findings:
     guardrails: Sequence[Mapping[str, object]] = field(default_factory=tuple)
     is_simulated: bool = False
     novelty_probability: float = 0.0  # that first days were different, where the model takes novelty out
+    withdrawn: Mapping[str, Sequence[str]] = field(default_factory=dict)  # placement -> variants that were rolled back
     canary: Mapping[str, Any] | None = None  # what the newest look said of a canary
     has_boundary: bool = True  # False: nothing is calibrated for this design, so nothing can be claimed
+
+    @property
+    def is_off(self) -> bool:
+        """True where the control serves everybody, in every placement."""
+        return self.config.status in OFF or self.config.experiment_id in self.killed
+
+    @property
+    def taken_off(self) -> list[Standing]:
+        """Placements in which the control serves because of a kill."""
+        return [standing for standing in self.standings if standing.status == KILLED]
 
     @property
     def is_withheld(self) -> bool:

@@ -219,9 +219,10 @@ def _daily_shares(design: Design, variants: int, effect: float, daily_clicks: fl
     equal = np.full(variants, 1 / variants)
     shares: list[Doubles] = []
     information = 0.0  # of one contrast, over all placements
+    age = max(design.maturation_days, 1)  # clicks that mature at once are known on the next day
     for day in range(design.last_day):
-        if day >= design.maturation_days:
-            lead, control = shares[day - design.maturation_days][[1, 0]]
+        if day >= age:
+            lead, control = shares[day - age][[1, 0]]
             information += daily_clicks * lead * control / (lead + control)
         shares.append(_moved(design.allocation, equal, effect * math.sqrt(information)) if information else equal)
     return shares

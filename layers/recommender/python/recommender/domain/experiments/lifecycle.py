@@ -131,9 +131,14 @@ def is_calibrated(config: ExperimentConfig) -> bool:
 
 
 def set_status(config: ExperimentConfig, snapshot: Snapshot, status: str, now: datetime) -> Step:
-    """Pause or resume: paused, everybody sees the control; the weights wait in the snapshot."""
+    """Pause or resume: paused, everybody sees the control; the weights wait in the snapshot.
+
+    `facts` name what was rolled back and may not ship.
+    """
     changed = replace(config, version=config.version + 1, status=status)
-    return Step(changed, _with_version(snapshot, changed, now))
+    withdrawn = snapshot.withdrawn.get(config.experiment_id, {})
+    facts = {"may_not_ship": {name: list(gone) for name, gone in withdrawn.items()}} if withdrawn else {}
+    return Step(changed, _with_version(snapshot, changed, now), facts)
 
 
 def kill(config: ExperimentConfig, snapshot: Snapshot | None, now: datetime) -> Step:
@@ -239,6 +244,7 @@ def without(snapshot: Snapshot, config: ExperimentConfig, *, defaults: Mapping[s
         configs=tuple(other for other in snapshot.configs if other.experiment_id != name),
         weights={other: weights for other, weights in snapshot.weights.items() if other != name},
         decided={other: decided for other, decided in snapshot.decided.items() if other != name},
+        withdrawn={other: gone for other, gone in snapshot.withdrawn.items() if other != name},
         killed=frozenset(flag for flag in snapshot.killed if flag.partition("/")[0] != name),
         defaults=defaults,
     )

@@ -16,6 +16,7 @@ from recommender.domain.experiments.analysis import decided_weights
 from recommender.domain.experiments.assignment import DEFAULT_VARIANT
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.lifecycle import Step, exchanged, known, next_epoch, without
+from recommender.domain.experiments.permitted import is_killed, may_serve, policies_after
 from recommender.errors import Conflict
 
 
@@ -51,8 +52,12 @@ def decide(config: ExperimentConfig, snapshot: Snapshot, now: datetime, choices:
 def promote(config: ExperimentConfig, snapshot: Snapshot, now: datetime) -> Step:
     """Make what was decided the default of its placements, and take the experiment out of force.
 
+    Where the decided variant may not serve any more, the control becomes the default. Raises Conflict
+    `nothing_to_promote` where that is so of every challenger that was decided for.
+
     What a canary promotes is its bundle, outside of the snapshot: its placements go on with the control's policy.
     """
+    _refuse_killed(config, snapshot)
     promoted = replace(config, version=config.version + 1, status="promoted")
     shipped = _policies(config, snapshot)
     follower = without(snapshot, config, defaults={**snapshot.defaults, **shipped})
@@ -60,7 +65,10 @@ def promote(config: ExperimentConfig, snapshot: Snapshot, now: datetime) -> Step
 
 
 def undo_decision(config: ExperimentConfig, snapshot: Snapshot, now: datetime, history: Sequence[Snapshot]) -> Step:
-    """Back to the control: the experiment is paused, undecided, with the weights from before each decision."""
+    """Back to the control: the experiment is paused, undecided, with the weights from before each decision.
+
+    What was rolled back in a placement is not shipped there by a look again; a person may decide for it.
+    """
     undone = snapshot.decided.get(config.experiment_id, {})
     if not undone:
         if config.status == "paused":
@@ -70,14 +78,20 @@ def undo_decision(config: ExperimentConfig, snapshot: Snapshot, now: datetime, h
             code="nothing_to_roll_back",
         )
     restored = {placement: _weights_before(config, placement, history) for placement in undone}
+    withdrawn = dict(snapshot.withdrawn.get(config.experiment_id, {}))
+    for placement, variant in undone.items():
+        if variant != config.control:
+            withdrawn[placement] = tuple(dict.fromkeys((*withdrawn.get(placement, ()), variant)))
     paused = replace(config, version=config.version + 1, status="paused")
     follower = next_epoch(
         snapshot,
         now,
         decided={name: kept for name, kept in snapshot.decided.items() if name != config.experiment_id},
         weights={**snapshot.weights, config.experiment_id: {**snapshot.weights[config.experiment_id], **restored}},
+        withdrawn={**snapshot.withdrawn, config.experiment_id: withdrawn},
     )
-    return Step(paused, exchanged(follower, paused), {"undone": dict(undone)})
+    facts = {"undone": dict(undone), "may_not_ship": {name: list(gone) for name, gone in withdrawn.items()}}
+    return Step(paused, exchanged(follower, paused), facts)
 
 
 def undo_promotion(
@@ -91,7 +105,8 @@ def undo_promotion(
     """The defaults from before the promotion (`before`: the last snapshot with the experiment in force).
 
     Where the earlier default is the very variant that is rolled back, the control serves instead: a roll-back
-    must change what shoppers see. Placements in `kept` were promoted again since, and stay.
+    must change what shoppers see; and where it was killed meanwhile. Placements in `kept` were promoted again since,
+    and stay.
     """
     shipped = _policies(config, before)
     defaults = dict(snapshot.defaults)
@@ -99,7 +114,8 @@ def undo_promotion(
         if placement in kept:
             continue
         earlier = before.defaults.get(placement)
-        if variant != config.control and (earlier or DEFAULT_VARIANT) == variant:
+        is_back = variant != config.control and (earlier or DEFAULT_VARIANT) == variant
+        if is_back or is_killed(config, before, earlier or DEFAULT_VARIANT):
             defaults[placement] = config.control
         elif earlier is None:
             defaults.pop(placement, None)
@@ -114,7 +130,20 @@ def _policies(config: ExperimentConfig, snapshot: Snapshot) -> Mapping[str, str]
     """placement -> the policy that its decision makes the default."""
     if config.mode == "canary":
         return dict.fromkeys(config.placements, config.control)
-    return snapshot.decided.get(config.experiment_id, {})
+    return policies_after(config, snapshot)
+
+
+def _refuse_killed(config: ExperimentConfig, snapshot: Snapshot) -> None:
+    """Refuse a promotion of which nothing would be left but the control."""
+    wanted = {p: v for p, v in snapshot.decided.get(config.experiment_id, {}).items() if v != config.control}
+    left = [p for p, variant in wanted.items() if variant in may_serve(config, snapshot, p)]
+    if wanted and not left:
+        killed = ", ".join(sorted(set(wanted.values())))
+        raise Conflict(
+            f"experiment {config.experiment_id!r} was decided for {killed}, which was killed since; {config.control} "
+            "serves. Roll the decision back, or kill the experiment: there is nothing to promote",
+            code="nothing_to_promote",
+        )
 
 
 def _check_choices(config: ExperimentConfig, snapshot: Snapshot, choices: Mapping[str, str]) -> None:
@@ -123,8 +152,15 @@ def _check_choices(config: ExperimentConfig, snapshot: Snapshot, choices: Mappin
     for placement, variant in choices.items():
         known(placement, config.placements, f"/placements/{placement}")
         known(variant, config.variants, f"/placements/{placement}")
-        if f"{config.experiment_id}/{variant}" in snapshot.killed:
+        if variant != config.control and not _may_be_chosen(config, snapshot, placement, variant):
             raise problem(f"/placements/{placement}", variant, "a variant that was not killed")
+
+
+def _may_be_chosen(config: ExperimentConfig, snapshot: Snapshot, placement: str, variant: str) -> bool:
+    """Whether a person may decide for it: a paused experiment is decided as if it ran."""
+    running = replace(config, status="running")
+    undecided = replace(snapshot, decided={})
+    return variant in may_serve(running, undecided, placement)
 
 
 def _weights_before(config: ExperimentConfig, placement: str, history: Sequence[Snapshot]) -> tuple[float, ...]:

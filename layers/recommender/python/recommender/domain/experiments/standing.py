@@ -12,10 +12,12 @@ from typing import Any, Final
 from recommender.domain.experiments.boundaries import constant_for
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.decision import boundary_at
+from recommender.domain.experiments.permitted import is_killed
 
 UNDECIDED: Final = "undecided"
 SHIP: Final = "ship"
 KEEP: Final = "keep_control"
+KILLED: Final = "killed"  # the placement, or what was decided for: the control serves
 Record = Mapping[str, Any]  # a stored conclusion
 Lift = tuple[float, float, float]  # mean, low, high
 
@@ -34,6 +36,7 @@ class Standing:
     lift: Lift | None = None
     expected_loss: float | None = None
     by: str = "rule"  # "rule", or "operator": decided by hand, without a test
+    killed: str = ""  # what was killed here: the variant that had been decided for, or the placement itself
 
     @property
     def passed_boundary(self) -> bool:
@@ -44,7 +47,20 @@ class Standing:
 def standings(config: ExperimentConfig, last: Snapshot, records: Sequence[Record]) -> tuple[Standing, ...]:
     """Each placement's standing in the last snapshot with the experiment, in the order of the configuration."""
     in_force = last.decided.get(config.experiment_id, {})
-    return tuple(_standing(config, placement, in_force.get(placement), records) for placement in config.placements)
+    return tuple(
+        _off(config, last, placement) or _standing(config, placement, in_force.get(placement), records)
+        for placement in config.placements
+    )
+
+
+def _off(config: ExperimentConfig, last: Snapshot, placement: str) -> Standing | None:
+    """The standing of a placement where the control serves because of a kill; None where nothing was killed."""
+    decided = last.decided.get(config.experiment_id, {}).get(placement)
+    if f"{config.experiment_id}/{placement}" in last.killed:
+        return Standing(placement, KILLED, config.control, killed=placement)
+    if decided is not None and is_killed(config, last, decided):
+        return Standing(placement, KILLED, config.control, killed=decided)
+    return None
 
 
 def overall(found: Sequence[Standing]) -> str:
@@ -115,6 +131,7 @@ def _json(standing: Standing) -> dict[str, Any]:
         "status": standing.status,
         "variant": standing.variant,
         "by": standing.by,
+        "killed": standing.killed or None,
         "day": standing.day,
         "epoch": standing.epoch,
         "z": standing.z,

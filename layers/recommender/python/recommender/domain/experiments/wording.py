@@ -26,7 +26,8 @@ STATES: Final = {
 
 def headline(found: Findings) -> str:
     """One sentence on where the experiment stands; simulated data say so first."""
-    state = STATES.get(found.config.status, "")
+    is_killed = found.config.experiment_id in found.killed
+    state = STATES.get("killed" if is_killed else found.config.status, "")
     return " ".join(
         part for part in ("Simulated shoppers." if found.is_simulated else "", state, _headline(found)) if part
     )
@@ -45,6 +46,9 @@ def may_claim(found: Findings) -> list[str]:
 
 def _headline(found: Findings) -> str:
     config = found.config
+    if found.is_off:
+        everywhere = f"all {len(config.placements)} placements" if len(config.placements) > 1 else config.placements[0]
+        return f"{config.control} serves {everywhere}."
     if found.is_withheld:
         return "Withheld: exposures do not match the weights, so nothing may be compared until the cause is found."
     if not found.exposures:
@@ -73,9 +77,12 @@ def _decided(found: Findings) -> str:
     parts = [(variant, f"{variant} serves", group) for variant, group in groups]
     if found.kept:
         parts.append((control, f"{control} stays in", found.kept))
-    if len(parts) == 1 and not found.undecided:
+    if len(parts) == 1 and not found.undecided and not found.taken_off:
         return f"{parts[0][1]} {placements(parts[0][2], found.config)}."
     told = [f"{words} {len(group)}" for _, words, group in parts]
+    if found.taken_off:
+        killed = listed(dict.fromkeys(standing.killed for standing in found.taken_off))
+        told.append(f"{control} serves {len(found.taken_off)} because of a kill ({killed})")
     waiting = len(found.undecided)
     still = [f"{waiting} {'are' if waiting > 1 else 'is'} still undecided"] if waiting else []
     return f"Of {total} placements, {', '.join([*told, *still])}."
