@@ -27,9 +27,8 @@ class AlarmNumbers:
 
     function_errors: int = 5
     throttles: int = 10
-    share_least_calls: int = 10  # below it a share says nothing
-    degraded_percent: float = 5  # of the calls
-    events_rejected_per_100_calls: float = 50  # a call reports up to 100 events
+    degraded_percent: int = 10  # of the answers
+    events_rejected_percent: int = 50  # of the calls, each of which reports up to 100 events
     bundles_refused: int = 0  # the last good bundle serves meanwhile
     iterator_age_seconds: int = 600
     api_server_errors: int = 10

@@ -26,7 +26,7 @@ def create_handler(collect: Callable[..., EventsAnswer], *, key_digests: str) ->
     def post(request: Request) -> Answer:
         outcome = collect(parse_events(read_json(request.body), now=request.now), now=request.now)
         facts = {"accepted": outcome.accepted, "duplicates": outcome.duplicates, "rejected": len(outcome.rejected)}
-        counts = {EVENTS_REJECTED: len(outcome.rejected)} if outcome.rejected else {}
+        counts = {EVENTS_REJECTED: len(outcome.rejected)}
         return Answer(202, outcome.to_json(), log=facts, counts=counts)
 
     return http_handler("collect_events", {"POST /v1/events": post}, key_digests=key_digests)

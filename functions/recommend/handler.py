@@ -75,7 +75,7 @@ def create_handler(
             "model_version": page.model_version,
             "placements": len(page.placements),
         }
-        counts = {metrics.DEGRADED: 1} if page.degraded else {}
+        counts = {metrics.DEGRADED: int(page.degraded)}  # a value an answer, so that a share can be seen
         return Answer(200, page.to_json(), log=facts, counts=counts, timings=page.timing_ms)
 
     def health(request: Request) -> Answer:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Final
 
 NAMESPACE: Final = "Recommender"
-DEGRADED: Final = "Degraded"  # count: answers that a fallback step made
-EVENTS_REJECTED: Final = "EventsRejected"  # count: events that the contract refused
+DEGRADED: Final = "Degraded"  # a value an answer: 1 where a fallback step made it, else 0
+EVENTS_REJECTED: Final = "EventsRejected"  # a value a call: how many of its events the contract refused
 BUNDLE_REFUSED: Final = "BundleRefused"  # count: bundles that failed their checks while the last good one served on
 EXPOSURES_COUNTED: Final = "ExposuresCounted"  # count: impressions added to the experiments' counters
 CLICKS_COUNTED: Final = "ClicksCounted"  # count: clicks added to the experiments' counters
