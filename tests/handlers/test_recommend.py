@@ -197,6 +197,16 @@ def test_the_log_and_the_metrics_name_no_person(make: Make, printed: Printed) ->
     assert not any(person in json.dumps(lines) for person in ("v_8f2", "s_31", "pv_9", '"h1"'))
 
 
+def test_every_answer_says_whether_it_was_degraded_so_that_a_share_can_be_seen(make: Make, printed: Printed) -> None:
+    serving = Serving()
+    handler = make(serving)
+    handler(lambda_event("post_recommendations"), None)
+    serving.state.is_down = True
+    handler(lambda_event("post_recommendations"), None)
+
+    assert [line["Degraded"] for line in printed() if "Degraded" in line] == [[0.0], [1.0]]
+
+
 def test_health_says_whether_the_process_answers_and_whether_it_answers_well(make: Make) -> None:
     serving = Serving()
     handler = make(serving)
