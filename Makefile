@@ -95,7 +95,7 @@ mwaa:           ## what Amazon MWAA reads, in .build/mwaa (OUT=…): dags/, plug
 	@$(call install,-c requirements.txt -r cdk/requirements.txt)
 	@touch $@
 
-.venv/dev.stamp: requirements-dev.txt requirements.txt .venv/run.stamp
+.venv/dev.stamp: requirements-dev.txt cdk/requirements.txt requirements.txt .venv/run.stamp
 	@$(call install,-r requirements-dev.txt)
 	@touch $@
 

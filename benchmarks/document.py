@@ -158,9 +158,10 @@ def collect(reports: Path, results: Path) -> list[str]:
 
 def _is_result(path: Path) -> bool:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["benchmark"] in BENCHMARKS
-    except (OSError, ValueError, KeyError, TypeError):
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return False
+    return isinstance(body, dict) and (not body or body.get("benchmark") in BENCHMARKS)
 
 
 def render(results: Path, template: Path = HERE / "benchmarks.md.j2") -> str:

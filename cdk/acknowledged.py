@@ -40,7 +40,7 @@ WILDCARDS: Final[Mapping[str, str]] = {
     r".*ExportsBucket\w+/\*": "objects of the exports; get only",
     r"<ReallocateTraffic\w+\.Arn>:\*": "versions of the one function that the schedule starts",
     r"arn:.*:sagemaker:.*:training-job/\*": "the pipeline names its jobs itself",
-    r"arn:.*:ecr:.*JobsImageAccounts.*:repository/\*": "AWS's own images, pull only",
+    r"arn:.*:ecr:.*JobsImageAccounts\w+['\"].*AWS::Region.*account.*:repository/\*": "AWS's own images, pull only",
     r"arn:.*:logs:.*:/aws/sagemaker/TrainingJobs\*": "the log groups of SageMaker training jobs",
 }
 

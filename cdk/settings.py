@@ -27,11 +27,10 @@ class AlarmNumbers:
 
     function_errors: int = 5
     throttles: int = 10
-    share_least_calls: int = 10  # below it a share says nothing
-    degraded_percent: float = 5  # of the calls
-    events_rejected_per_100_calls: float = 50  # a call reports up to 100 events
-    events_uncredited_per_100_calls: float = 50
-    unknown_anchors_percent: float = 20  # of the calls: product pages that are newer than the bundle
+    degraded_percent: int = 10  # of the answers
+    unknown_anchors_percent: int = 20  # of the answers: product pages that are newer than the bundle
+    events_rejected_percent: int = 50  # of the calls, each of which reports up to 100 events
+    events_uncredited_percent: int = 50  # of the calls
     overrides_skipped: int = 0  # rows that no reader understands
     bundles_refused: int = 0  # the last good bundle serves meanwhile
     iterator_age_seconds: int = 600

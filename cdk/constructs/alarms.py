@@ -40,23 +40,15 @@ def level_alarm(
 
 
 def share_alarm(
-    scope: Construct,
-    construct_id: str,
-    part: cloudwatch.IMetric,
-    *,
-    calls: cloudwatch.IMetric,
-    least_calls: int,
-    above: float,
-    stores: Stores,
+    scope: Construct, construct_id: str, metric: cloudwatch.Metric, *, above_percent: int, stores: Stores
 ) -> cloudwatch.Alarm:
-    """Rings when `part` exceeds `above` per 100 calls in two of three periods of at least `least_calls` calls."""
-    share = cloudwatch.MathExpression(
-        expression=f"IF(calls >= {least_calls}, 100 * part / calls, 0)",
-        using_metrics={"part": part, "calls": calls},
-        label=f"{construct_id} per 100 calls",
-        period=period(),
-    )
-    return _alarm(scope, construct_id, share, threshold=above, of=(2, 3), stores=stores)
+    """Rings when more than `above_percent` of the metric's values are 1 or more, in two of three periods.
+
+    The metric has a value a call, 0 where all was well: its percentile is above 0 exactly then. CloudWatch leaves the
+    alarm as it is where there are too few values to say so: fewer than 20 for 50 %, fewer than 100 for 10 %.
+    """
+    percentile = metric.with_(statistic=f"p{100 - above_percent}")
+    return _alarm(scope, construct_id, percentile, threshold=0.5, of=(2, 3), stores=stores, few="ignore")
 
 
 def silence_alarm(
@@ -85,6 +77,7 @@ def _alarm(
     stores: Stores,
     comparison: cloudwatch.ComparisonOperator = ABOVE,
     missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
+    few: str | None = None,
 ) -> cloudwatch.Alarm:
     """An alarm that calls when `of[0]` of the last `of[1]` periods compare so with the threshold."""
     made = cloudwatch.Alarm(
@@ -96,6 +89,7 @@ def _alarm(
         datapoints_to_alarm=of[0],
         evaluation_periods=of[1],
         treat_missing_data=missing,
+        evaluate_low_sample_count_percentile=few,
     )
     made.add_alarm_action(actions.SnsAction(stores.alarm_topic))
     return made

@@ -42,19 +42,17 @@ def watch_function(
     else:
         level_alarm(scope, "Errors", errors, above=_ERRORS_ABOVE[definition.trigger](limits), stores=stores)
         level_alarm(scope, "Throttles", throttles, above=limits.throttles, stores=stores)
-    calls = function.metric_invocations(period=period())
-    per_100_calls = {
+    shares = {
         DEGRADED: limits.degraded_percent,
         UNKNOWN_ANCHORS: limits.unknown_anchors_percent,
-        EVENTS_REJECTED: limits.events_rejected_per_100_calls,
-        EVENTS_UNCREDITED: limits.events_uncredited_per_100_calls,
+        EVENTS_REJECTED: limits.events_rejected_percent,
+        EVENTS_UNCREDITED: limits.events_uncredited_percent,
     }
     at_once = {BUNDLE_REFUSED: limits.bundles_refused, OVERRIDES_SKIPPED: limits.overrides_skipped}
     for name in EMITTED_BY[definition.name]:
         metric = own_metric(definition, name, statistic="Sum", every=period())
-        if name in per_100_calls:
-            above, least = per_100_calls[name], limits.share_least_calls
-            share_alarm(scope, name, metric, calls=calls, least_calls=least, above=above, stores=stores)
+        if name in shares:
+            share_alarm(scope, name, metric, above_percent=shares[name], stores=stores)
         elif name in at_once:
             event_alarm(scope, name, metric, above=at_once[name], stores=stores)
 

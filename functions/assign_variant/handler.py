@@ -43,7 +43,7 @@ def create_handler(
             "degraded": assigned.degraded,
             "assignments": [to_json(name, assignment) for name, assignment in assigned.by_placement.items()],
         }
-        counts = {DEGRADED: 1} if assigned.degraded else {}
+        counts = {DEGRADED: int(assigned.degraded)}
         return Answer(200, body, log={"degraded": assigned.degraded}, counts=counts)
 
     def get_experiment(request: Request) -> Answer:

@@ -33,8 +33,7 @@ def create_handler(collect: Callable[..., EventsAnswer], *, key_digests: str) ->
             "uncredited": uncredited,
         }
         counts = {EVENTS_REJECTED: len(outcome.rejected), EVENTS_UNCREDITED: uncredited}
-        told = {name: amount for name, amount in counts.items() if amount}
-        return Answer(202, outcome.to_json(), log=facts, counts=told)
+        return Answer(202, outcome.to_json(), log=facts, counts=counts)
 
     return http_handler("collect_events", {"POST /v1/events": post}, key_digests=key_digests)
 

@@ -81,9 +81,10 @@ def create_handler(
             "placements": len(page.placements),
         }
         reasons = set((page.degraded_reason or "").split(","))
-        counts = {metrics.DEGRADED: 1} if reasons & FAILURES else {}
-        if UNKNOWN_ANCHOR in reasons:
-            counts[metrics.UNKNOWN_ANCHORS] = 1
+        counts = {  # a value an answer, so that a share can be seen
+            metrics.DEGRADED: int(not FAILURES.isdisjoint(reasons)),
+            metrics.UNKNOWN_ANCHORS: int(UNKNOWN_ANCHOR in reasons),
+        }
         return Answer(200, page.to_json(), log=facts, counts=counts, timings=page.timing_ms)
 
     def health(request: Request) -> Answer:

@@ -31,13 +31,14 @@ def write(report: Report, out: Path) -> Path:
 
     Raises LocalRunError where the folder is somebody's own.
     """
+    made = list(sections(report))
+    page = render(report, made)
     try:
         claim(out, REPORT)
     except Conflict as error:
         raise LocalRunError(f"{error.detail}.") from error
     (out / DATA).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    made = list(sections(report))
-    (out / PAGE).write_text(render(report, made), encoding="utf-8")
+    (out / PAGE).write_text(page, encoding="utf-8")
     for section in made:
         for picture in section.pictures:
             png(picture.figure, out / f"{picture.name}.png")

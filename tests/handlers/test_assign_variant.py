@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -71,6 +72,16 @@ def test_without_a_snapshot_the_answer_is_the_incumbent_and_says_so(edge: Edge) 
 
     assert (status, body["degraded"]) == (200, True)
     assert {(one["variant"], one["experiment_id"]) for one in body["assignments"]} == {("cohorts", None)}
+
+
+def test_every_answer_says_whether_it_was_degraded_so_that_a_share_can_be_seen(
+    edge: Edge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edge.call("POST", "/v1/assignments", body='{"visitor_id": "v_1"}')
+    edge.snapshots.snapshot = None
+    edge.call("POST", "/v1/assignments", body='{"visitor_id": "v_1"}')
+
+    assert re.findall(r'"Degraded":\[([\d.]+)\]', capsys.readouterr().out.replace(" ", "")) == ["0.0", "1.0"]
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,14 @@ def test_a_ga4_batch_is_accepted_once(handler: Handler, sessions: MemorySessions
     assert sessions.load("s_31", now=datetime.now(UTC)).session.bought == ("SKU_881",)
 
 
+def test_a_batch_without_fault_is_a_value_as_well_so_that_a_share_can_be_seen(
+    handler: Handler, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler(happening_now(lambda_event("post_events")), None)
+
+    assert '"EventsRejected":[0.0]' in capsys.readouterr().out.replace(" ", "")
+
+
 def test_what_is_wrong_with_an_event_is_said_and_the_others_are_kept(
     handler: Handler, capsys: pytest.CaptureFixture[str]
 ) -> None:

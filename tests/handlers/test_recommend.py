@@ -203,7 +203,17 @@ def test_a_page_about_a_new_item_is_answered_and_counted_and_is_no_failure(make:
 
     counted = {name: line[name] for line in printed() for name in ("UnknownAnchors", "Degraded") if name in line}
     assert (status, body["degraded_reason"]) == (200, "unknown_anchor")
-    assert counted == {"UnknownAnchors": [1.0]}
+    assert counted == {"UnknownAnchors": [1.0], "Degraded": [0.0]}
+
+
+def test_every_answer_says_whether_it_was_degraded_so_that_a_share_can_be_seen(make: Make, printed: Printed) -> None:
+    serving = Serving()
+    handler = make(serving)
+    handler(lambda_event("post_recommendations"), None)
+    serving.state.is_down = True
+    handler(lambda_event("post_recommendations"), None)
+
+    assert [line["Degraded"] for line in printed() if "Degraded" in line] == [[0.0], [1.0]]
 
 
 def test_health_says_whether_the_process_answers_and_whether_it_answers_well(make: Make) -> None:

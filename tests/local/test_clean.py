@@ -16,6 +16,7 @@ from local.clean import clean, clean_checkout
 from local.errors import LocalRunError
 from local.lock import StateLock
 from local.settings import PACKAGE, ROOT, StateFolder
+from tests.local.test_experiment_report import EDGES
 
 
 def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -176,7 +177,7 @@ ON_AN_EXISTING_ONE = {
 
 def filled(words: tuple[str, ...], folder: Path, tmp_path: Path) -> list[str]:
     (tmp_path / "items.csv").write_text("item_id,title,category,price_cents\na,Tea,PANTRY > TEA,200\n")
-    (tmp_path / "report.json").write_text(json.dumps({"experiment_id": "e", "may_claim": []}))
+    (tmp_path / "report.json").write_text(json.dumps(EDGES["no_event"][0]()))
     names = {"items": tmp_path / "items.csv", "report": tmp_path / "report.json", "new": tmp_path / "new"}
     if "{database}" in words:
         made = command("-m", "warehouse.load", "--items", str(names["items"]), "--database", str(tmp_path / "db"))

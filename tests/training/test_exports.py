@@ -15,8 +15,8 @@ from recommender.errors import ArtifactRefused
 
 from tests.training.small_exports import START, small_exports, written_exports
 from training_jobs.environment import Freshness
-from training_jobs.export_manifest import MANIFEST, PartEntry, hash_of_entries
-from training_jobs.exports import READ_BY_JOBS, Exports, read_exports, write_exports
+from training_jobs.export_manifest import MANIFEST, READ_BY_JOBS, PartEntry, hash_of_entries
+from training_jobs.exports import Exports, read_exports, write_exports
 
 
 def change_manifest(root: Path, **entries: object) -> None:

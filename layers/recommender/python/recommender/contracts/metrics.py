@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Final
 
 NAMESPACE: Final = "Recommender"
-DEGRADED: Final = "Degraded"  # count: answers that a fallback step made
-EVENTS_REJECTED: Final = "EventsRejected"  # count: events that the contract refused
-EVENTS_UNCREDITED: Final = "EventsUncredited"  # count: events accepted of which something does not count
+DEGRADED: Final = "Degraded"  # a value an answer: 1 where a fallback step made it, else 0
+EVENTS_REJECTED: Final = "EventsRejected"  # a value a call: how many of its events the contract refused
+EVENTS_UNCREDITED: Final = "EventsUncredited"  # a value a call: how many of its events count for less than they say
 BUNDLE_REFUSED: Final = "BundleRefused"  # count: bundles that failed their checks while the last good one served on
-UNKNOWN_ANCHORS: Final = "UnknownAnchors"  # count: pages about an item that the bundle does not know
+UNKNOWN_ANCHORS: Final = "UnknownAnchors"  # a value an answer: 1 where the bundle does not know the page's item
 OVERRIDES_SKIPPED: Final = "OverridesSkipped"  # count: rows of catalog_overrides that no reader understands
 EXPOSURES_COUNTED: Final = "ExposuresCounted"  # count: impressions added to the experiments' counters
 CLICKS_COUNTED: Final = "ClicksCounted"  # count: clicks added to the experiments' counters
