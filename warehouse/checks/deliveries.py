@@ -7,8 +7,7 @@ from typing import Final, Literal
 from recommender.contracts.events import EVENT_NAMES
 
 from warehouse.checks.check import DAILY, Check, repeated, share
-
-AVAILABILITIES: Final = ("in_stock", "out_of_stock", "preorder", "backorder", "discontinued")
+from warehouse.load_availability import AVAILABILITIES
 
 
 def _quoted(values: tuple[str, ...]) -> str:
