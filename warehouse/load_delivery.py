@@ -28,6 +28,7 @@ from warehouse.load_rows import REASON, Converted, convert
 from warehouse.load_tally import GOOD, Tally, tally
 from warehouse.loading import Part, is_loaded, load_part, placed, record_load, write_part
 from warehouse.statements import execute, transaction
+from warehouse.tables import PLACE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -169,7 +170,8 @@ def _take(read: Read, frame: pl.DataFrame, delivery: Delivery, folder: Path, loa
     if not converted.frame.height:
         return
     read.good += converted.frame.height
-    read.first_rows += converted.frame.head(FIRST_ROWS - len(read.first_rows)).to_dicts()
+    shown = converted.frame.drop(*PLACE, strict=False).head(FIRST_ROWS - len(read.first_rows))
+    read.first_rows += shown.to_dicts()
     good = placed(delivery.table, converted.frame, load_id, converted.numbers)
     read.parts.append(write_part(good, delivery.table, folder / f"part-{len(read.parts):05}.parquet"))
 

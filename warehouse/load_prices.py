@@ -44,12 +44,12 @@ def require_price(have: Collection[str], theirs: Sequence[str], plain_names: Seq
     if found:
         raise problem("/purchases", f"columns for {' and for '.join(PRICES)}", "a mapping file that names one of them")
     either = [name for name, plain_name in zip(theirs, plain_names, strict=True) if EITHER.search(plain_name)]
-    ambiguous = f"; {', '.join(either)} may be the price of one unit or of the whole line" if either else ""
+    which = f"which of the two {' or '.join(either)} is" if either else "which column is one of the two"
     raise problem(
         "/purchases",
-        f"no column for {' or '.join(PRICES)}{ambiguous}",
-        f"a mapping file that states which: {UNIT_PRICE} (of one unit) or {LINE_TOTAL} (of the line); the file has"
-        f" {', '.join(theirs)}",
+        f"no column for {' or '.join(PRICES)}",
+        f"a mapping file that states {which}: {UNIT_PRICE} (the price of one unit) or {LINE_TOTAL} (of the whole line);"
+        f" the file has {', '.join(theirs)}",
     )
 
 

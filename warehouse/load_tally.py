@@ -41,16 +41,12 @@ class Tally:
 
 
 def tally(frame: pl.DataFrame) -> Tally:
-    """The count of rows; of order lines also what they say of orders, units, money and shoppers."""
+    """The count of rows; of order lines that were sold, and are no returns, orders, units, money and shoppers too."""
     if "order_id" not in frame.columns:
         return Tally(frame.height)
-    return Tally(
-        frame.height,
-        int(frame["quantity"].sum() or 0),
-        int(frame["price_cents"].sum() or 0),
-        _hashes(frame["order_id"]),
-        _hashes(frame["shopper_id"]),
-    )
+    sold = frame.drop_nulls(["quantity", "price_cents"])
+    units, cents = int(sold["quantity"].sum() or 0), int(sold["price_cents"].sum() or 0)
+    return Tally(frame.height, units, cents, _hashes(sold["order_id"]), _hashes(sold["shopper_id"]))
 
 
 def total(tallies: Iterable[Tally]) -> Tally:

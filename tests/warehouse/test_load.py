@@ -92,7 +92,9 @@ def test_a_file_of_which_most_rows_are_refused_loads_nothing(shared: Warehouse, 
 
 def test_a_column_that_nobody_expected_is_taken_along_and_named(shared: Warehouse, tmp_path: Path) -> None:
     path = tmp_path / "more.csv"
-    path.write_text("order_id,sku,customer_id,date,qty,unit_price,Sales Channel,email\nmore,1,s,2026-01-01,1,2,web,a@b.c\n")
+    path.write_text(
+        "order_id,sku,customer_id,date,qty,unit_price,Sales Channel,email\nmore,1,s,2026-01-01,1,2,web,a@b.c\n"
+    )
 
     outcome = load_delivery(shared.connection, Delivery("purchases", path, NOW))
 

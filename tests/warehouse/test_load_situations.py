@@ -59,7 +59,11 @@ def test_a_price_is_read_as_its_country_writes_it(tmp_path: Path, text: str, sep
 @pytest.mark.parametrize(
     ("values", "stated", "reason"),
     [
-        ({"unit_price": "2,55"}, {}, "unit_price_cents: is the comma a decimal one? State decimal_separator in the mapping"),
+        (
+            {"unit_price": "2,55"},
+            {},
+            "unit_price_cents: is the comma a decimal one? State decimal_separator in the mapping",
+        ),
         ({"unit_price": "2.55"}, {"decimal_separator": ","}, "unit_price_cents: not an amount of 0 or more"),
         ({"unit_price": "-1"}, {}, "unit_price_cents: not an amount of 0 or more"),
         ({"unit_price": "inf"}, {}, "unit_price_cents: not an amount of 0 or more"),
