@@ -190,7 +190,7 @@ def _count_repeated(table: str, parts: Sequence[Part]) -> int:
     if table != "items" or not parts:
         return 0
     ids = pl.concat([pl.read_parquet(part.path, columns=["item_id"])["item_id"].hash(seed=0) for part in parts])
-    return len(ids) - ids.n_unique()
+    return len(ids) - int(ids.n_unique())
 
 
 def _refuse(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -162,3 +163,21 @@ def test_what_was_paid_for_a_unit_far_from_its_catalogue_price_is_told(
     warnings = paid(warehouse, quantity, price_cents).warnings
 
     assert [text for text in warnings if text.startswith("paid_prices")] == ([told] if told else [])
+
+
+def test_the_example_of_the_documents_loads_what_was_paid_for_each_line(warehouse: Warehouse, tmp_path: Path) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text()
+    mapping, orders = tmp_path / "mapping.json", tmp_path / "orders.csv"
+    mapping.write_text(text.split("```json\n")[1].split("```")[0])
+    shown = text.split("    $ cat orders.csv\n")[1].split("    $ python -m")[0]
+    orders.write_text(textwrap.dedent(shown))
+
+    delivery = Delivery("purchases", orders, NOW, read_mapping(mapping)["purchases"])
+    outcome = load_delivery(warehouse.connection, delivery)
+
+    assert (outcome.loaded, outcome.rejected) == (2, 1)
+    assert rows_of(warehouse, "select order_id, quantity, price_cents from raw.purchases order by 1") == [
+        ("536365", 6, 6 * 255),
+        ("536366", 6, 6 * 339),
+    ]
+    assert all(f"    purchases: {line}\n" in text for line in outcome.mapping)
