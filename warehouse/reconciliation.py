@@ -69,6 +69,12 @@ LINES: Final = f"""{OF_LINES}
     {FIGURES.format(name="exported", rows="count(*)", source="exported")}
 """
 COUNTED: Final = "select count(*) from {source} where loaded_at = %(loaded_at)s::timestamp_ntz"
+WITHOUT_ORDER: Final = """
+    select count(*) from raw.events
+    where
+        loaded_at = %(loaded_at)s::timestamp_ntz and event_name = 'purchase' and transaction_id is null
+        and not coalesce(derived, false)
+"""
 STAGED: Final[Mapping[str, str]] = {
     "items": "staging.stg_items",
     "events": "staging.stg_events",
@@ -139,7 +145,9 @@ def reconcile(
     skipped = sum(outcome.skipped for outcome in outcomes)
     repeated = sum(outcome.repeated for outcome in outcomes)
     ignored = sum(outcome.ignored for outcome in outcomes)
+    orderless = execute(connection, WITHOUT_ORDER, {"loaded_at": loaded_at})[0][0] if "events" in tables else 0
     notes = {
+        f"{orderless} purchase events name no order (transaction_id) and make none": orderless,
         f"{skipped} files were loaded before and are not in these figures": skipped,
         f"{repeated} rows of items are repeated further down in their file; the last row of each item counts": repeated,
         f"{ignored} rows are of no concern to a shop and are not in these figures": ignored,
