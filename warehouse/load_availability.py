@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from recommender.contracts.fields import problem
 
+from warehouse.load_ids import NOTHING
 from warehouse.load_personal import masked
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ SAYINGS: Final = {
     "discontinued": ("discontinued",),
 }
 KNOWN: Final = {saying: ours for ours, sayings in SAYINGS.items() for saying in sayings}
+UNSAID: Final = tuple(word for word in NOTHING if word not in ("na", "n/a"))  # which may say that it is not available
 SCHEMA_ORG: Final = r"^https?://(www\.)?schema\.org/|^schema:"
 
 
@@ -40,6 +42,7 @@ def read_availability(text: pl.Series) -> tuple[pl.Series, Counter[str]]:
     """Trimmed texts as AVAILABILITIES, unknown ones in plain letters; and how often each unknown one stands there."""
     import polars as pl
 
+    text = text.set(text.str.to_lowercase().is_in(UNSAID), None)
     spellings = text.unique().drop_nulls()
     lower = spellings.str.to_lowercase().str.replace(SCHEMA_ORG, "")
     number = lower.str.replace_all(r"[\s']", "").cast(pl.Float64, strict=False).fill_nan(None)
@@ -64,6 +67,6 @@ def check_availabilities(file: str, unknown: Counter[str], rows: int) -> None:
     more = f" and {len(unknown) - MOST_NAMED} more" if len(unknown) > MOST_NAMED else ""
     raise problem(
         f"/{file}",
-        f"availability that nobody knows: {named}{more}",
-        f"{', '.join(AVAILABILITIES)}, a number, yes or no; `values` in a mapping file states what others mean",
+        f"availability that nobody knows in {sum(unknown.values())} of {rows} rows",
+        f"{', '.join(AVAILABILITIES)}, a number, yes or no; `values` in a mapping file states what {named}{more} mean",
     )

@@ -63,9 +63,17 @@ def test_availability_that_nobody_knows_stops_a_load_with_its_words_and_a_mappin
     with pytest.raises(InvalidInput, match=r"'auf Lager' \(5 rows\), 'vergriffen' \(5 rows\)"):
         read(tmp_path, "items.csv", rows, "items")
 
+    many = ITEMS + "".join(f"{n},Tea,Drinks,2.00,word {'x' * 20} {n}\n" for n in range(9))
+    with pytest.raises(InvalidInput, match=r"in 9 of 9 rows.*'word x+ 4' \(1 rows\) and 4 more"):
+        read(tmp_path, "items.csv", many, "items")
+
     values = {"values": {"availability": {"auf Lager": "in_stock", "vergriffen": "out_of_stock"}}}
     _, found = read(tmp_path, "items.csv", rows, "items", stated=values)
     assert found["availability"].to_list() == ["in_stock", "out_of_stock"] * 5
+
+
+def test_a_word_for_nothing_says_nothing_of_stock(tmp_path: Path) -> None:
+    assert availability(tmp_path, "NaN", "null", "", "(not set)", "5") == [None, None, None, None, "in_stock"]
 
 
 def test_a_few_words_that_nobody_knows_stop_nothing(tmp_path: Path) -> None:
