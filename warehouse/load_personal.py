@@ -17,7 +17,8 @@ PERSONAL: Final = re.compile(
     r"|ipaddress|birth\w*|dob|iban|passw\w*)($|_)"
 )
 WORDS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")  # customerName: customer, Name
-EMAIL: Final = re.compile(r"[^\s@,;:|<>\"'(){}\[\]=]+(?:@|%40)[^\s@,;:|<>\"'(){}\[\]=]+")
+PART: Final = r"[^\s@,;:|<>\"'(){}\[\]=]"
+EMAIL: Final = re.compile(f"(?<!{PART}){PART}+(?:@|%40){PART}+")  # from the start of a word, so that each is read once
 MASKED: Final = "(e-mail)"
 NOT_KEPT: Final = "(not kept: the row may say who somebody is)"
 
@@ -40,7 +41,7 @@ def without_persons(content: str, *, kept: Iterable[str] = (), columns: Iterable
     """
     try:
         row = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         row = None
     if isinstance(row, dict):
         kept = frozenset(kept)
@@ -61,7 +62,7 @@ def _scrubbed(value: Any) -> Any:
     if value.lstrip()[:1] in ("{", "["):
         try:
             return json.dumps(_scrubbed(json.loads(value)), ensure_ascii=False)
-        except ValueError:
+        except (ValueError, RecursionError):
             return NOT_KEPT if PERSONAL.search(_words(value)) else masked(value)
     return masked(value)
 
