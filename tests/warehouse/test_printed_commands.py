@@ -62,3 +62,10 @@ def test_a_process_that_has_the_package_already_is_given_no_other() -> None:
     found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
 
     assert found.stdout.strip() == "True"
+
+
+def test_a_benchmark_that_is_called_like_a_package_is_found_by_its_own_name() -> None:
+    code = "from benchmarks import warehouse; print(warehouse.__name__)"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == "benchmarks.warehouse"
