@@ -13,7 +13,6 @@ import json
 import os
 import sys
 import tempfile
-from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,12 @@ from tqdm import tqdm
 from warehouse.daily import export_to
 from warehouse.doctor import diagnose
 from warehouse.engine import Connection, open_warehouse
-from warehouse.load_delivery import MOST_REJECTED, Delivery, load_delivery, read_delivery
+from warehouse.load_delivery import MOST_REJECTED, Delivery, Outcome, load_delivery, read_delivery
 from warehouse.load_mapping import TABLES, read_mapping
 from warehouse.load_paths import find
 from warehouse.pipeline import run_day
 from warehouse.quality import QualityStop
+from warehouse.reconciliation import MOST_LOST, reconcile
 from warehouse.statements import create_layers
 
 
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(json.dumps({**answer, "failed": str(error)}, default=str))
         return 1
     print(json.dumps(answer, default=str))
-    return 1 if "stopped" in answer.get("run", {}) else 0
+    return 1 if {"stopped", "lost"} & answer.get("run", {}).keys() else 0
 
 
 def _deliveries(options: argparse.Namespace, stated: dict[str, dict[str, Any]]) -> list[Delivery]:
@@ -100,6 +100,7 @@ def _dry_run(deliveries: list[Delivery]) -> dict[str, Any]:
                 "ignored": read.ignored,
                 "rejected": read.rejected,
                 "reasons": read.reasons(),
+                "repeated": read.repeated,
                 "first_rows": read.first_rows,
             }
         )
@@ -111,17 +112,20 @@ def _load(deliveries: list[Delivery], options: argparse.Namespace, answer: dict[
     with open_warehouse(os.environ, directory=options.database) as warehouse:
         create_layers(warehouse.connection)
         shown: set[tuple[str, tuple[str, ...]]] = set()
+        outcomes: list[Outcome] = []
         for delivery in deliveries:
             with _bar(delivery) as bar:
                 outcome = load_delivery(warehouse.connection, delivery, on_rows=bar.update)
-            answer["files"].append(asdict(outcome))
+            outcomes.append(outcome)
+            answer["files"].append(outcome.to_body())
             if (delivery.table, outcome.mapping) not in shown:  # once for many files that are alike
                 shown.add((delivery.table, outcome.mapping))
                 for line in outcome.mapping:
                     print(f"{delivery.table}: {line}", file=sys.stderr)
         if options.run:
             answer["run"] = _run(warehouse.connection, options.loaded_at.date())
-        if options.exports is not None and "stopped" not in answer["run"]:
+            answer["run"] |= _reconcile(warehouse.connection, outcomes, options, is_run="stopped" not in answer["run"])
+        if options.exports is not None and not {"stopped", "lost"} & answer["run"].keys():
             export_to(warehouse, str(options.exports), now=options.loaded_at)
             answer["exports"] = str(options.exports)
 
@@ -136,6 +140,20 @@ def _run(connection: Connection, day: date) -> dict[str, Any]:
     diagnosis = diagnose(connection, day)
     print(diagnosis.to_text(), file=sys.stderr)
     return {**told, "state": diagnosis.state, "failed": [finding.name for finding in diagnosis.findings]}
+
+
+def _reconcile(
+    connection: Connection, outcomes: list[Outcome], options: argparse.Namespace, *, is_run: bool
+) -> dict[str, Any]:
+    """Print what became of the rows; where more than may is lost, say so in one sentence."""
+    found = reconcile(connection, outcomes, options.loaded_at, is_run=is_run)
+    print(found.to_text(), file=sys.stderr)
+    share, sentence = found.lost()
+    if share <= options.most_lost:
+        return {"reconciliation": found.to_body()}
+    said = f"{sentence}, at most {options.most_lost:.0%} may be (--most-lost)"
+    print(f"load: {said}", file=sys.stderr)
+    return {"reconciliation": found.to_body(), "lost": said}
 
 
 def _bar(delivery: Delivery) -> Any:
@@ -179,6 +197,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--encoding", type=_encoding, default="utf-8", help="of text files (default: utf-8)")
     parser.add_argument(
         "--most-rejected", type=_share, default=MOST_REJECTED, help="share of rows; more of them stop a file"
+    )
+    parser.add_argument(
+        "--most-lost",
+        type=_share,
+        default=MOST_LOST,
+        help="share of rows, orders, units, money or shoppers that may be lost on the way; more of them fail --run",
     )
     now = datetime.now(UTC).replace(tzinfo=None)
     parser.add_argument("--loaded-at", type=_moment, default=now, help="RFC 3339 (default: now)")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 LONGEST_ROW: Final = 8 << 20  # bytes
 LONGEST_HEAD: Final = 1 << 16
+SEPARATOR: Final = re.compile(rb'"?sep=([,;\t|])"?[\r\n]', re.IGNORECASE)
 
 
 def csv_pieces(path: Path, text: Utf8, rows: int) -> Iterator[Piece]:
@@ -30,7 +32,7 @@ def csv_pieces(path: Path, text: Utf8, rows: int) -> Iterator[Piece]:
     import polars as pl
     import pyarrow as pa
 
-    names, delimiter = _head(path, text)
+    names, delimiter = _head(path, text, _stated_separator(text))
     refused: deque[tuple[int, int, str]] = deque()  # number, columns, text; in the order of the file
     waiting = pl.DataFrame(schema={NUMBER: pl.Int64, **dict.fromkeys(names, pl.String)})
     number, last = 1, (0, "")
@@ -55,13 +57,25 @@ def csv_pieces(path: Path, text: Utf8, rows: int) -> Iterator[Piece]:
     yield Piece(waiting, _rejects(refused, len(names)))
 
 
-def _head(path: Path, text: Utf8) -> tuple[list[str], str]:
+def _stated_separator(text: Utf8) -> str:
+    """The separator that a first line `sep=;` states, as Excel writes and reads it; the line is taken away."""
+    found = SEPARATOR.match(text.peek(1 << 6))
+    if found is None:
+        return ""
+    text.take_line()
+    return found[1].decode()
+
+
+def _head(path: Path, text: Utf8, stated: str) -> tuple[list[str], str]:
     """Column names and the separator that the head has most of; a column without a name is called by its place."""
     start = text.peek(LONGEST_HEAD).decode(errors="replace")
+    if text.has_old_ends:
+        start = start.replace("\r", "\n")
     first = start.splitlines()[0] if start.strip() else ""
-    delimiter = max(",;\t|", key=first.count)
+    delimiter = stated or max(",;\t|", key=first.count)
     names = [
-        name.strip(" \t\u00a0\u200b\ufeff") for name in next(csv.reader(io.StringIO(start), delimiter=delimiter), [])
+        name.strip(" \t\u00a0\u200b\ufeff")
+        for name in next(csv.reader(io.StringIO(start, newline=None), delimiter=delimiter), [])
     ]
     if not any(names):
         raise problem(f"/{path.name}", "a file without a head", "column names in its first line")

@@ -11,21 +11,24 @@ import hashlib
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recommender.contracts.fields import problem
 
+from warehouse.load_availability import check_availabilities
 from warehouse.load_files import content_hash, read_pieces
 from warehouse.load_mapping import Mapped, mapped
 from warehouse.load_pieces import ROWS_AT_ONCE, Reject
-from warehouse.load_rejects import write_rejects
-from warehouse.load_rows import convert
-from warehouse.loading import Part, is_loaded, load_part, record_load, write_part
+from warehouse.load_rejects import keep_rejects, read_rejects, write_rejects
+from warehouse.load_rows import REASON, Converted, convert
+from warehouse.load_tally import GOOD, Tally, tally
+from warehouse.loading import Part, is_loaded, load_part, placed, record_load, write_part
 from warehouse.statements import execute, transaction
+from warehouse.tables import PLACE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from warehouse.engine import Connection
 
 FIRST_ROWS: Final = 3
-LONGEST_CONTENT: Final = 16_384
 MOST_REJECTED: Final = 0.5  # of the rows: with more of them the mapping is wrong, not the rows
 
 
@@ -78,6 +80,9 @@ class Read:
     parts: list[Part] = field(default_factory=list)
     refused: list[Path] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)  # words of availability
+    tallies: dict[str, Tally] = field(default_factory=dict)  # by reason; of good rows under GOOD
+    repeated: int = 0  # rows of items that stand in the file again further down
 
     def reasons(self) -> dict[str, int]:
         """How many rows were refused for each reason, the most frequent first."""
@@ -85,11 +90,11 @@ class Read:
 
     def rejects(self) -> Iterator[Reject]:
         """The refused rows, a part at a time: of each piece first the lines that are no rows."""
-        import polars as pl
+        return read_rejects(self.refused)
 
-        for path in self.refused:
-            for row_number, reason, content, rest in pl.read_parquet(path).iter_rows():
-                yield Reject(row_number, reason, content + rest)
+    def count(self, reason: str, found: Tally) -> None:
+        """Add rows of a reason to what is known of them."""
+        self.tallies[reason] = self.tallies.get(reason, Tally()) + found
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +111,31 @@ class Outcome:
     new_columns: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     mapping: tuple[str, ...] = ()
+    repeated: int = 0
+    tallies: Mapping[str, Tally] = field(default_factory=dict, repr=False)
+
+    def to_body(self) -> dict[str, Any]:
+        """As JSON, without the tallies."""
+        return {name.name: getattr(self, name.name) for name in fields(self) if name.name != "tallies"}
 
 
-def read_delivery(delivery: Delivery, folder: Path, *, on_rows: Callable[[int], None] = lambda rows: None) -> Read:
-    """Read and judge the whole file; good and refused rows go to Parquet parts in `folder`. Raises InvalidInput."""
+def read_delivery(
+    delivery: Delivery, folder: Path, *, load_id: str = "", on_rows: Callable[[int], None] = lambda rows: None
+) -> Read:
+    """Read and judge the whole file; good and refused rows go to Parquet parts in `folder`. Raises InvalidInput.
+
+    `load_id` is what the rows will be known by.
+    """
     read = Read()
     for piece in read_pieces(delivery.path, rows=delivery.rows_at_once, encoding=delivery.encoding):
-        _refuse(read, piece.rejects, folder)
+        for reason, count in Counter(reject.reason for reject in piece.rejects).items():
+            read.count(reason, Tally(count))
+        _refuse(read, piece.rejects, folder, piece.frame.columns[1:])
         read.ignored += piece.ignored
         count = piece.frame.height + len(piece.rejects) + piece.ignored
         read.rows += count
         if piece.frame.height:
-            _take(read, piece.frame, delivery, folder)
+            _take(read, piece.frame, delivery, folder, load_id)
         on_rows(count)
     if read.refused and delivery.rejects_out is not None:
         shown = f"{delivery.name.replace('/', '_')}.rejects.csv"
@@ -131,10 +149,12 @@ def read_delivery(delivery: Delivery, folder: Path, *, on_rows: Callable[[int], 
             f"a file with {read.rejected} of {read.rows} rows refused ({reasons})"[:600],
             f"at most {delivery.most_rejected:.0%} refused; is the mapping right?",
         )
+    check_availabilities(delivery.name, read.unknown, read.good + read.rejected)
+    read.repeated = _count_repeated(delivery.table, read.parts)
     return read
 
 
-def _take(read: Read, frame: pl.DataFrame, delivery: Delivery, folder: Path) -> None:
+def _take(read: Read, frame: pl.DataFrame, delivery: Delivery, folder: Path, load_id: str) -> None:
     import polars as pl
 
     told = {name: value for name, value in delivery.partition.items() if name not in frame.columns}
@@ -144,31 +164,45 @@ def _take(read: Read, frame: pl.DataFrame, delivery: Delivery, folder: Path) -> 
         read.columns = tuple(frame.columns)
     read.late += [name for name in frame.columns if name not in read.columns and name not in read.late]
     converted = convert(frame, read.mapping, now=delivery.loaded_at)
-    _refuse(read, converted.rejects, folder)
+    kept = read.mapping.columns.values() if delivery.table == "items" else ()  # their names are of things
+    _refuse(read, converted.rejects, folder, frame.columns[1:], kept)
+    _count(read, converted)
     if not converted.frame.height:
         return
     read.good += converted.frame.height
-    read.first_rows += converted.frame.head(FIRST_ROWS - len(read.first_rows)).to_dicts()
-    read.parts.append(write_part(converted.frame, delivery.table, folder / f"part-{len(read.parts):05}.parquet"))
+    shown = converted.frame.drop(*PLACE, strict=False).head(FIRST_ROWS - len(read.first_rows))
+    read.first_rows += shown.to_dicts()
+    good = placed(delivery.table, converted.frame, load_id, converted.numbers)
+    read.parts.append(write_part(good, delivery.table, folder / f"part-{len(read.parts):05}.parquet"))
 
 
-def _refuse(read: Read, rejects: Sequence[Reject], folder: Path) -> None:
-    """Keep refused rows on disk: there may be as many as a long file has rows."""
+def _count(read: Read, converted: Converted) -> None:
+    read.unknown.update(converted.unknown)
+    read.count(GOOD, tally(converted.frame))
+    for (reason,), rows in converted.read.drop_nulls(REASON).group_by(REASON):
+        read.count(str(reason), tally(rows))
+
+
+def _count_repeated(table: str, parts: Sequence[Part]) -> int:
+    """Rows of a catalogue that are not the last of their item."""
     import polars as pl
 
+    if table != "items" or not parts:
+        return 0
+    ids = pl.concat([pl.read_parquet(part.path, columns=["item_id"])["item_id"].hash(seed=0) for part in parts])
+    return len(ids) - int(ids.n_unique())
+
+
+def _refuse(
+    read: Read, rejects: Sequence[Reject], folder: Path, columns: Sequence[str], kept: Iterable[str] = ()
+) -> None:
+    """Keep refused rows on disk: there may be as many as a long file has rows."""
     if not rejects:
         return
     read.rejected += len(rejects)
     read.counts.update(reject.reason for reject in rejects)
     path = folder / f"rejects-{len(read.refused):05}.parquet"
-    pl.DataFrame(
-        {
-            "row_number": [reject.row_number for reject in rejects],
-            "reason": [reject.reason[:1024] for reject in rejects],
-            "content": [reject.content[:LONGEST_CONTENT] for reject in rejects],
-            "rest": [reject.content[LONGEST_CONTENT:] for reject in rejects],  # for --rejects-out alone
-        }
-    ).write_parquet(path)
+    keep_rejects(rejects, path, columns=columns, kept=kept)
     read.refused.append(path)
 
 
@@ -187,7 +221,7 @@ def load_delivery(
     if is_loaded(connection, load_id):
         return Outcome(delivery.table, file, skipped=True)
     with tempfile.TemporaryDirectory() as folder:
-        read = read_delivery(delivery, Path(folder), on_rows=on_rows)
+        read = read_delivery(delivery, Path(folder), load_id=load_id, on_rows=on_rows)
         loaded = 0
         added: list[str] = []
         left_out = [f"{name}: not among the first {delivery.rows_at_once} rows" for name in read.late]
@@ -210,6 +244,8 @@ def load_delivery(
         new_columns=tuple(added),
         left_out=tuple(dict.fromkeys(left_out)),
         mapping=tuple(read.mapping.lines()) if read.mapping else (),
+        repeated=read.repeated,
+        tallies=read.tallies,
     )
 
 

@@ -6,9 +6,11 @@ written as text first. A line that is no row is kept with its number; a file tha
 
 from __future__ import annotations
 
+import csv
 import gc
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -52,8 +54,23 @@ def read_pieces(path: Path, *, rows: int = ROWS_AT_ONCE, encoding: str = "utf-8"
     if kind == "parquet":
         yield from _without_cycles(_parquet(path, rows))
         return
-    with open_text(path, encoding) as text:
+    with _guarded(path), open_text(path, encoding) as text:
         yield from _without_cycles((csv_pieces if kind == "csv" else json_pieces)(path, text, rows))
+
+
+@contextmanager
+def _guarded(path: Path) -> Iterator[None]:
+    """Whatever a reader says of a text file that is not what its name says, in one sentence of ours."""
+    import polars as pl
+    import pyarrow as pa
+
+    try:
+        yield
+    except (csv.Error, UnicodeError, RecursionError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise problem(
+            f"/{path.name}", f"not readable as {path.suffix}: {said}", "a text file, as its name says"
+        ) from error
 
 
 def content_hash(path: Path) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recommender.contracts.events import MAX_ITEMS_PER_EVENT
 
+from warehouse.load_ids import whole
 from warehouse.load_values import json_text, number_of, text_of
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _judged(flat: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
     cents = number_of(given["price_cents"])
     cents = cents.zip_with(given["price_cents"].is_not_null(), (number_of(given["price"]) * 100).round())
     index = number_of(given["index"])
-    item_id = text_of(given["item_id"])
+    item_id = whole(text_of(given["item_id"]))
     unread = [
         given[name].is_not_null() & read.is_null()
         for name, read in (("quantity", quantity), ("index", index), ("price_cents", cents))

@@ -2,8 +2,9 @@
 
 The mapping file is JSON, one object a table: `columns` (ours: theirs), `constants` (ours: value), `values`
 (ours: {theirs: ours}), `time_zone` of times that carry none, `date_order` ("day_first" or "month_first"),
-`time_format`, `price_unit` ("units" or "cents"), `decimal_separator` and `category_separator`. Columns are guessed
-where it names none, and the choice is always printed; what a comma or 1/12/2010 means is never guessed.
+`time_format`, `price_unit` ("units" or "cents"), `decimal_separator`, `category_separator` and `no_shopper` (what
+stands where there is no shopper). Columns are guessed where it names none, and the choice is always printed; what a
+comma, 1/12/2010 or the `price` of an order line means is never guessed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from zoneinfo import ZoneInfo, available_timezones
 from recommender.contracts.fields import problem
 
 from warehouse.additions import REQUIRED
-from warehouse.tables import RAW
+from warehouse.load_ids import NO_SHOPPER
+from warehouse.load_personal import is_personal
+from warehouse.load_prices import LINE_TOTAL, PRICES, TOTAL_NAMES, UNIT_NAMES, UNIT_PRICE, check_prices, require_price
+from warehouse.tables import PLACE, RAW
 
 TABLES: Final = ("items", "purchases", "events", "reviews", "shoppers")
 ITEM_FIELDS: Final = ("item_id", "quantity", "price_cents", "index")  # of an event with one item a row
@@ -40,8 +44,11 @@ SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "order_id": ("transaction_id", "basket_id", "invoice", "invoice_no", "invoiceno", "orderid", "order_number"),
     "shopper_id": ("customer_id", "user_id", "household_id", "customerid", "userid", "client_id", "member_id"),
     "purchased_at": ("order_date", "invoice_date", "invoicedate", "ordered_at", "created_at", "timestamp", "date"),
-    "quantity": ("qty", "units", "count", "amount"),
-    "price_cents": ("price", "unit_price", "unitprice", "item_price", "sale_price"),
+    "quantity": ("qty", "units", "count"),
+    "order_line_id": ("line_item_id", "order_item_id", "orderline_id"),
+    UNIT_PRICE: UNIT_NAMES,
+    LINE_TOTAL: TOTAL_NAMES,
+    "price_cents": ("price", "unit_price", "unitprice", "item_price", "sale_price"),  # an item's: of one unit
     "cost_cents": ("cost", "unit_cost", "cogs"),
     "title": ("name", "product_name", "item_name", "product_title"),
     "description": ("product_description", "details", "body"),
@@ -84,10 +91,6 @@ EVENT_SYNONYMS: Final[Mapping[str, str]] = {
     "transaction": "purchase",
     "order_refunded": "refund",
 }
-# Never loaded unless a mapping file names them: nothing here needs to know who somebody is.
-PERSONAL: Final = re.compile(
-    r"(^|_)(e?mail|phone|mobile|address|street|ip|name|first_name|last_name|birth\w*|iban|passw\w*)($|_)"
-)
 # Never taken along: columns without a name, and those that a file of refused rows has beside the delivered ones.
 OURS: Final = re.compile(r"#\d+|rejected_(row|reason)")
 OPTIONS: Final = (
@@ -98,6 +101,7 @@ OPTIONS: Final = (
     "price_unit",
     "decimal_separator",
     "category_separator",
+    "no_shopper",
 )
 KEYS: Final = {"columns", "constants", *OPTIONS}
 CHOICES: Final = {
@@ -121,6 +125,7 @@ class Mapped:
     decimal_separator: str = ""  # empty: a number with a comma is refused
     price_unit: str = ""  # empty: a column whose name ends in _cents has cents, any other units
     category_separator: str = ""
+    no_shopper: tuple[str, ...] = NO_SHOPPER  # what stands where there is none
     extra: tuple[str, ...] = ()  # theirs, taken along under their own name
     personal: tuple[str, ...] = ()  # theirs, left in the file
 
@@ -173,6 +178,8 @@ def mapped(table: str, theirs: Sequence[str], stated: Mapping[str, Any]) -> Mapp
     by_name = {plain(name): name for name in reversed(theirs)}
     free = {name: theirs for name, theirs in by_name.items() if theirs not in columns.values()}
     open_fields = [name for name in ours if name not in columns and name not in constants]
+    if any(name in columns or name in constants for name in PRICES):
+        open_fields = [name for name in open_fields if name not in PRICES]
     for name in open_fields:  # own names first: a synonym must not take another field's column
         if name in free:
             columns[name] = free.pop(name)
@@ -181,11 +188,13 @@ def mapped(table: str, theirs: Sequence[str], stated: Mapping[str, Any]) -> Mapp
         if name not in columns and found:
             columns[name] = free.pop(found)
     rest = [name for name in theirs if name not in columns.values()]
-    personal = tuple(name for name in rest if PERSONAL.search(plain(name)))
-    taken = {name for name, _ in RAW[table]} | {"loaded_at", "row_number"}
+    personal = tuple(name for name in rest if is_personal(name))
+    taken = {name for name, _ in RAW[table]} | {"loaded_at", "row_number", *ours}
     by_plain = {plain(name): name for name in reversed(rest) if name not in personal and not OURS.fullmatch(name)}
     extra = tuple(name for name in rest if by_plain.get(plain(name)) == name and plain(name) not in taken)
     options = {name: stated[name] for name in OPTIONS if name in stated}
+    if "no_shopper" in options:
+        options["no_shopper"] = tuple(options["no_shopper"])
     in_order = {name: columns[name] for name in ours if name in columns}
     made = Mapped(table, in_order, constants, extra=extra, personal=personal, **options)
     _require(made, theirs)
@@ -194,7 +203,9 @@ def mapped(table: str, theirs: Sequence[str], stated: Mapping[str, Any]) -> Mapp
 
 def fields_of(table: str) -> tuple[str, ...]:
     """The fields a column can be mapped to; an event may name its one item in columns of its own."""
-    names = tuple(name for name, _ in RAW[table] if name not in ("attributes", "claims"))
+    names = tuple(name for name, _ in RAW[table] if name not in ("attributes", "claims", *PLACE))
+    if table == "purchases":  # raw has one price, of the line; a file has this or the price of one unit
+        names = tuple(name for name in names if name != "price_cents") + PRICES
     return (*names, *ITEM_FIELDS) if table == "events" else names
 
 
@@ -208,12 +219,16 @@ def _require(made: Mapped, theirs: Sequence[str]) -> None:
     derived = {"event_id", "session_id"} if made.table == "events" else {"review_id"} & set(REQUIRED[made.table])
     if made.table == "events" and "user_id" in have:
         derived.add("visitor_id")
+    if made.table == "purchases":
+        derived = {"price_cents"}
     if missing := [name for name in REQUIRED[made.table] if name not in have | derived]:
         raise problem(
             f"/{made.table}",
             f"no column for {', '.join(missing)}",
             f"a mapping file that names them; the file has {', '.join(theirs)}",
         )
+    if made.table == "purchases":
+        require_price(have, theirs, [plain(name) for name in theirs])
 
 
 def _check(table: str, entry: Mapping[str, Any]) -> None:
@@ -223,6 +238,9 @@ def _check(table: str, entry: Mapping[str, Any]) -> None:
     for key in ("columns", "constants", "values"):
         if not isinstance(entry.get(key, {}), dict):
             raise problem(f"{pointer}/{key}", entry[key], "an object")
+    if table == "purchases":
+        check_prices(entry)
+    for key in ("columns", "constants", "values"):
         if wrong := sorted(set(entry.get(key, {})) - set(fields_of(table))):
             raise problem(f"{pointer}/{key}", ", ".join(wrong), f"fields {', '.join(fields_of(table))}")
     zone = entry.get("time_zone", "UTC")
@@ -235,3 +253,6 @@ def _check(table: str, entry: Mapping[str, Any]) -> None:
     for key in ("time_format", "category_separator"):
         if not isinstance(entry.get(key, ""), str):
             raise problem(f"{pointer}/{key}", entry[key], "text")
+    told = entry.get("no_shopper", [])
+    if not isinstance(told, list) or not all(isinstance(text, str) for text in told):
+        raise problem(f"{pointer}/no_shopper", told, "a list of texts")

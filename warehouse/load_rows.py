@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from recommender.contracts.events import CLOCK_SKEW, EVENT_NAMES
 
 from warehouse.additions import REQUIRED
-from warehouse.load_items import MOST_CENTS, MOST_UNITS, one_item, read_items
+from warehouse.load_availability import read_availability
+from warehouse.load_ids import GUEST, IDS, read_id
+from warehouse.load_items import MOST_UNITS, one_item, read_items
 from warehouse.load_mapping import EVENT_SYNONYMS, ITEM_FIELDS, Mapped, fields_of, plain
 from warehouse.load_pieces import NUMBER, Reject
+from warehouse.load_prices import LINE_TOTAL, PRICES, UNIT_PRICE, whole_cents
 from warehouse.load_text import BROKEN
 from warehouse.load_times import AMBIGUOUS, TimeRule, read_times
 from warehouse.load_values import by_spelling, number_of, text_of
@@ -28,17 +32,25 @@ if TYPE_CHECKING:
     import polars as pl
 
 Rule = tuple["pl.Series", str]  # where it holds the row is refused, for this reason
-AVAILABLE: Final = {"true": "in_stock", "1": "in_stock", "false": "out_of_stock", "0": "out_of_stock"}
+MOST_LINE_UNITS: Final = 9_999_999  # of an order line: a wholesaler sells by the ten thousand
+REASON: Final = "reason"
 TRUE: Final = ("true", "1", "t", "yes")
 FALSE: Final = ("false", "0", "f", "no")
 
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """Rows with the columns of the raw table and those taken along, and the rows refused."""
+    """Rows with the columns of the raw table and those taken along, and the rows refused.
+
+    `numbers` are the row numbers of the good rows; `read` has every row's columns as they could be read, refused or
+    not, and its `reason`; `unknown` counts words of availability that nobody knows.
+    """
 
     frame: pl.DataFrame
     rejects: tuple[Reject, ...]
+    numbers: pl.Series
+    read: pl.DataFrame
+    unknown: Counter[str] = field(default_factory=Counter)
 
 
 def convert(piece: pl.DataFrame, mapped: Mapped, *, now: datetime) -> Converted:
@@ -58,7 +70,13 @@ def convert(piece: pl.DataFrame, mapped: Mapped, *, now: datetime) -> Converted:
         rules += _complete_events(read, given, piece.height)
     if mapped.table == "reviews":
         rules.append((~read["rating"].is_between(1, 5), "rating: not 1 to 5"))
+    unknown: Counter[str] = Counter()
+    if "availability" in read:
+        read["availability"], unknown = read_availability(read["availability"])
+        rules += _too_long("availability", read["availability"], 32)
     rules += [(read[name].is_null(), f"{name}: empty") for name in REQUIRED[mapped.table] if name in read]
+    if mapped.table == "purchases":
+        rules += _line_prices(read)
     reasons = pl.Series([None], dtype=pl.String).new_from_index(0, piece.height)
     for refused, reason in rules:
         if refused.any():
@@ -66,9 +84,10 @@ def convert(piece: pl.DataFrame, mapped: Mapped, *, now: datetime) -> Converted:
     nothing = pl.Series([None], dtype=pl.String).new_from_index(0, piece.height)
     made = pl.DataFrame([read.get(name, nothing).alias(name) for name, _ in RAW[mapped.table]])
     made = made.with_columns(_taken_along(piece, mapped))
-    if reasons.null_count() == piece.height:
-        return Converted(made, ())
-    return Converted(made.filter(reasons.is_null()), _rejects(piece, reasons))
+    judged = made.with_columns(reasons.alias(REASON))
+    good = reasons.is_null()
+    rejects = () if good.all() else _rejects(piece, reasons)
+    return Converted(made.filter(good), rejects, piece[NUMBER].filter(good), judged, unknown)
 
 
 def _given(piece: pl.DataFrame, mapped: Mapped) -> dict[str, pl.Series]:
@@ -98,12 +117,10 @@ def _not_of_the_encoding(given: Mapping[str, pl.Series]) -> list[Rule]:
 
 def _read(name: str, given: pl.Series, mapped: Mapped, now: datetime) -> tuple[pl.Series, list[Rule]]:
     """A column by its meaning, and what refuses a row."""
-    kind = {"price_cents": "number", "quantity": "number", "index": "number"}.get(
-        name, dict(RAW[mapped.table]).get(name, "varchar(128)")
-    )
+    kind = {"quantity": "number", "index": "number"}.get(name, dict(RAW[mapped.table]).get(name, "varchar(128)"))
     if kind == "timestamp_ntz":
         return _time(name, given, mapped, now)
-    if name in ("price_cents", "cost_cents"):
+    if name in ("price_cents", "cost_cents", *PRICES):
         return _amount(name, given, mapped)
     if kind.startswith("number"):
         return _count(name, given, mapped)
@@ -120,12 +137,21 @@ def _read(name: str, given: pl.Series, mapped: Mapped, now: datetime) -> tuple[p
     if name == "category" and mapped.category_separator:
         text = by_spelling(text, lambda paths: _path(paths, mapped.category_separator))
     if name == "availability":
-        text = by_spelling(text, lambda states: _plainly(states).replace(AVAILABLE))
+        return text, []  # its words are read, and counted, in `convert`
+    if name in IDS:
+        told, text = text, read_id(name, text, mapped.no_shopper)
+        if name == "shopper_id" and name in REQUIRED[mapped.table]:
+            guests = told.is_not_null() & text.is_null()
+            return text, [(guests, GUEST), *_too_long(name, text, 128)]
     longest = int(kind.removeprefix("varchar(").removesuffix(")")) if kind != "variant" else 1 << 24
+    return text, _too_long(name, text, longest)
+
+
+def _too_long(name: str, text: pl.Series, longest: int) -> list[Rule]:
     # Bytes are counted first because it costs next to nothing, and no text has more characters than bytes.
     if (text.str.len_bytes().max() or 0) <= longest:
-        return text, []
-    return text, [(text.str.len_chars() > longest, f"{name}: longer than {longest} characters")]
+        return []
+    return [(text.str.len_chars() > longest, f"{name}: longer than {longest} characters")]
 
 
 def _time(name: str, given: pl.Series, mapped: Mapped, now: datetime) -> tuple[pl.Series, list[Rule]]:
@@ -148,8 +174,8 @@ def _amount(name: str, given: pl.Series, mapped: Mapped) -> tuple[pl.Series, lis
     import polars as pl
 
     number = number_of(given, mapped.decimal_separator)
-    cents = (number * (1 if mapped.in_cents(name) else 100)).round()
-    read = cents.set(~cents.is_between(0, MOST_CENTS), None).cast(pl.Int64)
+    cents = number * (1 if mapped.in_cents(name) else 100)
+    read = cents.set(whole_cents(cents).is_null(), None) if name == UNIT_PRICE else whole_cents(cents)
     unread = given.is_not_null() & read.is_null()
     if given.dtype.is_float():
         unread &= given.is_not_nan()
@@ -167,7 +193,8 @@ def _count(name: str, given: pl.Series, mapped: Mapped) -> tuple[pl.Series, list
 
     number = number_of(given, mapped.decimal_separator)
     low = {"index": 0}.get(name, 1)
-    is_one = (number == number.floor()) & number.is_between(low, MOST_UNITS)
+    most = MOST_LINE_UNITS if mapped.table == "purchases" else MOST_UNITS
+    is_one = (number == number.floor()) & number.is_between(low, most)
     read = number.set(~is_one, None).cast(pl.Int64)
     unread = given.is_not_null() & read.is_null()
     if given.dtype.is_float():
@@ -176,8 +203,17 @@ def _count(name: str, given: pl.Series, mapped: Mapped) -> tuple[pl.Series, list
     if unread.any():
         if name == "quantity" and mapped.table == "purchases":
             rules.append((number < 0, "quantity: below 0; a return is loaded as a refund event (docs/data.md)"))
-        rules.append((unread, f"{name}: not a whole number from {low} to {MOST_UNITS}"))
+        rules.append((unread, f"{name}: not a whole number from {low} to {most}"))
     return read, rules
+
+
+def _line_prices(read: dict[str, pl.Series]) -> list[Rule]:
+    """Put in `price_cents`, of the whole line, rounded once; a price of one unit is still in parts of a cent."""
+    name = UNIT_PRICE if UNIT_PRICE in read else LINE_TOTAL
+    given = read.pop(name)
+    read["price_cents"] = whole_cents(given * read["quantity"]) if name == UNIT_PRICE else given
+    too_much = given.is_not_null() & read["quantity"].is_not_null() & read["price_cents"].is_null()
+    return [(given.is_null(), f"{name}: empty"), (too_much, f"{name}: too much for a line")]
 
 
 def _plainly(text: pl.Series) -> pl.Series:

@@ -1,4 +1,8 @@
-"""A text file, packed or not, of any encoding, as a stream of UTF-8 that CSV and JSON readers take."""
+"""A text file, packed or not, of any encoding, as a stream of UTF-8 that CSV and JSON readers take.
+
+What a byte order mark or the zero bytes of UTF-16 say of the encoding holds where nothing else is stated; a file that
+is no text whatever its name is refused by its first bytes; line ends of old Macintoshes become those of today.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Final, cast
 
@@ -14,6 +19,24 @@ from recommender.contracts.fields import problem
 
 BROKEN: Final = "�"  # what a byte that is not of the encoding becomes
 AT_ONCE: Final = 1 << 20
+SNIFFED: Final = 1 << 12
+MARKS: Final = (  # the longer first: that of UTF-32 begins with that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+NO_TEXT: Final = {
+    b"PK\x03\x04": "a ZIP archive, as .xlsx is",
+    b"\xd0\xcf\x11\xe0": "an old Office file, as .xls is",
+    b"PAR1": "Parquet",
+    b"%PDF": "PDF",
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"SQLite format 3": "an SQLite database",
+}
+MOST_ZEROS: Final = 0.3  # of the odd or the even bytes: Latin letters in UTF-16 have one zero byte each
 
 
 class Utf8:
@@ -26,6 +49,7 @@ class Utf8:
         self._is_utf8 = codecs.lookup(encoding).name == "utf-8"
         self._decoder = codecs.getincrementaldecoder("utf-8-sig" if self._is_utf8 else encoding)("replace")
         self._ready = b""
+        self.has_old_ends = False  # a carriage return alone ends a line
         self._at_start = True
         self._at_end = False
         self.tail = b""
@@ -47,6 +71,8 @@ class Utf8:
     def read(self, size: int) -> bytes:
         """Take the next `size` bytes, fewer at the end."""
         taken = self.peek(size)
+        if self.has_old_ends:
+            taken = taken.replace(b"\r", b"\n")
         self._ready = self._ready[len(taken) :]
         self.tail = (self.tail + taken)[-4:] if len(taken) < 4 else taken[-4:]
         return taken
@@ -72,13 +98,50 @@ class Utf8:
         self._at_start = False
         return block if is_plain else self._decoder.decode(block, final=self._at_end).encode()
 
+    def take_line(self) -> bytes:
+        """Take the first line, which is short."""
+        line = self.peek(SNIFFED).splitlines(keepends=True)[0]
+        return self.read(len(line))
+
+    def mend_ends(self) -> None:
+        """Find out whether lines end with carriage returns alone; from then on they end as elsewhere."""
+        start = self.peek(1 << 16)
+        self.has_old_ends = b"\r" in start.rstrip(b"\r") and b"\n" not in start
+
+
+def sniffed(start: bytes, encoding: str) -> str:
+    """The encoding that the first bytes of a file show, else the stated one. Raises ValueError for what is no text."""
+    if kind := next((kind for magic, kind in NO_TEXT.items() if start.startswith(magic)), ""):
+        raise ValueError(kind)
+    if codecs.lookup(encoding).name != "utf-8":
+        return encoding
+    if marked := next((name for mark, name in MARKS if start.startswith(mark)), ""):
+        return marked
+    odd, even = start[1::2], start[::2]
+    if odd.count(0) > MOST_ZEROS * len(odd) and not even.count(0):
+        return "utf-16-le"
+    if even.count(0) > MOST_ZEROS * len(even) and not odd.count(0):
+        return "utf-16-be"
+    if start.count(0) > MOST_ZEROS / 10 * len(start):
+        raise ValueError("bytes that are no text")
+    return encoding
+
 
 @contextmanager
 def open_text(path: Path, encoding: str) -> Iterator[Utf8]:
     """The file as UTF-8. Raises InvalidInput where it is packed and breaks off, or is not packed at all."""
     opener = gzip.open if path.suffix == ".gz" else open
-    with cast(IO[bytes], opener(path, "rb")) as source:
+    with cast(BufferedReader, opener(path, "rb")) as source:
         try:
-            yield Utf8(source, encoding)
+            text = Utf8(source, _encoding_of(path, source.peek(SNIFFED)[:SNIFFED], encoding))
+            text.mend_ends()
+            yield text
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise problem(f"/{path.name}", f"a file that breaks off: {error}", "a whole file") from error
+
+
+def _encoding_of(path: Path, start: bytes, encoding: str) -> str:
+    try:
+        return sniffed(start, encoding)
+    except ValueError as error:
+        raise problem(f"/{path.name}", str(error), "a text file, as its name says") from error

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from warehouse.additions import Additions, admit, complete
 from warehouse.statements import execute, transaction
-from warehouse.tables import RAW
+from warehouse.tables import PLACE, RAW
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,8 +57,20 @@ def load(connection: Connection, table: str, frame: pl.DataFrame, *, load_id: st
     if frame.is_empty() or is_loaded(connection, load_id):
         return Loaded()
     with tempfile.TemporaryDirectory() as folder:
-        part = write_part(complete(table, frame), table, Path(folder) / "part.parquet")
+        frame = placed(table, complete(table, frame), load_id)
+        part = write_part(frame, table, Path(folder) / "part.parquet")
         return load_part(connection, table, part, load_id=load_id, loaded_at=loaded_at)
+
+
+def placed(table: str, frame: pl.DataFrame, load_id: str, numbers: pl.Series | None = None) -> pl.DataFrame:
+    """Rows with the load that brought them and their number in it, where raw.`table` keeps both."""
+    import polars as pl
+
+    if not {name for name, _ in RAW[table]}.issuperset(PLACE):
+        return frame
+    numbers = pl.int_range(1, frame.height + 1, eager=True) if numbers is None else numbers.cast(pl.Int64)
+    delivery = hashlib.sha256(load_id.encode()).hexdigest()[:16]
+    return frame.with_columns(pl.lit(delivery).alias("delivery_id"), numbers.alias("row_number"))
 
 
 def write_part(frame: pl.DataFrame, table: str, path: Path) -> Part:

@@ -11,6 +11,7 @@ from typing import Final
 
 from recommender.contracts.events import EVENT_COLUMNS
 
+PLACE: Final = ("delivery_id", "row_number")  # which load brought a row, and where it stood in it
 Columns = tuple[tuple[str, str], ...]  # (name, Snowflake type)
 
 RAW: Final[Mapping[str, Columns]] = {
@@ -22,6 +23,9 @@ RAW: Final[Mapping[str, Columns]] = {
         ("purchased_at", "timestamp_ntz"),
         ("quantity", "number(9, 0)"),
         ("price_cents", "number(18, 0)"),
+        ("order_line_id", "varchar(128)"),
+        ("delivery_id", "varchar(64)"),
+        ("row_number", "number(18, 0)"),
     ),
     "items": (
         ("item_id", "varchar(128)"),
@@ -32,6 +36,8 @@ RAW: Final[Mapping[str, Columns]] = {
         ("price_cents", "number(18, 0)"),
         ("cost_cents", "number(18, 0)"),
         ("availability", "varchar(32)"),
+        ("delivery_id", "varchar(64)"),
+        ("row_number", "number(18, 0)"),
     ),
     "shoppers": (("shopper_id", "varchar(128)"), ("attributes", "variant")),
     "reviews": (

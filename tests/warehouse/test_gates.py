@@ -43,6 +43,12 @@ FAULTS = {
     "event_before_load": f"update raw.events set event_time = dateadd(minute, 6, loaded_at) {TODAY}",
     "late_events": f"update raw.events set event_time = dateadd(hour, -49, loaded_at) {TODAY}",
     "event_copies": f"update raw.events set event_id = 'one', session_id = 'one' {TODAY}",
+    "orders_reported_again": "insert into staging.stg_events select stg_events.* replace (number as event_id,"
+    f" 'purchase' as event_name, '{DAY} 1' as transaction_id, dateadd(minute, number, event_time) as event_time)"
+    f" from staging.stg_events cross join (select column1 as number from values (1), (2)) as twice"
+    f" where event_id = '{DAY} 1'",
+    "paid_prices_low": "update marts.order_lines set price_cents = price_cents / 6",
+    "paid_prices_high": "update marts.order_lines set price_cents = price_cents * 6",
     "rejects": f"insert into raw.rejects values ('a.csv', 1, '', 'x', '{DAY}'), ('a.csv', 2, '', 'x', '{DAY}')",
     "new_columns": f"insert into ops.new_columns values ('items', 'colour', 'added', '', 'items/1', '{DAY}')",
     "events_unique": f"update staging.stg_events set event_id = 'one', session_id = 'one' {TODAY}",

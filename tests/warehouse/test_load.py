@@ -17,7 +17,7 @@ from warehouse.load_delivery import Delivery, load_delivery
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
 
 NOW = datetime(2026, 3, 2, 12)
-HEAD = "order_id,sku,customer_id,date,qty,price\n"
+HEAD = "order_id,sku,customer_id,date,qty,unit_price\n"
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,9 @@ def test_a_file_of_which_most_rows_are_refused_loads_nothing(shared: Warehouse, 
 
 def test_a_column_that_nobody_expected_is_taken_along_and_named(shared: Warehouse, tmp_path: Path) -> None:
     path = tmp_path / "more.csv"
-    path.write_text("order_id,sku,customer_id,date,qty,price,Sales Channel,email\nmore,1,s,2026-01-01,1,2,web,a@b.c\n")
+    path.write_text(
+        "order_id,sku,customer_id,date,qty,unit_price,Sales Channel,email\nmore,1,s,2026-01-01,1,2,web,a@b.c\n"
+    )
 
     outcome = load_delivery(shared.connection, Delivery("purchases", path, NOW))
 

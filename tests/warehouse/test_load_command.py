@@ -23,7 +23,7 @@ def test_the_command_shows_then_loads_then_runs_the_day(
     items, purchases = tmp_path / "items.csv", tmp_path / "orders.csv"
     items.write_text("sku,name,category,price\n" + "".join(f"{n},Tea {n},Drinks/Tea,2.00\n" for n in range(5)))
     lines = "".join(f"7,{n},s,2026-01-01,1,2.00\n" for n in range(5))
-    purchases.write_text(f"order_id,sku,customer_id,date,qty,price\n{lines}7,x,s\n")
+    purchases.write_text(f"order_id,sku,customer_id,date,qty,unit_price\n{lines}7,x,s\n")
     mapping = tmp_path / "mapping.json"
     mapping.write_text(json.dumps({"items": {"category_separator": "/"}}))
     files = ["--items", str(items), "--purchases", str(purchases), "--mapping", str(mapping)]
@@ -58,7 +58,7 @@ def test_a_day_that_a_check_stops_is_explained_and_its_rows_stay_in_raw(
     database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     orders = tmp_path / "orders.csv"
-    orders.write_text("order_id,sku,customer_id,date,qty,price\n7,unknown,s,2026-01-01,1,2.00\n")
+    orders.write_text("order_id,sku,customer_id,date,qty,unit_price\n7,unknown,s,2026-01-01,1,2.00\n")
 
     call = ["--purchases", str(orders), "--database", str(database), "--loaded-at", "2026-03-02T12:00:00", "--run"]
     assert main(call) == 1
@@ -91,7 +91,7 @@ with open_local(Path(sys.argv[1])) as warehouse:
 def test_a_load_that_was_killed_goes_on_without_doubles(database: Path, tmp_path: Path) -> None:
     path = tmp_path / "orders.csv"
     path.write_text(
-        "order_id,sku,customer_id,date,qty,price\n" + "".join(f"7,{n},s,2026-01-01,1,2\n" for n in range(5))
+        "order_id,sku,customer_id,date,qty,unit_price\n" + "".join(f"7,{n},s,2026-01-01,1,2\n" for n in range(5))
     )
     counts = "select count(*), count(distinct item_id) from raw.purchases"
 

@@ -16,6 +16,7 @@ from recommender.errors import InvalidInput
 
 from warehouse.load_delivery import Delivery, Read, read_delivery
 from warehouse.load_mapping import mapped, read_mapping
+from warehouse.tables import PLACE
 
 NOW = datetime(2026, 3, 2, 12)
 HEAD = "InvoiceNo,StockCode,Quantity,InvoiceDate,UnitPrice,CustomerID"
@@ -32,7 +33,8 @@ def read(folder: Path, name: str, content: str | bytes, table: str, **more: Any)
     named = [
         pl.read_parquet(part.path).rename({ours: name for name, ours in part.names.items()}) for part in found.parts
     ]
-    return found, pl.concat(named) if named else pl.DataFrame()
+    rows = pl.concat(named) if named else pl.DataFrame()
+    return found, rows.drop(*PLACE, "order_line_id", strict=False)
 
 
 def test_a_csv_is_mapped_by_common_names_and_its_prices_become_cents(tmp_path: Path) -> None:
@@ -48,7 +50,7 @@ def test_a_csv_is_mapped_by_common_names_and_its_prices_become_cents(tmp_path: P
             "shopper_id": "17850",
             "purchased_at": datetime(2026, 1, 1, 8, 26),
             "quantity": 6,
-            "price_cents": 255,
+            "price_cents": 6 * 255,  # UnitPrice is of one unit, raw keeps the line's
         }
     ]
 
@@ -74,10 +76,10 @@ def test_bad_rows_are_kept_with_number_reason_and_content_and_the_good_ones_arou
         3: "4 columns, the head has 6",
         4: "quantity: below 0; a return is loaded as a refund event (docs/data.md)",
         5: "purchased_at: in the future",
-        6: "price_cents: not an amount of 0 or more",
+        6: "unit_price_cents: not an amount of 0 or more",
         7: "item_id: empty",
         8: "purchased_at: not a time",
-        9: "quantity: not a whole number from 1 to 10000",
+        9: "quantity: not a whole number from 1 to 9999999",
     }
     assert all("2026" in reject.content for reject in found.rejects() if reject.row_number in (3, 4, 6))
 
@@ -119,10 +121,10 @@ def test_bytes_of_another_encoding_are_a_reject_and_the_stated_encoding_reads_th
 
 def test_a_column_in_want_is_named_with_what_the_file_has(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"no column for purchased_at.*the file has order_id, sku"):
-        read(tmp_path, "orders.csv", "order_id,sku,customer_id,qty,price\n1,a,s,1,2\n", "purchases")
+        read(tmp_path, "orders.csv", "order_id,sku,customer_id,qty,unit_price\n1,a,s,1,2\n", "purchases")
 
 
-@pytest.mark.parametrize("content", [b"", b"order_id,sku,customer_id,date,qty,price\n"])
+@pytest.mark.parametrize("content", [b"", b"order_id,sku,customer_id,date,qty,unit_price\n"])
 def test_a_file_without_rows_is_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(InvalidInput, match=r"empty file|without rows"):
         read(tmp_path, "orders.csv", content, "purchases")
@@ -157,7 +159,7 @@ def test_ids_that_are_numbers_are_the_same_text_from_csv_parquet_and_json_lines(
 
 
 def test_unknown_columns_are_taken_along_and_personal_ones_stay_in_the_file() -> None:
-    made = mapped("purchases", ["order_id", "sku", "customer_id", "date", "qty", "price", "Channel", "E-Mail"], {})
+    made = mapped("purchases", ["order_id", "sku", "customer_id", "date", "qty", "unit_price", "Channel", "E-Mail"], {})
 
     assert made.extra == ("Channel",)
     assert made.personal == ("E-Mail",)

@@ -22,8 +22,8 @@ from warehouse.load import main
 from warehouse.load_delivery import Delivery, read_delivery
 from warehouse.load_paths import find
 
-HEAD = "order_id,sku,customer_id,date,qty,price"
-ROW = {"order_id": "1", "sku": "a", "customer_id": "s", "date": "2026-01-01", "qty": "1", "price": "2.55"}
+HEAD = "order_id,sku,customer_id,date,qty,unit_price"
+ROW = {"order_id": "1", "sku": "a", "customer_id": "s", "date": "2026-01-01", "qty": "1", "unit_price": "2.55"}
 
 
 def orders(folder: Path, stated: dict[str, Any] | None = None, **values: str) -> tuple[list[dict[str, Any]], list[str]]:
@@ -51,7 +51,7 @@ def orders(folder: Path, stated: dict[str, Any] | None = None, **values: str) ->
     ],
 )
 def test_a_price_is_read_as_its_country_writes_it(tmp_path: Path, text: str, separator: str, cents: int) -> None:
-    rows, _ = orders(tmp_path, {"decimal_separator": separator} if separator else {}, price=text)
+    rows, _ = orders(tmp_path, {"decimal_separator": separator} if separator else {}, unit_price=text)
 
     assert [row["price_cents"] for row in rows] == [cents]
 
@@ -59,10 +59,14 @@ def test_a_price_is_read_as_its_country_writes_it(tmp_path: Path, text: str, sep
 @pytest.mark.parametrize(
     ("values", "stated", "reason"),
     [
-        ({"price": "2,55"}, {}, "price_cents: is the comma a decimal one? State decimal_separator in the mapping"),
-        ({"price": "2.55"}, {"decimal_separator": ","}, "price_cents: not an amount of 0 or more"),
-        ({"price": "-1"}, {}, "price_cents: not an amount of 0 or more"),
-        ({"price": "inf"}, {}, "price_cents: not an amount of 0 or more"),
+        (
+            {"unit_price": "2,55"},
+            {},
+            "unit_price_cents: is the comma a decimal one? State decimal_separator in the mapping",
+        ),
+        ({"unit_price": "2.55"}, {"decimal_separator": ","}, "unit_price_cents: not an amount of 0 or more"),
+        ({"unit_price": "-1"}, {}, "unit_price_cents: not an amount of 0 or more"),
+        ({"unit_price": "inf"}, {}, "unit_price_cents: not an amount of 0 or more"),
         ({"qty": "-1"}, {}, "quantity: below 0; a return is loaded as a refund event (docs/data.md)"),
         ({"date": "1/12/2010 8:26"}, {}, "purchased_at: which is the day and which the month? State date_order"),
         ({"date": "13/12/2010"}, {"date_order": "month_first"}, "purchased_at: not a time"),
@@ -174,8 +178,8 @@ def test_a_csv_that_is_broken_as_a_whole_is_refused_as_a_whole(tmp_path: Path, c
 
 
 def test_json_lines_with_broken_ones_among_them_keep_the_others_and_an_array_is_told_apart(tmp_path: Path) -> None:
-    good = {**ROW, "price": 2.55, "lines": {"a": [1, None]}}
-    lines = [json.dumps(good), "{", "", "[1]", json.dumps({**good, "price": "free"})]
+    good = {**ROW, "unit_price": 2.55, "lines": {"a": [1, None]}}
+    lines = [json.dumps(good), "{", "", "[1]", json.dumps({**good, "unit_price": "free"})]
 
     found, rows = read(tmp_path, "orders.jsonl", "\r\n".join(lines), "purchases")
 
@@ -183,7 +187,7 @@ def test_json_lines_with_broken_ones_among_them_keep_the_others_and_an_array_is_
     assert {reject.row_number: reject.reason for reject in found.rejects()} == {
         2: "not a JSON object",
         4: "not a JSON object",
-        5: "price_cents: not an amount of 0 or more",
+        5: "unit_price_cents: not an amount of 0 or more",
     }
     with pytest.raises(InvalidInput, match="an object a line"):
         read(tmp_path, "orders.json", json.dumps([good]), "purchases")
@@ -211,7 +215,7 @@ def test_typed_parquet_gives_the_rows_that_the_same_values_give_as_text(tmp_path
             "customer_id": pa.array([17850.0, float("nan"), 1.0]),
             "date": pa.array([moment] * 3, pa.timestamp("ns", "Europe/Berlin")),
             "qty": pa.array([1, 2, 3], pa.int8()),
-            "price": pa.array([Decimal("2.55"), Decimal("3.00"), None], pa.decimal128(10, 2)),
+            "unit_price": pa.array([Decimal("2.55"), Decimal("3.00"), None], pa.decimal128(10, 2)),
             "tags": pa.array([["x"], [], None], pa.list_(pa.string())),
             "paid": pa.array([Decimal("2.50")] * 3, pa.decimal128(10, 2)),
         }
@@ -354,7 +358,7 @@ def test_a_folder_and_a_pattern_name_its_files_with_the_columns_in_their_paths(t
 
 def test_a_column_of_the_path_is_a_column_of_the_rows(tmp_path: Path) -> None:
     path = tmp_path / "orders.csv"
-    path.write_text("order_id,sku,customer_id,qty,price\n1,a,s,1,2\n")
+    path.write_text("order_id,sku,customer_id,qty,unit_price\n1,a,s,1,2\n")
 
     found = read_delivery(Delivery("purchases", path, NOW, partition={"date": "2026-01-01"}), tmp_path)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from warehouse.checks.check import DAILY, WINDOW, Check, share
+from warehouse.checks.check import WINDOW, Check, share
 
 MOST_USERS: Final = 5  # of one browser; a household shares one
 
@@ -33,8 +33,8 @@ JOINED: Final = """
 BROWSERS: Final = f"""
     select visitor_id, count(distinct user_id) as count_users
     from staging.stg_events
-    where user_id is not null and {DAILY}
-    group by visitor_id
+    where user_id is not null and {WINDOW}
+    group by visitor_id, to_date(event_time)
 """  # noqa: S608
 
 CHECKS: Final = (

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 WINDOW: Final = "loaded_at >= %(loaded_from)s::timestamp_ntz and loaded_at < %(loaded_until)s::timestamp_ntz"
-# The first run takes a history in bulk: what is said of a day's delivery does not hold for it.
-DAILY: Final = f"{WINDOW} and %(loaded_from)s::timestamp_ntz > dateadd(day, -7, %(loaded_until)s::timestamp_ntz)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +61,21 @@ class Check:
         return f"{self.name}: {found}, {bound} {self.measure.allowed:.4g} expected"
 
 
+def worst(deliveries: str) -> str:
+    """Of deliveries with count_checked and count_failed the one of which the largest share failed.
+
+    A window of many deliveries would hide a bad one among the good; the first load of a shop is one like any other.
+    """
+    return f"""
+        select coalesce(max(count_checked), 0) as count_checked, coalesce(max(count_failed), 0) as count_failed
+        from (
+            select count_checked, count_failed
+            from ({deliveries}) as deliveries
+            qualify row_number() over (order by div0(count_failed, count_checked) desc, count_checked desc) = 1
+        ) as of_worst
+    """  # noqa: S608
+
+
 def share(
     name: str,
     severity: Literal["warn", "stop"],
@@ -74,12 +87,18 @@ def share(
     tolerance: float = 0.0,
     show: str = "",
     where: str = WINDOW,
+    by_delivery: bool = False,
 ) -> Check:
-    """The share of the loaded rows of a table for which `failing` holds; `show` lists the columns of an example."""
+    """The share of the loaded rows of a table for which `failing` holds; `show` lists the columns of an example.
+
+    `by_delivery`: of the rows of the worst delivery.
+    """
     query = (
         f"select count(*) as count_checked, coalesce(sum(iff({failing}, 1, 0)), 0) as count_failed"  # noqa: S608
         f" from {source} where {where}"
     )
+    if by_delivery:
+        query = worst(f"{query} group by loaded_at")
     examples = f"select {show} from {source} where {where} and ({failing})" if show else ""  # noqa: S608
     return Check(name, severity, query, meaning, remedy, tolerance, examples)
 

@@ -6,9 +6,8 @@ from typing import Final, Literal
 
 from recommender.contracts.events import EVENT_NAMES
 
-from warehouse.checks.check import DAILY, Check, repeated, share
-
-AVAILABILITIES: Final = ("in_stock", "out_of_stock", "preorder", "backorder", "discontinued")
+from warehouse.checks.check import WINDOW, Check, repeated, share, worst
+from warehouse.load_availability import AVAILABILITIES
 
 
 def _quoted(values: tuple[str, ...]) -> str:
@@ -29,20 +28,37 @@ def _keys(name: str, table: str, failing: str, show: str, severity: Literal["war
 
 
 REJECTS: Final = f"""
-    with refused as (
-        select count(*) as count_rows from raw.rejects where {DAILY}
+    select loaded_at, sum(count_rows) as count_checked, sum(count_refused) as count_failed
+    from (
+        select loaded_at, 1 as count_rows, 1 as count_refused from raw.rejects where {WINDOW}
         union all
-        select count(*) as count_rows from ops.rejected_lines where {DAILY}
+        select loaded_at, 1 as count_rows, 1 as count_refused from ops.rejected_lines where {WINDOW}
+        union all
+        select loaded_at, count_rows, 0 as count_refused from ops.loads where {WINDOW}
+    ) as delivered
+    group by loaded_at
+"""  # noqa: S608
+
+# Bounded by the times of the window's purchases: a page that is loaded again is loaded within the month.
+REPORTS: Final = f"""
+    with arrived as (
+        select transaction_id, min(event_time) as event_time
+        from staging.stg_events
+        where event_name = 'purchase' and not derived and transaction_id is not null and {WINDOW}
+        group by transaction_id
     ),
 
-    loaded as (
-        select coalesce(sum(count_rows), 0) as count_rows from ops.loads where {DAILY}
+    reports as (
+        select events.transaction_id as order_id, count(distinct events.event_time) as count_reports
+        from staging.stg_events as events
+        inner join arrived on events.transaction_id = arrived.transaction_id
+        where
+            events.event_name = 'purchase'
+            and not events.derived
+            and events.event_time >= (select dateadd(day, -31, min(event_time)) from arrived)
+        group by events.transaction_id
+        having count(distinct events.event_time) > 1
     )
-
-    select
-        max(loaded.count_rows) + sum(refused.count_rows) as count_checked,
-        sum(refused.count_rows) as count_failed
-    from refused cross join loaded
 """  # noqa: S608
 
 CHECKS: Final = (
@@ -127,10 +143,12 @@ CHECKS: Final = (
         "raw.events",
         "event_time < dateadd(hour, -48, loaded_at)",
         tolerance=0.2,
-        where=f"{DAILY} and not coalesce(derived, false)",
+        where=f"{WINDOW} and not coalesce(derived, false)",
+        by_delivery=True,
         show="event_id, event_name, event_time, loaded_at",
         meaning="Many events are more than two days older than their load; the marts take them, reports change.",
-        remedy="Look for a delivery that was stuck; models trained in the meantime lack these events.",
+        remedy="A history that is loaded in bulk is late as a whole and needs nothing; else look for a delivery that"
+        " was stuck; models trained in the meantime lack these events.",
     ),
     repeated(
         "event_copies",
@@ -142,13 +160,26 @@ CHECKS: Final = (
         remedy="A few come with at-least-once delivery. Many mean a file loaded under two names: see ops.loads.",
     ),
     Check(
+        "orders_reported_again",
+        "warn",
+        f"""{REPORTS}
+        select count(distinct lines.order_id) as count_checked, count(distinct reports.order_id) as count_failed
+        from marts.order_lines as lines left join reports on lines.order_id = reports.order_id
+        where {WINDOW.replace("loaded_at", "lines.loaded_at")}
+        """,  # noqa: S608
+        "Orders were reported by more than one purchase event; the first is taken, the others count for nothing.",
+        "The page that thanks for an order sends its event whenever it is loaded: send it once an order.",
+        0.005,
+        f"{REPORTS} select order_id, count_reports from reports",  # noqa: S608
+    ),
+    Check(
         "rejects",
         "warn",
-        REJECTS,
+        worst(REJECTS),
         "Rows of delivered files could not be taken; they are kept in raw.rejects and ops.rejected_lines.",
         "Read the reasons there, put the rows right, and load them again.",
         tolerance=0.01,
-        examples=f"select source_file, row_number, reason from raw.rejects where {DAILY}",  # noqa: S608
+        examples=f"select source_file, row_number, reason from raw.rejects where {WINDOW}",  # noqa: S608
     ),
     share(
         "new_columns",
@@ -156,7 +187,6 @@ CHECKS: Final = (
         "ops.new_columns",
         "true",
         show="table_name, column_name, action, reason",
-        where=DAILY,
         meaning="A delivery brought columns that nobody has described.",
         remedy="Describe the column in warehouse/tables.py and in the marts that want it, or ask why it came.",
     ),

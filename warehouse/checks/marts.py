@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from warehouse.checks.check import WINDOW, Check, repeated, share
+from warehouse.checks.check import WINDOW, Check, Measure, repeated, share
 
 OF_LINES: Final = WINDOW.replace("loaded_at", "made.loaded_at")
 
@@ -59,7 +59,48 @@ JUMPS: Final = """
 """
 JUMPED: Final = "made.price_cents > 5 * previous.price_cents or 5 * made.price_cents < previous.price_cents"
 
+# What a unit was paid for against what the catalogue asks. A total taken for the price of one is paid several times
+# over; a price of one taken for the total is a fraction of it. Sales and old prices move the median far less.
+LEAST_PAID: Final = 0.3
+MOST_PAID: Final = 1.5
+PAID: Final = f"""
+    from marts.order_lines as made inner join staging.stg_items as items on made.item_id = items.item_id
+    where made.quantity > 0 and items.price_cents > 0 and {OF_LINES}
+"""
+PAID_RATIO: Final = "made.price_cents / (made.quantity * items.price_cents)"
+
+
+def _paid(name: str, fails: str, allowed: float, meaning: str, *, at_least: bool = False) -> Check:
+    return Check(
+        name,
+        "warn",
+        f"""
+        select count_rows as count_checked, iff(ratio {fails} {allowed}, count_rows, 0) as count_failed, ratio as value
+        from (select count(*) as count_rows, median(({PAID_RATIO})::float) as ratio {PAID}) as paid
+        """,  # noqa: S608
+        meaning,
+        "Look in the mapping of the load: unit_price_cents is the price of one unit, line_total_cents that of the line;"
+        " and whether catalogue and orders are of one currency and one time.",
+        measure=Measure("times the catalogue's price", allowed, at_least=at_least),
+        examples=f"select made.order_id, made.item_id, made.quantity, made.price_cents, items.price_cents as catalogue"
+        f" {PAID} and {PAID_RATIO} {fails} {allowed}",
+    )
+
+
 CHECKS: Final = (
+    _paid(
+        "paid_prices_low",
+        "<",
+        LEAST_PAID,
+        "Units were paid for with a fraction of their catalogue price: a unit price may stand where a line's total is.",
+        at_least=True,
+    ),
+    _paid(
+        "paid_prices_high",
+        ">",
+        MOST_PAID,
+        "Units were paid for with far more than their catalogue price: a line's total may stand where a unit price is.",
+    ),
     _unique("events_unique", "staging.stg_events", "session_id, event_id"),
     _unique("order_lines_unique", "marts.order_lines", "order_id, item_id"),
     _unique("items_unique", "staging.stg_items", "item_id"),

@@ -18,7 +18,9 @@ create table if not exists raw.events (
     loaded_at timestamp_ntz not null
 );
 
--- Grain: one line of an order as the order system delivered it, once for each delivery.
+-- Grain: one line of an order as the order system delivered it, once for each delivery. price_cents: paid for the whole
+-- line. order_line_id: the order system's own, null where it gives none; delivery_id and row_number: which load brought
+-- the row and where it stood in it, by which two lines of one item are told apart.
 create table if not exists raw.purchases (
     order_id varchar(128),
     item_id varchar(128),
@@ -26,6 +28,9 @@ create table if not exists raw.purchases (
     purchased_at timestamp_ntz,
     quantity number(9, 0),
     price_cents number(18, 0),
+    order_line_id varchar(128),
+    delivery_id varchar(64),
+    row_number number(18, 0),
     loaded_at timestamp_ntz not null
 );
 
@@ -39,6 +44,8 @@ create table if not exists raw.items (
     price_cents number(18, 0),
     cost_cents number(18, 0),
     availability varchar(32),
+    delivery_id varchar(64),
+    row_number number(18, 0),
     loaded_at timestamp_ntz not null
 );
 

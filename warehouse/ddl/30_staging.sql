@@ -19,7 +19,8 @@ create table if not exists staging.stg_events (
     primary key (session_id, event_id)
 );
 
--- Grain: one line of an order. Key: order_id, item_id; the newest delivery wins.
+-- Grain: one line of an order. Key: order_id, line_id: the order system's own id (has_line_id), else the item and the
+-- line's place among the lines of that item in its order, as in `tea/2`. The newest delivery wins.
 create table if not exists staging.stg_purchases (
     order_id varchar(128) not null,
     item_id varchar(128) not null,
@@ -27,9 +28,14 @@ create table if not exists staging.stg_purchases (
     purchased_at timestamp_ntz not null,
     quantity number(9, 0) not null,
     price_cents number(18, 0) not null,
+    line_id varchar(160),
+    has_line_id boolean,
     loaded_at timestamp_ntz not null,
-    primary key (order_id, item_id)
+    primary key (order_id, line_id)
 );
+
+-- Of an earlier version, which had one line an item: may be null in the table so that the column could be added.
+update staging.stg_purchases set line_id = item_id || '/1', has_line_id = false where line_id is null;
 
 -- Grain: one item. Key: item_id; the newest version wins.
 create table if not exists staging.stg_items (

@@ -1,4 +1,5 @@
--- Grain: one line of an order, refunds taken off. Key: order_id, item_id. A line refunded whole has quantity 0.
+-- Grain: an item of an order, all its lines together, refunds taken off. Key: order_id, item_id. One that was refunded
+-- whole has quantity 0.
 create table if not exists marts.order_lines (
     order_id varchar(128) not null,
     item_id varchar(128) not null,

@@ -1,6 +1,7 @@
--- Grain: one line of an order, refunds taken off. Key: order_id, item_id.
--- An order comes from the order system, or, until it is delivered from there, from its purchase event. Orders that
--- were touched in the window are computed anew from all that staging knows of them.
+-- Grain: an item of an order, all its lines together, refunds taken off. Key: order_id, item_id.
+-- An order comes from the order system, or, until it is delivered from there, from its first purchase event: a page of
+-- thanks that is loaded again reports it again. Orders that were touched in the window are computed anew from all that
+-- staging knows of them.
 merge into marts.order_lines as target
 using (
     with touched as (
@@ -9,9 +10,17 @@ using (
     ),
 
     delivered as (
-        select stg.*
+        select
+            stg.order_id,
+            stg.item_id,
+            max_by(stg.shopper_id, stg.loaded_at) as shopper_id,
+            min(stg.purchased_at) as purchased_at,
+            sum(stg.quantity) as quantity,
+            sum(stg.price_cents) as price_cents,
+            max(stg.loaded_at) as loaded_at
         from staging.stg_purchases as stg
         inner join touched on stg.order_id = touched.order_id
+        group by stg.order_id, stg.item_id
     ),
 
     -- An event of an order is no older than the order, give or take a month: older events need not be searched.
@@ -41,6 +50,15 @@ using (
             and not stg.derived
     ),
 
+    -- Of purchases the first event, with the rows of its time: a flat event has a row an item.
+    told_first as (
+        select *
+        from order_events
+        qualify
+            event_name = 'refund'
+            or event_time = min(event_time) over (partition by transaction_id, event_name)
+    ),
+
     event_items as (
         select
             order_events.transaction_id as order_id,
@@ -51,7 +69,7 @@ using (
             flat.value:item_id::varchar as item_id,
             coalesce(flat.value:quantity::int, 1) as quantity,
             flat.value:price_cents::int as unit_price_cents
-        from order_events, lateral flatten(input => order_events.items) as flat
+        from told_first as order_events, lateral flatten(input => order_events.items) as flat
         where flat.value:item_id::varchar is not null and coalesce(flat.value:quantity::int, 1) > 0
     ),
 

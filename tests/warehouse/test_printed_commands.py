@@ -1,0 +1,71 @@
+"""Commands run as they are printed: from the project's folder, with nothing said of where packages are."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PRINTED = re.compile(r"python -m ((?:warehouse|local|benchmarks)(?:\.[a-z_]+)*)(?!\.<)(?: ([a-z]+))?")
+PLACES = ("README.md", "docs/data.md", "docs/quality.md", "docs/local.md", "docs/snowflake.md", "warehouse/doctor.py")
+
+
+def printed() -> list[str]:
+    """The modules, with their command where they have several, that documents and programs print."""
+    found = {match[1] for place in PLACES for match in PRINTED.finditer((ROOT / place).read_text())}
+    of_warehouse = {
+        f"warehouse {match[2]}"
+        for place in PLACES
+        for match in PRINTED.finditer((ROOT / place).read_text())
+        if match[1] == "warehouse" and match[2]
+    }
+    return sorted(found | of_warehouse)
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    bare = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    call = [sys.executable, "-m", *command.split()]
+    return subprocess.run(call, cwd=folder, env=bare, capture_output=True, text=True, check=False, timeout=300)
+
+
+def test_the_documents_print_commands() -> None:
+    assert {"warehouse.load", "warehouse doctor", "warehouse withdraw", "warehouse backfill", "local"} <= set(printed())
+
+
+@pytest.mark.parametrize("command", printed())
+def test_a_printed_command_runs_without_pythonpath(command: str) -> None:
+    found = run(f"{command} --help", ROOT)
+
+    assert (found.returncode, "usage" in found.stdout) == (0, True), found.stderr
+
+
+def test_the_load_of_the_documents_runs_to_its_end_without_pythonpath(tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("sku,name,category,price\n1,Tea,Drinks,2.00\n")
+    (tmp_path / "orders.csv").write_text("order_id,sku,customer_id,date,qty,unit_price\n7,1,s,2026-01-01,1,2.00\n")
+    files = f"--items {tmp_path}/items.csv --purchases {tmp_path}/orders.csv --database {tmp_path}/warehouse"
+
+    loaded = run(f"warehouse.load {files} --run", ROOT)
+    doctor = run(f"warehouse doctor --database {tmp_path}/warehouse", ROOT)
+
+    assert loaded.returncode == 0, loaded.stderr
+    assert "checks failed" in doctor.stdout, doctor.stderr
+
+
+def test_a_process_that_has_the_package_already_is_given_no_other() -> None:
+    code = "import sys, recommender; before = list(sys.path); import warehouse; print(sys.path == before)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "layers/recommender/python")))}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == "True"
+
+
+def test_a_benchmark_that_is_called_like_a_package_is_found_by_its_own_name() -> None:
+    code = "from benchmarks import warehouse; print(warehouse.__name__)"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == "benchmarks.warehouse"
