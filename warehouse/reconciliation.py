@@ -125,7 +125,7 @@ class Reconciliation:
         """As a table for a terminal, money in units of the currency."""
         lines = []
         for table, stages in self.tables.items():
-            lines.append(f"{table:{LONGEST_NAME}}" + "".join(f"{head:>16}" for head in HEADS))
+            lines.append(f"{table:{LONGEST_NAME}}" + "".join(f"{head:>14}" for head in HEADS))
             for stage in stages:
                 figures = [_shown(measure, getattr(stage, measure)) for measure in MEASURES]
                 lines.append(f"  {stage.name:{LONGEST_NAME - 2}.{LONGEST_NAME - 2}}" + "".join(figures))
@@ -189,5 +189,5 @@ def _of_warehouse(connection: Connection, table: str, loaded_at: datetime) -> tu
 
 def _shown(measure: str, figure: int | None) -> str:
     if figure is None:
-        return f"{'-':>16}"
-    return f"{figure / 100:>16,.2f}" if measure == "cents" else f"{figure:>16,}"
+        return f"{'-':>14}"
+    return f"{figure / 100:>14,.2f}" if measure == "cents" else f"{figure:>14,}"
