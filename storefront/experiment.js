@@ -3,7 +3,7 @@
 import { h } from "./view.js";
 
 const SHOWN_BARS = 20;
-const DECISIONS = { ship: "ships", keep_control: "stays", undecided: "undecided" };
+const DECISIONS = { ship: "ships", keep_control: "stays", killed: "serves, because of a kill", undecided: "undecided" };
 const count = (number) => new Intl.NumberFormat("en-US").format(number);
 const percent = (share) => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
 const signed = (lift) => `${lift < 0 ? "−" : "+"}${Math.abs(lift * 100).toFixed(Math.abs(lift) < 1 ? 1 : 0)} %`;
@@ -38,6 +38,7 @@ export function parts(report, placements) {
     ),
     ...report.killed.map((flag) => h("p", { class: "flag" }, `Killed: ${flag}`)),
     claims("May be claimed", report.may_claim, report.may_claim.length > 0),
+    claims("So far, estimates that claim nothing", report.so_far, false),
     claims("May not be claimed", report.may_not_claim, false),
     ...shown.map((entry) => table(entry, report)),
   ].filter(Boolean);
@@ -60,7 +61,7 @@ function table({ placement, variants, epochs }, report) {
       h("th", { scope: "row" }, arm.variant),
       h("td", { class: "share" }, bars(weights(placement, epochs, report).map((shares) => shares[k] ?? 0), arm), percent(arm.weight)),
       h("td", {}, percent(arm.probability_best)),
-      h("td", {}, k === 0 ? "–" : signed(arm.lift_mean)),
+      h("td", {}, k === 0 ? "–" : lift(arm)),
     );
   const head = ["Variant", "Traffic", "P(best)", "Lift"].map((name) => h("th", { scope: "col" }, name));
   return h(
@@ -70,6 +71,11 @@ function table({ placement, variants, epochs }, report) {
     h("thead", {}, h("tr", {}, head)),
     h("tbody", {}, variants.map(row)),
   );
+}
+
+/** A lift is shown with its interval, and not at all while too little is known. */
+function lift({ lift_median, lift_low, lift_high }) {
+  return lift_median === null ? "–" : `${signed(lift_median)} (${signed(lift_low)} to ${signed(lift_high)})`;
 }
 
 function state({ status, variant, day, by }) {

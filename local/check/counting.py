@@ -66,13 +66,13 @@ def click_moves_its_own_cell(api: ApiClient, report: Report, reallocate: Callabl
     moved = {cell: count - _cells(before, "clicks").get(cell, 0) for cell, count in _cells(after, "clicks").items()}
     moved = {cell: change for cell, change in moved.items() if change}
     expect(moved == {(PLACEMENT, shown_in, variant): 1}, f"clicks moved by {moved}, expected {variant} in {shown_in}")
-    lifts = [_lift(body, variant) for body in (before, after)]
-    expect(lifts[1] > lifts[0], f"the posterior of {variant} went from {lifts[0]} to {lifts[1]}")
+    losses = [_expected_loss(body, variant) for body in (before, after)]
+    expect(losses[1] < losses[0], f"the expected loss of {variant} went from {losses[0]} to {losses[1]}")
 
     visitor.tell(_click(list_shown))  # a new event with the token that was rewarded already
     _pass_marker(api, report, exposures=start + EXPOSED)
     expect(_clicks(report()) == _clicks(after), "the same token was rewarded twice")
-    return f"{variant}, epoch {shown_in}: +1 click, lift {lifts[0]:+.3f} → {lifts[1]:+.3f}; nothing else moved"
+    return f"{variant}, epoch {shown_in}: +1 click, expected loss {losses[0]:.4f} → {losses[1]:.4f}; nothing else moved"
 
 
 def _pass_marker(api: ApiClient, report: Report, *, exposures: int) -> None:
@@ -135,6 +135,6 @@ def _clicks(report: Mapping[str, Any]) -> int:
     return int(report["clicks"]) + int(report["holdout"]["held_out"]["clicks"])
 
 
-def _lift(report: Mapping[str, Any], variant: str) -> float:
+def _expected_loss(report: Mapping[str, Any], variant: str) -> float:
     placement = next(entry for entry in report["placements"] if entry["placement"] == PLACEMENT)
-    return float(next(entry["lift_mean"] for entry in placement["variants"] if entry["variant"] == variant))
+    return float(next(entry["expected_loss"] for entry in placement["variants"] if entry["variant"] == variant))

@@ -12,7 +12,7 @@ from local.experiment_report.plots import Estimate
 
 Report = Mapping[str, Any]
 POOLED: Final = "all placements"
-LIFT: Final = ("lift_mean", "lift_low", "lift_high")
+LIFT: Final = ("lift_median", "lift_low", "lift_high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class Section:
 
 
 def estimates_of(variants: Sequence[Mapping[str, Any]]) -> dict[int, Estimate]:
-    """The lifts of the challengers by their place."""
-    return {k: estimate(row) for k, row in enumerate(variants) if k}
+    """The lifts of the challengers by their place, as far as enough is known to show them."""
+    return {k: estimate(row) for k, row in enumerate(variants) if k and row[LIFT[0]] is not None}
 
 
 def estimate(row: Mapping[str, Any]) -> Estimate:
@@ -48,11 +48,11 @@ def estimate(row: Mapping[str, Any]) -> Estimate:
 
 def lift_text(entry: Mapping[str, Any], *, name: str = "lift") -> str:
     """A lift as text; a dash where there is none."""
-    values = [entry[f"{name}_{end}"] for end in ("mean", "low", "high")]
+    values = [entry[f"{name}_{end}"] for end in ("median", "low", "high")]
     if values[0] is None:
         return "–"
-    mean, low, high = (100 * value for value in values)
-    return f"{mean:+.1f} % ({low:+.1f} to {high:+.1f})"
+    median, low, high = (100 * value for value in values)
+    return f"{median:+.1f} % ({low:+.1f} to {high:+.1f})"
 
 
 def share(value: float | None, digits: int = 0) -> str:

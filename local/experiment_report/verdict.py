@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Final
 
 from local.experiment_report import plots
 from local.experiment_report.plots import Panel
@@ -32,7 +33,7 @@ def decisions(report: Report) -> Section:
     rows = [
         (
             placement,
-            {"ship": "shipped", "keep_control": "control kept"}.get(entry["status"], "undecided"),
+            DECIDED[entry["status"]],
             entry["variant"] or "–",
             "by hand" if entry["by"] == "operator" else days_text(entry["day"]),
             plain(entry["z"]),
@@ -49,6 +50,14 @@ def decisions(report: Report) -> Section:
     )
     columns = ("Placement", "decision", "serves", "on day", "z", "boundary", "lift at that look")
     return Section("Decisions so far", meaning, (), columns, rows)
+
+
+DECIDED: Final = {
+    "ship": "shipped",
+    "keep_control": "control kept",
+    "killed": "killed: control serves",
+    "undecided": "undecided",
+}
 
 
 def estimates(report: Report) -> Iterator[Section]:
@@ -78,7 +87,7 @@ def estimates(report: Report) -> Iterator[Section]:
         for k, row in enumerate(entry["variants"])
     ]
     meaning = (
-        "The lift that is to last, as of now: posterior mean and 95 % interval, in each placement and pooled. "
+        "The lift that is to last, as of now: posterior median and 95 % interval, in each placement and pooled. "
         "Estimates are drawn towards each other as far as placements agree, and towards no difference."
     )
     columns = (

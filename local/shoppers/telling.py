@@ -62,13 +62,18 @@ def closing(report: Report) -> str:
         ),
         ("Decided (simulated)", decided or ["  nothing yet"]),
         ("What may be claimed of these simulated days", _bullets(report["may_claim"])),
+        ("So far, estimates that claim nothing (simulated)", _bullets(report["so_far"])),
         ("What may not be claimed", _bullets(report["may_not_claim"])),
     ]
     return "\n\n".join("\n".join((title + ":", *lines)) for title, lines in parts)
 
 
 def _sentence(decided: Report) -> str:
-    chosen = f"ship {decided['variant']}" if decided["status"] == "ship" else "keep the control"
+    chosen = {
+        "ship": f"ship {decided['variant']}",
+        "keep_control": "keep the control",
+        "killed": f"{decided['killed']} was killed, the control serves",
+    }[decided["status"]]
     return chosen if decided.get("day") is None else f"{chosen}, day {decided['day']:.0f}"
 
 

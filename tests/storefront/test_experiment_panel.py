@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -66,10 +67,10 @@ def test_the_panel_shows_the_headline_the_claims_and_the_placements_of_the_page(
     found = drawn(report, ["home_hero", "home_trending"])
 
     assert report["headline"] in found["text"]
-    assert all(sentence in found["text"] for sentence in (*report["may_claim"], *report["may_not_claim"]))
+    assert all(sentence in found["text"] for sentence in (*report["so_far"], *report["may_not_claim"]))
     assert [table.split()[0] for table in found["tables"]] == ["home_hero", "home_trending"]
     assert "undecided" in found["tables"][0]
-    assert found["open"] == [True, False]
+    assert found["open"] == [False, False, False]  # nothing may be claimed yet
     assert found["flags"] == []
 
 
@@ -99,3 +100,10 @@ def test_a_report_without_any_event_says_so() -> None:
 
     assert "Nothing has been shown yet" in found["text"]
     assert "Nothing." in found["text"]
+
+
+def test_no_lift_is_shown_without_its_interval_and_none_before_there_are_clicks() -> None:
+    fresh, grown = (drawn(report_after(days), ["home_hero"])["tables"][0] for days in (0, 4))
+
+    assert "%)" not in fresh
+    assert re.search(r"[+−-]\d+\.\d % \([+−-]\d+\.\d % to [+−-]\d+\.\d %\)", grown), grown

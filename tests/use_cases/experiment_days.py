@@ -50,7 +50,13 @@ def lived(
 
 
 def day_of(
-    config: ExperimentConfig, snapshot: Snapshot, lifts: Mapping[str, float], *, seed: int, per_day: int
+    config: ExperimentConfig,
+    snapshot: Snapshot,
+    lifts: Mapping[str, float],
+    *,
+    seed: int,
+    per_day: int,
+    seen: Mapping[str, float] | None = None,
 ) -> list[CellCount]:
     """One day's counts of every placement under the weights that are live in this snapshot."""
     rng = np.random.default_rng(seed)
@@ -59,7 +65,7 @@ def day_of(
         for placement in config.placements
         for cell in _day(
             config, placement, snapshot.epoch, live_weights(snapshot, config, placement), lifts,
-            rng=rng, per_day=per_day, seen={},
+            rng=rng, per_day=per_day, seen=seen or {},
         )
     ]  # fmt: skip
 

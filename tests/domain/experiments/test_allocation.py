@@ -78,8 +78,13 @@ def test_the_same_epoch_draws_the_same_numbers_and_another_epoch_others() -> Non
 
 
 def test_a_lift_is_reported_on_the_scale_of_click_rates() -> None:
-    mean, low, high = lifts(np.array([np.log(1.1)]), np.array([[0.01**2]]))[0]
+    middle, low, high = lifts(np.array([np.log(1.1)]), np.array([[0.01**2]]))[0]
 
-    assert mean == pytest.approx(1.1 * np.exp(0.01**2 / 2) - 1)
+    assert middle == pytest.approx(1.1 - 1)
     assert low == pytest.approx(1.1 * np.exp(-1.959964 * 0.01) - 1)
     assert high == pytest.approx(1.1 * np.exp(1.959964 * 0.01) - 1)
+
+
+def test_where_nothing_is_known_the_middle_of_a_lift_is_nothing() -> None:
+    """The mean of so wide a log-normal would be exp(0.5^2 / 2) - 1 = +13 %."""
+    assert lifts(np.array([0.0]), np.array([[0.5**2]]))[0][0] == 0.0

@@ -41,8 +41,8 @@ def test_raw_rates_stand_beside_the_lift() -> None:
     assert found["others"] == {"exposures": 400_000, "clicks": 9_600, "click_rate": 0.024}
     lift = found["lift"]
     assert isinstance(lift, dict)
-    assert 0 < lift["lift_low"] < lift["lift_mean"] < lift["lift_high"]
-    assert lift["lift_mean"] == pytest.approx(0.024 / 0.02 - 1, abs=0.01)
+    assert 0 < lift["lift_low"] < lift["lift_median"] < lift["lift_high"]
+    assert lift["lift_median"] == pytest.approx(0.024 / 0.02 - 1, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_placement_with_other_rates_and_other_traffic_does_not_move_the_lift(r
     lift = holdout_of([*first, *second])["lift"]
 
     assert isinstance(lift, dict)
-    assert lift["lift_mean"] == pytest.approx(0, abs=2e-3)
+    assert lift["lift_median"] == pytest.approx(0, abs=2e-3)
 
 
 def test_each_variant_is_compared_by_those_who_saw_it() -> None:
@@ -77,7 +77,7 @@ def test_each_variant_is_compared_by_those_who_saw_it() -> None:
     ])  # fmt: skip
 
     by_name = {entry["variant"]: entry["lift"] for entry in found["variants"]}  # type: ignore[attr-defined]
-    assert by_name["cohorts"]["lift_mean"] == pytest.approx(0, abs=0.005)
+    assert by_name["cohorts"]["lift_median"] == pytest.approx(0, abs=0.005)
     assert by_name["hybrid"]["lift_low"] > 0.1
     assert by_name["hybrid_margin"] is None
 
@@ -126,9 +126,9 @@ def test_segments_that_agree_are_drawn_together_and_segments_that_differ_stay_ap
     differ = segment_estimates(CONFIG, stratified(CONFIG, two_segments(-0.2, 0.3)))
 
     assert [entry["segment"] for entry in agree["entries"]] == ["prior", "user"]
-    first, second = (entry["variants"][1]["lift_mean"] for entry in agree["entries"])
+    first, second = (entry["variants"][1]["lift_median"] for entry in agree["entries"])
     assert first == pytest.approx(second, abs=1e-6)
-    low, high = (entry["variants"][1]["lift_mean"] for entry in differ["entries"])
+    low, high = (entry["variants"][1]["lift_median"] for entry in differ["entries"])
     assert (low, high) == (pytest.approx(-0.2, abs=0.05), pytest.approx(0.3, abs=0.05))
     assert differ["spread"][0]["probability"] < 0.05 < agree["spread"][0]["probability"]
 

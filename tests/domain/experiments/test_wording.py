@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from recommender.domain.experiments.caveats import may_not_claim
 from recommender.domain.experiments.checks import SplitCheck
 from recommender.domain.experiments.config import default_config
 from recommender.domain.experiments.design import Design
 from recommender.domain.experiments.findings import Findings
 from recommender.domain.experiments.standing import Standing
-from recommender.domain.experiments.wording import headline, may_claim
+from recommender.domain.experiments.wording import headline, may_claim, so_far
 
 NAMES = ("home_hero", "home_trending", "category_top", "cart_cross_sell", "order_next")
 CONFIG = replace(default_config(datetime(2026, 11, 2, tzinfo=UTC)), placements=NAMES)
@@ -62,7 +64,7 @@ def test_a_shipped_variant_is_better_than_the_control_in_that_placement() -> Non
     assert (
         "calibrated boundary (z of 2.60), which variants that equal the control pass in 2 % of placements" in claims[1]
     )
-    assert "posterior mean at that look" in claims[1]
+    assert "posterior median at that look" in claims[1]
 
 
 def test_of_many_placements_the_smallest_and_the_largest_lift_are_told() -> None:
@@ -133,11 +135,12 @@ def test_nothing_is_claimed_without_a_click() -> None:
 
 
 def test_the_estimate_tells_the_lift_so_far_from_the_one_that_is_to_last() -> None:
-    estimate = may_claim(FOUND)[0]
+    estimate = so_far(FOUND)[0]
 
     assert "is estimated +10.0 % (95 % posterior interval +5.0 % to +15.0 %) against cohorts" in estimate
     assert "to last, without first days and weekdays, is estimated +8.0 % (95 % posterior interval +2.0 %" in estimate
-    assert "to last" not in may_claim(designed(FOUND, standardised=False))[0]
+    assert "to last" not in so_far(designed(FOUND, standardised=False))[0]
+    assert may_claim(FOUND) == []
 
 
 def test_an_open_test_has_no_winner_and_names_its_next_look() -> None:
@@ -224,9 +227,9 @@ def test_guardrails_are_watched_not_tested_and_a_breach_is_quoted() -> None:
 
 
 def test_the_hold_out_speaks_for_the_whole_experiment() -> None:
-    lift = {"lift_mean": 0.05, "lift_low": -0.01, "lift_high": 0.11}
+    lift = {"lift_median": 0.05, "lift_low": -0.01, "lift_high": 0.11}
 
-    claim = may_claim(replace(FOUND, holdout_lift=lift))[-1]
+    claim = so_far(replace(FOUND, holdout_lift=lift))[-1]
 
     assert "outside of the hold-out click +5.0 % against held-out visitors (95 % interval -1.0 % to +11.0 %" in claim
 
@@ -257,7 +260,8 @@ def test_a_canary_is_told_by_its_loss_and_never_called_better(state: str) -> Non
     found = steered(state)
 
     assert STATES[state] in headline(found)
-    assert may_claim(found) == [
+    assert may_claim(found) == []
+    assert so_far(found) == [
         "The probability that canary loses more than 10 % of the clicks against hybrid is 3.1 %; its click rate is "
         "estimated +1.0 % (95 % posterior interval -6.0 % to +8.0 %), whole pages and repeat visits accounted for."
     ]
@@ -278,3 +282,41 @@ def test_a_winner_was_tested_against_the_control_only() -> None:
     assert says(may_not_claim(stands(WON)), words)
     two = replace(CONFIG, variants=("cohorts", "hybrid"))
     assert not says(may_not_claim(replace(stands(WON), config=two)), words)
+
+
+UNSURE = replace(WON, lift=(0.006, -0.002, 0.014))  # passed the boundary, and the interval that is shown holds zero
+
+
+def test_better_is_never_printed_beside_an_interval_that_holds_zero() -> None:
+    found = stands(UNSURE, replace(WON, placement="home_trending"))
+
+    assert [sentence for sentence in may_claim(found) if "is better than" in sentence] == [
+        "hybrid is better than cohorts in home_trending (+9.8 %, 95 % interval +5.1 % to +14.7 %); decided on day 9."
+    ]
+    assert may_claim(stands(UNSURE)) == []
+    assert says(may_not_claim(found), "shipped in home_hero is better: its evidence passed the boundary, and the 95 %")
+
+
+@given(st.floats(-0.3, 0.3), st.floats(0.0, 0.3), st.floats(0, 6), st.floats(0.5, 4))
+def test_whatever_was_decided_better_stands_beside_an_interval_above_zero(
+    middle: float, half: float, z: float, boundary: float
+) -> None:
+    lift = (middle, middle - half, middle + half)
+    claims = may_claim(stands(replace(WON, lift=lift, z=z, boundary=boundary)))
+
+    assert any("is better than" in claim for claim in claims) == (z >= boundary and lift[1] > 0)
+
+
+def test_a_lift_of_fewer_clicks_than_registered_is_told_nowhere() -> None:
+    found = replace(FOUND, clicks=15, shown=[True, False, True])
+
+    assert not says(so_far(found), "the click rate of hybrid is estimated")
+    assert says(so_far(found), "the click rate of hybrid_margin is estimated")
+    assert says(may_not_claim(found), "has fewer than 20 clicks")
+
+
+def test_what_was_left_out_because_its_split_was_off_is_said() -> None:
+    found = replace(FOUND, split=replace(FAIR, left_out=(3,)))
+
+    assert says(may_not_claim(found), "1 epoch in which exposures did not match the weights: they are left out")
+    assert not found.is_withheld

@@ -29,7 +29,7 @@ ID_PATTERN: Final = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _ID: Final = {"pattern": f"^{ID_PATTERN}$"}
 _REASON: Final = {"maxLength": MAX_REASON, "description": "kept in the audit trail"}
 _SHARE: Final = {"minimum": 0, "maximum": 1}
-_INTEGERS: Final = ("first_look_day", "max_days", "time_box_days", "maturation_days", "drop_days")
+_INTEGERS: Final = ("first_look_day", "max_days", "time_box_days", "maturation_days", "drop_days", "least_clicks")
 _NUMBERS: Final = ("error_share", "futility_loss", "expected_loss", "boundary")
 
 
@@ -49,6 +49,7 @@ class DesignRequest:
     error_share: float | None = None
     futility_loss: float | None = None
     expected_loss: float | None = None
+    least_clicks: int | None = None
     boundary: float | None = None
 
     def given(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from recommender.contracts.fields import problem
 from recommender.domain.experiments import lifecycle, shipping
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.lifecycle import Step
-from recommender.domain.experiments.permitted import policies_after
+from recommender.domain.experiments.permitted import placement_killed, policies_after
 from recommender.errors import Conflict, NotFound
 from recommender.ports import ArtifactStore, ExperimentStore
 from recommender.use_cases.release_bundle import promote_bundle, roll_back_bundle
@@ -135,8 +135,10 @@ def _choices(order: Order, config: ExperimentConfig, snapshot: Snapshot) -> Mapp
         return order.choices
     if not order.variant:
         raise problem("/variant", order.variant, "the variant to ship everywhere, or `placements` with one for each")
-    killed = {placement for placement in config.placements if f"{config.experiment_id}/{placement}" in snapshot.killed}
-    return {placement: config.control if placement in killed else order.variant for placement in config.placements}
+    return {
+        placement: config.control if placement_killed(config, snapshot, placement) else order.variant
+        for placement in config.placements
+    }
 
 
 def _read(experiment_id: str, store: ExperimentStore) -> tuple[ExperimentConfig | None, Snapshot | None]:

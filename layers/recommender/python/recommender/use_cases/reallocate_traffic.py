@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from recommender.domain.experiments.analysis import Look, conclusion, look, weights_of
+from recommender.domain.experiments.analysis import conclusion, look, weights_of
 from recommender.domain.experiments.canary import steered
-from recommender.domain.experiments.checks import SplitCheck, check_split, expected_exposures
+from recommender.domain.experiments.checks import split_of
+from recommender.domain.experiments.clock import clock_of
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.guardrails import (
     Guardrail,
@@ -26,7 +27,7 @@ from recommender.domain.experiments.guardrails import (
     variant_guardrails,
 )
 from recommender.domain.experiments.permitted import may_ship
-from recommender.domain.experiments.tally import split_clumping
+from recommender.domain.experiments.tally import tally
 from recommender.errors import Conflict, DependencyDown
 from recommender.ports import ExperimentStore
 
@@ -103,14 +104,29 @@ def _conclude(config: ExperimentConfig, current: Snapshot, at: datetime, store: 
     snapshots = {past.epoch: past for past in store.snapshots(first_epoch=first)}
     started = {epoch: datetime.fromisoformat(past.created_at) for epoch, past in snapshots.items()}
     looked_at = _looked_at(config, snapshots, store)
-    allowed = {placement: may_ship(config, current, placement) for placement in config.placements}
-    found = look(config, cells, epoch=current.epoch, started=started, now=at, looked_at=looked_at, allowed=allowed)
-    split = _split(config, found, snapshots)
-    if split.is_suspect:
-        found = replace(found, decision=None)  # nothing may be claimed, so nothing is decided
+    counts = tally(config, cells)
+    split = split_of(config, counts, snapshots)
+    found = look(
+        config,
+        cells,
+        epoch=current.epoch,
+        started=started,
+        now=at,
+        looked_at=looked_at,
+        allowed={placement: may_ship(config, current, placement) for placement in config.placements},
+        clock=clock_of(config, [snapshots[epoch] for epoch in sorted(snapshots)]),
+        left_out=split.left_out,
+        counts=counts,
+    )
+    waits = split.is_suspect or current.epoch in split.left_out
+    if waits:
+        found = replace(found, decision=None)  # nothing may be claimed now; the look waits for the next sound day
     decided = current.decided.get(config.experiment_id, {})
     record = conclusion(config, found, epoch=current.epoch, decided=decided)
-    record |= {"at": at.isoformat(), "split": {"p_value": split.anytime_p_value, "suspect": split.is_suspect}}
+    record |= {
+        "at": at.isoformat(),
+        "split": {"p_value": split.anytime_p_value, "suspect": split.is_suspect, "waits": waits},
+    }
     if config.mode == "canary":
         weights = current.weights[config.experiment_id]
         record = dict(steered(record, config, cells, weights=weights))
@@ -122,19 +138,16 @@ def _conclude(config: ExperimentConfig, current: Snapshot, at: datetime, store: 
 def _looked_at(config: ExperimentConfig, snapshots: Mapping[int, Snapshot], store: ExperimentStore) -> datetime:
     """When the last look was whose weights came into force; else when the first epoch began.
 
-    An epoch that a person opened has none, and a run that lost its race to one has looked in vain.
+    An epoch that a person opened has none, and a run that lost its race to one has looked in vain, as has one whose
+    split was off: its look is due again.
     """
     for epoch in sorted(snapshots, reverse=True)[1:]:
         record = store.posterior(config.experiment_id, epoch)
+        if record and record.get("split", {}).get("waits"):
+            continue
         if record and "at" in record and snapshots[epoch + 1].weights.get(config.experiment_id) == weights_of(record):
             return datetime.fromisoformat(record["at"])
     return datetime.fromisoformat(snapshots[min(snapshots)].created_at)
-
-
-def _split(config: ExperimentConfig, found: Look, snapshots: Mapping[int, Snapshot]) -> SplitCheck:
-    exposures = found.counts.exposures.sum(axis=3)
-    expected = expected_exposures(config, exposures, found.counts.epochs, snapshots)
-    return check_split(exposures, expected, design_effect=split_clumping(config, found.counts))
 
 
 def _guarded(config: ExperimentConfig, record: Mapping[str, Any], watched: Sequence[Guardrail]) -> dict[str, Any]:

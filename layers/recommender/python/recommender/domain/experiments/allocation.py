@@ -85,10 +85,12 @@ def rounded(values: Doubles) -> list[float]:
 
 
 def lifts(mean: Doubles, covariance: Doubles) -> Sequence[tuple[float, float, float]]:
-    """(mean, low, high) of the lift e^d - 1 over the control for each contrast: log-normal, 95 % interval."""
-    variance = np.diagonal(covariance)
-    spread = 1.959964 * np.sqrt(variance)
-    centre, low, high = np.expm1(mean + variance / 2), np.expm1(mean - spread), np.expm1(mean + spread)
+    """(median, low, high) of the lift e^d - 1 over the control for each contrast: log-normal, 95 % interval.
+
+    The mean of a log-normal grows with what is not known: without any data it would read as a gain.
+    """
+    spread = 1.959964 * np.sqrt(np.diagonal(covariance))
+    centre, low, high = np.expm1(mean), np.expm1(mean - spread), np.expm1(mean + spread)
     return list(zip(rounded(centre), rounded(low), rounded(high), strict=True))
 
 

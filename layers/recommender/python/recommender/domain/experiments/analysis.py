@@ -7,7 +7,7 @@ matured epochs only, and falls on the days that the design registered.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -37,7 +37,7 @@ class Look:
     """What the counts say at one moment. P placements, T epochs, K variants."""
 
     counts: Tally
-    days: Doubles  # (T,) start of each epoch, in days since the first
+    days: Doubles  # (T,) start of each epoch, in days in force since the first
     day: float  # of this look
     design_effect: float
     posterior: Posterior  # of the lifts that are to last, from all epochs
@@ -68,38 +68,53 @@ def look(
     now: datetime,
     looked_at: datetime | None = None,
     allowed: Mapping[str, Collection[str]] | None = None,
+    clock: Callable[[datetime], datetime] = lambda moment: moment,
+    left_out: Collection[int] = (),
+    counts: Tally | None = None,
 ) -> Look:
     """The analysis at `now`, the end of `epoch`; the same counts and times give the same numbers on every run.
 
     `started` holds the start of every epoch that was counted, and of this one. A registered day since `looked_at`, the
     last look that was acted on, is due now; where nothing is known of one, since the start of this epoch. Only
-    what is `allowed` (placement -> variants; None: all) is shipped, however well another one is clicked.
+    what is `allowed` (placement -> variants; None: all) is shipped, however well another one is clicked. `clock` takes
+    pauses out of the days (clock.py), `left_out` are epochs whose split was off, `counts` the tally where it is known.
     """
-    counts = tally(config, cells)
+    counts = tally(config, cells) if counts is None else counts
     origin = min((started[e] for e in counts.epochs), default=now)
-    days = np.array([_days(started[e], origin) for e in counts.epochs])
-    day = max(0.0, _days(now, origin))
+    calendar_days = np.array([_days(started[e], origin) for e in counts.epochs])
+    days = np.array([_days(clock(started[e]), clock(origin)) for e in counts.epochs])
+    day = max(0.0, _days(clock(now), clock(origin)))
     clumping = design_effect(counts)
-    every = np.full(len(days), True)
-    posterior = _posterior(config, counts, days, clumping, every)
+    every = np.array([e not in left_out for e in counts.epochs], bool)
+    times = _Times(days, calendar_days)
+    posterior = _posterior(config, counts, times, clumping, every)
     present = (
-        _posterior(config, counts, days, clumping, every, lasting=False) if config.design.standardised else posterior
+        _posterior(config, counts, times, clumping, every, lasting=False) if config.design.standardised else posterior
     )
     view = outlook(present, seed=seed_of(config.experiment_id, epoch))
     weights = next_weights(view, allocation=config.design.allocation, floor_share=config.floor_share)
     since = looked_at or started.get(epoch)
-    before = day if since is None else _days(since, origin)
+    before = day if since is None else _days(clock(since), clock(origin))
     due = any(before < registered <= day for registered in config.design.look_days)
     ends = np.array([_days(started.get(e + 1, now), origin) for e in counts.epochs])
-    matured = (ends <= day - config.design.maturation_days + ROUNDING_DAYS) & (days >= config.design.drop_days)
-    decision = _decide(config, counts, days, clumping, day, epoch, matured, allowed) if due else None
+    is_old = ends <= _days(now, origin) - config.design.maturation_days + ROUNDING_DAYS
+    matured = is_old & (days >= config.design.drop_days) & every
+    decision = _decide(config, counts, times, clumping, day, epoch, matured, allowed) if due else None
     return Look(counts, days, day, clumping, posterior, present, view, weights, decision)
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """The start of each epoch in days since the first."""
+
+    in_force: Doubles  # (T,) without pauses: what novelty fades by
+    calendar: Doubles  # (T,) what weekdays go by
 
 
 def _decide(
     config: ExperimentConfig,
     counts: Tally,
-    days: Doubles,
+    times: _Times,
     clumping: float,
     day: float,
     epoch: int,
@@ -107,7 +122,7 @@ def _decide(
     allowed: Mapping[str, Collection[str]] | None,
 ) -> Decision:
     """The decision of a registered day, from the epochs that are used (T,)."""
-    posterior = _posterior(config, counts, days, clumping, used)
+    posterior = _posterior(config, counts, times, clumping, used)
     view = outlook(posterior, seed=seed_of(config.experiment_id, epoch))
     z = z_scores(posterior.mean, posterior.covariance)
     if allowed is not None:
@@ -128,7 +143,7 @@ def _decide(
 def _posterior(
     config: ExperimentConfig,
     counts: Tally,
-    days: Doubles,
+    times: _Times,
     clumping: float,
     used: NDArray[np.bool_],
     *,
@@ -136,9 +151,9 @@ def _posterior(
 ) -> Posterior:
     """The posterior of the epochs that are used (T,)."""
     exposures, clicks = counts.exposures[:, used].sum(axis=3), counts.clicks[:, used].sum(axis=3)
-    chosen = days[used].tolist()
+    chosen, dates = times.in_force[used].tolist(), times.calendar[used].tolist()
     is_standard = config.design.standardised and lasting
-    calendar = standard_calendar(chosen) if is_standard else no_calendar(len(chosen))
+    calendar = standard_calendar(chosen, dates) if is_standard else no_calendar(len(chosen))
     return pool(evidence(exposures, clicks, design_effect=clumping), calendar=calendar)
 
 

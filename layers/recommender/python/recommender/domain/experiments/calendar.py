@@ -38,10 +38,13 @@ def no_calendar(count_epochs: int) -> Calendar:
     return Calendar(np.zeros((count_epochs, 0)), np.zeros(0), ((1.0, np.zeros(0)),))
 
 
-def standard_calendar(days: Sequence[float]) -> Calendar:
-    """The calendar of epochs that began so many days after the start: novelty, then one feature a weekday."""
+def standard_calendar(days: Sequence[float], dates: Sequence[float] | None = None) -> Calendar:
+    """The calendar of epochs that began so many days after the start: novelty, then one feature a weekday.
+
+    `days` are days in force, `dates` days of the calendar; the same where the experiment was never off.
+    """
     since = np.asarray(days, dtype=float)  # (T,)
-    weekday = np.floor(since).astype(int) % WEEK_DAYS
+    weekday = np.floor(since if dates is None else np.asarray(dates, dtype=float)).astype(int) % WEEK_DAYS
     features = np.concatenate([np.exp(-since / NOVELTY_DAYS)[:, None], np.eye(WEEK_DAYS)[weekday]], axis=1)
     target = np.r_[0.0, np.full(WEEK_DAYS, 1 / WEEK_DAYS)]
     levels = tuple((share, np.r_[sd, np.full(WEEK_DAYS, WEEKDAY_SD)]) for share, sd in NOVELTY)

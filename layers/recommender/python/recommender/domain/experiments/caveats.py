@@ -29,8 +29,16 @@ def _data(found: Findings) -> Iterator[str]:
             "Any comparison: exposures do not match the weights "
             f"(sample-ratio mismatch, p = {found.split.anytime_p_value:.1g}); find the cause first."
         )
+    elif found.split.left_out:
+        count = len(found.split.left_out)
+        yield (
+            f"Anything about {count} epoch{'s' if count > 1 else ''} in which exposures did not match the weights: "
+            "they are left out of every figure here."
+        )
     if not found.clicks:
         yield "Anything about click rates: no click has been counted yet."
+    elif found.shown and not all(found.shown):
+        yield f"Any lift yet: a variant or the control has fewer than {found.config.design.least_clicks} clicks."
     for flag in found.killed:
         yield f"Anything about {flag} from now on: it was killed, its counts end there."
 
@@ -58,6 +66,12 @@ def _decisions(found: Findings) -> Iterator[str]:
         yield (
             f"That {listed(gone)} will ship in {listed(where)} by itself: it was rolled back there, and no look "
             "decides for it again; a person may."
+        )
+    unsure = [standing for standing in found.shipped if standing.passed_boundary and not standing.is_better]
+    if design.rule == "claim" and unsure:
+        yield (
+            f"That what was shipped in {placements(unsure, found.config)} is better: its evidence passed the boundary, "
+            "and the 95 % interval of its lift holds zero."
         )
     if found.by_hand:
         yield f"That what serves {placements(found.by_hand, found.config)} is better: it was put there by hand."

@@ -9,8 +9,10 @@ Letters: P placements, T epochs, K variants.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
 
 import numpy as np
 
@@ -18,6 +20,9 @@ from recommender.domain.arrays import Counts, Doubles
 from recommender.domain.experiments.assignment import live_weights
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.split_evidence import SUSPECT, split_evidence
+from recommender.domain.experiments.tally import Tally, split_clumping
+
+MOST_LEFT_OUT: Final = 0.2  # of the days: a split that is off more often is off for a reason that stays
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +34,13 @@ class SplitCheck:
     p_value: float
     expected: Doubles  # (P, K)
     anytime_p_value: float = 1.0  # the one that may be looked at every epoch: split_evidence.py
+    left_out: tuple[int, ...] = ()  # epochs of days whose own split was off
+    share_left_out: float = 0.0  # of the days
 
     @property
     def is_suspect(self) -> bool:
-        """True where chance alone does not explain the split, however often one looks."""
-        return self.anytime_p_value < SUSPECT
+        """True where chance alone does not explain the split of the days that are used, or too few are left to use."""
+        return self.anytime_p_value < SUSPECT or self.share_left_out > MOST_LEFT_OUT
 
 
 def expected_exposures(
@@ -46,6 +53,42 @@ def expected_exposures(
             weights = np.asarray(_weights(config, snapshots[epoch], placement))
             expected[p, t] = exposures[p, t].sum() * weights / weights.sum()
     return expected
+
+
+def split_of(config: ExperimentConfig, counts: Tally, snapshots: Mapping[int, Snapshot]) -> SplitCheck:
+    """The check of an experiment's exposures; `snapshots` holds every epoch that was counted."""
+    exposures = counts.exposures.sum(axis=3)  # (P, T, K)
+    begins = [datetime.fromisoformat(snapshots[epoch].created_at) for epoch in counts.epochs]
+    return check_days(
+        exposures,
+        expected_exposures(config, exposures, counts.epochs, snapshots),
+        epochs=counts.epochs,
+        days=[(begin - begins[0]).days for begin in begins],
+        design_effect=split_clumping(config, counts),
+    )
+
+
+def check_days(
+    exposures: Counts, expected: Doubles, *, epochs: Sequence[int], days: Sequence[int], design_effect: float
+) -> SplitCheck:
+    """The check of the days that are sound: a day whose own split is off is left out, and judges no other.
+
+    `days` gives the day of each epoch. Day g is left out where its evidence exceeds (g + 1)(g + 2) / SUSPECT, so the
+    chance of ever leaving out a sound day is at most SUSPECT (the sum over g of Ville's bounds). Leaving days out
+    takes evidence away, so the check of the others errs no more often than before.
+    """
+    found = np.asarray(days)
+    bad: set[int] = set()
+    for g, day in enumerate(dict.fromkeys(days)):
+        own = found == day
+        evidence = split_evidence(exposures[:, own], expected[:, own], design_effect=design_effect)
+        if evidence.p_value < SUSPECT / ((g + 1) * (g + 2)):
+            bad.add(day)
+    sound = np.array([day not in bad for day in days], bool)
+    checked = check_split(exposures[:, sound], expected[:, sound], design_effect=design_effect)
+    left_out = tuple(epoch for epoch, is_sound in zip(epochs, sound, strict=True) if not is_sound)
+    share = len(bad) / max(1, len(set(days)))
+    return replace(checked, expected=expected.sum(axis=1), left_out=left_out, share_left_out=share)
 
 
 def check_split(exposures: Counts, expected: Doubles, *, design_effect: float) -> SplitCheck:

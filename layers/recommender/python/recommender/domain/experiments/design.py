@@ -2,7 +2,7 @@
 
 Two rules. `claim` ships a challenger whose evidence crosses a calibrated boundary, so that a false "it is better"
 happens as seldom as registered. `optimise` ships what costs least in expectation and claims nothing. Days are counted
-from the start of the experiment; a look at day d sees the epochs that began before day d less the maturation.
+from the start of the experiment, pauses left out; a look at day d sees the epochs that ended a maturation before it.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Design:
     error_share: float = 0.02  # P(ship | all equal) of each placement
     futility_loss: float = 0.0025  # keep the control where not keeping it would gain less than this share of clicks
     expected_loss: float = 0.0025  # `optimise` ships at an expected loss below this share of clicks
+    least_clicks: int = 20  # of a variant and of the control, below which no lift is shown
     boundary: float = 0.0  # the calibrated constant; 0 where it is looked up by the shape of the experiment
 
     def __post_init__(self) -> None:
@@ -53,6 +54,7 @@ class Design:
             ("time_box_days", 0),
             ("maturation_days", 0),
             ("drop_days", 0),
+            ("least_clicks", 1),
         ):
             if getattr(self, name) < low:
                 raise problem(f"/design/{name}", getattr(self, name), f"at least {low}")

@@ -32,7 +32,7 @@ class Findings:
     split: SplitCheck
     visible_lift: float | None = None  # smallest lift of one placement that would probably have been seen by now
     next_look_day: float | None = None
-    holdout_lift: Mapping[str, float] | None = None
+    holdout_lift: Mapping[str, float | None] | None = None
     killed: Sequence[str] = ()
     is_too_small: bool = False  # even +10 % would take longer than registered
     guardrails: Sequence[Mapping[str, object]] = field(default_factory=tuple)
@@ -40,6 +40,7 @@ class Findings:
     novelty_probability: float = 0.0  # that first days were different, where the model takes novelty out
     withdrawn: Mapping[str, Sequence[str]] = field(default_factory=dict)  # placement -> variants that were rolled back
     canary: Mapping[str, Any] | None = None  # what the newest look said of a canary
+    shown: Sequence[bool] = ()  # (K,) whether a variant and the control have the clicks for a lift; () : all
     has_boundary: bool = True  # False: nothing is calibrated for this design, so nothing can be claimed
 
     @property
@@ -98,8 +99,8 @@ def share(value: float) -> str:
 
 def interval(lift: Sequence[float]) -> str:
     """A lift with its 95 % posterior interval."""
-    mean, low, high = lift
-    return f"{percent(mean)} (95 % posterior interval {percent(low)} to {percent(high)})"
+    middle, low, high = lift
+    return f"{percent(middle)} (95 % posterior interval {percent(low)} to {percent(high)})"
 
 
 def days(value: float) -> str:

@@ -5,7 +5,7 @@ Letters: P placements, T epochs, K variants.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -28,10 +28,11 @@ def history(
     exposures: Counts,  # (P, T, K)
     clicks: Counts,  # (P, T, K)
     now: datetime,
+    clock: Callable[[datetime], datetime] = lambda moment: moment,
 ) -> list[dict[str, Any]]:
-    """Rows in order of time; a row lasts from `from_day` to `day`, ages of the experiment."""
+    """Rows in order of time; a row lasts from `from_day` to `day`, days in force of the experiment."""
     running = [snapshot for snapshot in snapshots if snapshot.config(config.experiment_id)]
-    ends = _ends(running, snapshots, now)
+    ends = _ends(running, snapshots, now, clock)
     row_of = {epoch: t for t, epoch in enumerate(epochs)}
     by_epoch = {int(record["epoch"]): record for record in records}
     rows: list[dict[str, Any]] = []
@@ -47,10 +48,8 @@ def history(
                 "epoch": last.epoch,
                 "is_look": bool(record and record.get("look")),
                 "boundary": record.get("boundary") if record else None,
-                "pooled_lifts": [_rounded(lift) for lift in record["pooled_lifts"]] if record else None,
-                "present_lifts": [_rounded(lift) for lift in record["present_lifts"]]
-                if record and "present_lifts" in record
-                else None,
+                "pooled_lifts": _lifts(config, record, "pooled_lifts"),
+                "present_lifts": _lifts(config, record, "present_lifts"),
                 "pooled_z": _rounded(record["global"]["z"]) if record and "global" in record else None,
                 "placements": {
                     placement: {
@@ -74,11 +73,17 @@ def ended_at(config: ExperimentConfig, snapshots: Sequence[Snapshot], now: datet
     return max(now, datetime.fromisoformat(snapshots[-1].created_at))
 
 
-def _ends(running: Sequence[Snapshot], snapshots: Sequence[Snapshot], now: datetime) -> dict[int, float]:
-    """epoch -> age of the experiment in days at its end: the beginning of the next epoch, or now."""
+def _ends(
+    running: Sequence[Snapshot],
+    snapshots: Sequence[Snapshot],
+    now: datetime,
+    clock: Callable[[datetime], datetime],
+) -> dict[int, float]:
+    """epoch -> days in force at its end: the beginning of the next epoch, or now."""
     begins = {snapshot.epoch: datetime.fromisoformat(snapshot.created_at) for snapshot in snapshots}
+    first = begins[running[0].epoch] if running else now
     return {
-        snapshot.epoch: (begins.get(snapshot.epoch + 1, now) - begins[running[0].epoch]).total_seconds() / DAY_SECONDS
+        snapshot.epoch: (clock(begins.get(snapshot.epoch + 1, now)) - clock(first)).total_seconds() / DAY_SECONDS
         for snapshot in running
     }
 
@@ -93,6 +98,13 @@ def _groups(running: Sequence[Snapshot]) -> list[list[Snapshot]]:
         age = (datetime.fromisoformat(snapshot.created_at) - start).total_seconds()
         groups.setdefault(int(age // DAY_SECONDS), []).append(snapshot)
     return list(groups.values())
+
+
+def _lifts(config: ExperimentConfig, record: Record | None, name: str) -> list[list[float]] | None:
+    """The lifts of a stored look; None where it had fewer clicks than the design registers for a lift."""
+    if record is None or name not in record or record["clicks"] < config.design.least_clicks * len(config.variants):
+        return None
+    return [_rounded(lift) for lift in record[name]]
 
 
 def _said(record: Record | None, placement: str) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from recommender.domain.arrays import Counts
 from recommender.domain.experiments.config import ExperimentConfig
 from recommender.domain.experiments.posterior import evidence, pool
 from recommender.domain.experiments.strata import StratifiedCounts
@@ -28,15 +29,15 @@ def against_holdout(config: ExperimentConfig, counts: StratifiedCounts) -> dict[
     The control's own lift compares like with like: an interval far from zero there means that something else differs.
     """
     everybody = counts.against_holdout()
-    clumping = design_effect(everybody)
+    clumping, least = design_effect(everybody), config.design.least_clicks
     return {
         "share": config.holdout_share,
         "held_out": rate(int(counts.held_exposures.sum()), int(counts.held_clicks.sum())),
         "others": rate(int(counts.exposures.sum()), int(counts.clicks.sum())),
         "click_design_effect": round(clumping, 6),
-        "lift": _lift(everybody, clumping),
+        "lift": _lift(everybody, clumping, least),
         "variants": [
-            {"variant": variant, "lift": _lift(counts.against_holdout(k), clumping)}
+            {"variant": variant, "lift": _lift(counts.against_holdout(k), clumping, least)}
             for k, variant in enumerate(config.variants)
         ],
     }
@@ -47,19 +48,25 @@ def rate(exposures: int, clicks: int) -> dict[str, Any]:
     return {"exposures": exposures, "clicks": clicks, "click_rate": round(clicks / exposures, 6) if exposures else None}
 
 
-def lift_json(estimate: Sequence[float], *, name: str = "lift") -> dict[str, float]:
-    """(mean, low, high) as JSON."""
-    return dict(zip((f"{name}_mean", f"{name}_low", f"{name}_high"), estimate, strict=True))
+def enough(config: ExperimentConfig, clicks: Sequence[int] | Counts) -> list[bool]:
+    """(K,) whether a variant and the control have the clicks below which no lift is shown."""
+    least = config.design.least_clicks
+    return [min(int(clicks[k]), int(clicks[0])) >= least for k in range(len(config.variants))]
 
 
-def _lift(compared: Tally, clumping: float) -> Mapping[str, float] | None:
-    """The second side over the first as e^d - 1; None where a side has no click."""
+def lift_json(estimate: Sequence[float] | None, *, name: str = "lift") -> dict[str, float | None]:
+    """(median, low, high) as JSON; nulls for a lift that too little is known of to be shown."""
+    return dict(zip((f"{name}_median", f"{name}_low", f"{name}_high"), estimate or (None, None, None), strict=True))
+
+
+def _lift(compared: Tally, clumping: float, least_clicks: int) -> Mapping[str, float | None] | None:
+    """The second side over the first as e^d - 1; None where a side has fewer clicks than are registered."""
     clicks = compared.clicks.sum(axis=(0, 1, 3))  # (2,)
-    if not clicks.all():
+    if clicks.min() < least_clicks:
         return None
     found = evidence(compared.exposures.sum(axis=3), compared.clicks.sum(axis=3), design_effect=clumping)
     posterior = pool(found, taus=(0.0,), pooled=((1.0, PRIOR_SD),))
-    mean, variance = float(posterior.pooled_mean[0]), float(posterior.pooled_covariance[0, 0])
+    centre, variance = float(posterior.pooled_mean[0]), float(posterior.pooled_covariance[0, 0])
     half = T_QUANTILE * np.sqrt(variance)
-    ends = np.expm1([mean + variance / 2, mean - half, mean + half])
+    ends = np.expm1([centre, centre - half, centre + half])
     return lift_json([round(float(end), 6) for end in ends])

@@ -20,7 +20,7 @@ def may_serve(config: ExperimentConfig, snapshot: Snapshot, placement: str) -> t
     was killed later: nobody has decided for what is left.
     """
     name = config.experiment_id
-    if config.status in OFF or name in snapshot.killed or f"{name}/{placement}" in snapshot.killed:
+    if is_off(config, snapshot) or placement_killed(config, snapshot, placement):
         return config.variants[:1]
     allowed = tuple(variant for variant in config.variants if not is_killed(config, snapshot, variant))
     decided = snapshot.decided.get(name, {}).get(placement)
@@ -36,6 +36,11 @@ def may_ship(config: ExperimentConfig, snapshot: Snapshot, placement: str) -> tu
 def is_killed(config: ExperimentConfig, snapshot: Snapshot, variant: str) -> bool:
     """True for a challenger that was taken off everywhere; the control is what a kill falls back to."""
     return variant != config.control and f"{config.experiment_id}/{variant}" in snapshot.killed
+
+
+def placement_killed(config: ExperimentConfig, snapshot: Snapshot, placement: str) -> bool:
+    """True where everything but the control was taken off this placement."""
+    return f"{config.experiment_id}/{placement}" in snapshot.killed
 
 
 def is_off(config: ExperimentConfig, snapshot: Snapshot) -> bool:

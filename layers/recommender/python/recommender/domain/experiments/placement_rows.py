@@ -13,7 +13,7 @@ from recommender.domain.experiments.allocation import lifts
 from recommender.domain.experiments.analysis import Look
 from recommender.domain.experiments.assignment import live_weights
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
-from recommender.domain.experiments.holdout import NO_LIFT, lift_json, rate
+from recommender.domain.experiments.holdout import NO_LIFT, enough, lift_json, rate
 
 SHOWN_EPOCHS: Final = 60  # newest epochs in the time series; the totals hold all
 
@@ -29,6 +29,7 @@ def variant_rows(
 ) -> list[dict[str, Any]]:
     """Counts, estimate and traffic of each variant in placement `p`."""
     weights = current_weights(config, current, config.placements[p])
+    is_shown = enough(config, clicks.sum(axis=0))
     lasting = [NO_LIFT, *lifts(found.posterior.mean[p], found.posterior.covariance[p])]
     present = [NO_LIFT, *lifts(found.present.mean[p], found.present.covariance[p])]
     return [
@@ -37,8 +38,8 @@ def variant_rows(
             **rate(int(exposures[:, k].sum()), int(clicks[:, k].sum())),
             "expected_exposures": round(float(expected[k]), 3),
             "weight": weights[k],
-            **lift_json(lasting[k]),
-            **lift_json(present[k], name="present"),
+            **lift_json(lasting[k] if is_shown[k] else None),
+            **lift_json(present[k] if is_shown[k] else None, name="present"),
             "probability_best": round(float(found.outlook.best[p, k]), 12),
             "expected_loss": round(float(found.outlook.expected_loss[p, k]), 12),
         }

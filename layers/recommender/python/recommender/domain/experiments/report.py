@@ -14,20 +14,21 @@ from typing import Any
 from recommender.domain.experiments.allocation import lifts, rounded
 from recommender.domain.experiments.analysis import Look, look
 from recommender.domain.experiments.caveats import may_not_claim
-from recommender.domain.experiments.checks import SplitCheck, check_split, expected_exposures
+from recommender.domain.experiments.checks import SplitCheck, split_of
+from recommender.domain.experiments.clock import clock_of
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.counts import CellCount
 from recommender.domain.experiments.findings import Findings, visible_lift
 from recommender.domain.experiments.history import ended_at, history
-from recommender.domain.experiments.holdout import NO_LIFT, against_holdout, lift_json
+from recommender.domain.experiments.holdout import NO_LIFT, against_holdout, enough, lift_json
 from recommender.domain.experiments.pace import pace
 from recommender.domain.experiments.placement_rows import SHOWN_EPOCHS, epoch_rows, variant_rows
 from recommender.domain.experiments.posterior import TAUS
 from recommender.domain.experiments.segments import segment_estimates
 from recommender.domain.experiments.standing import Record, decision_json, standings
 from recommender.domain.experiments.strata import stratified
-from recommender.domain.experiments.tally import split_clumping
-from recommender.domain.experiments.wording import headline, may_claim
+from recommender.domain.experiments.tally import split_clumping, tally
+from recommender.domain.experiments.wording import headline, may_claim, so_far
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,21 @@ def report(
     last = next((snapshot for snapshot in reversed(snapshots) if snapshot.config(config.experiment_id)), current)
     now = ended_at(config, snapshots, now)
     started = {snapshot.epoch: datetime.fromisoformat(snapshot.created_at) for snapshot in snapshots}
-    found = look(config, cells, epoch=last.epoch, started=started, now=now)
+    by_epoch = {snapshot.epoch: snapshot for snapshot in snapshots}
+    counts, clock = tally(config, cells), clock_of(config, snapshots)
+    split, clumping = split_of(config, counts, by_epoch), split_clumping(config, counts)
+    found = look(
+        config,
+        cells,
+        epoch=last.epoch,
+        started=started,
+        now=now,
+        clock=clock,
+        left_out=split.left_out,
+        counts=counts,
+    )
     epochs = found.counts.epochs
     exposures, clicks = found.counts.exposures.sum(axis=3), found.counts.clicks.sum(axis=3)  # (P, T, K)
-    by_epoch = {snapshot.epoch: snapshot for snapshot in snapshots}
-    clumping = split_clumping(config, found.counts)
-    split = check_split(exposures, expected_exposures(config, exposures, epochs, by_epoch), design_effect=clumping)
     strata = stratified(config, cells)
     holdout = against_holdout(config, strata)
     decision = decision_json(config, standings(config, last, beside.records), beside.records)
@@ -72,9 +82,10 @@ def report(
         "canary": findings.canary,
         "headline": headline(findings),
         "may_claim": may_claim(findings),
+        "so_far": so_far(findings),
         "may_not_claim": may_not_claim(findings),
-        "split_check": _split(split, clumping),
-        "pooled": _pooled(config, found),
+        "split_check": _split(split, clumping, by_epoch),
+        "pooled": _pooled(config, found, findings.shown),
         "holdout": holdout,
         "segments": segment_estimates(config, strata),
         "guardrails": list(beside.guardrails),
@@ -84,7 +95,7 @@ def report(
             {"epoch": snapshot.epoch, "created_at": snapshot.created_at} for snapshot in snapshots[-SHOWN_EPOCHS:]
         ],
         "history": history(
-            config, snapshots, beside.records, epochs=epochs, exposures=exposures, clicks=clicks, now=now
+            config, snapshots, beside.records, epochs=epochs, exposures=exposures, clicks=clicks, now=now, clock=clock
         ),
     }
 
@@ -129,6 +140,7 @@ def _findings(
         holdout_lift=holdout["lift"],
         killed=_killed(config, last),
         withdrawn=last.withdrawn.get(config.experiment_id, {}),
+        shown=enough(config, found.counts.clicks.sum(axis=(0, 1, 3))),
         is_too_small=bool(forecast and forecast["verdict"] == "too_small"),
         guardrails=beside.guardrails,
         is_simulated=beside.is_simulated,
@@ -184,7 +196,7 @@ def _killed(config: ExperimentConfig, current: Snapshot) -> list[str]:
     return sorted(flag for flag in current.killed if flag == own or flag.startswith(f"{own}/"))
 
 
-def _split(split: SplitCheck, clumping: float) -> dict[str, Any]:
+def _split(split: SplitCheck, clumping: float, by_epoch: Mapping[int, Snapshot]) -> dict[str, Any]:
     return {
         "statistic": round(split.statistic, 6),
         "degrees_of_freedom": split.degrees,
@@ -192,17 +204,25 @@ def _split(split: SplitCheck, clumping: float) -> dict[str, Any]:
         "anytime_p_value": split.anytime_p_value,
         "exposure_design_effect": round(clumping, 6),
         "suspect": split.is_suspect,
+        "left_out_epochs": list(split.left_out),
+        "left_out_days": sorted({by_epoch[epoch].created_at[:10] for epoch in split.left_out}),
     }
 
 
-def _pooled(config: ExperimentConfig, found: Look) -> dict[str, Any]:
+def _pooled(config: ExperimentConfig, found: Look, shown: Sequence[bool]) -> dict[str, Any]:
     lasting = lifts(found.posterior.pooled_mean, found.posterior.pooled_covariance)
     present = lifts(found.present.pooled_mean, found.present.pooled_covariance)
     return {
         "click_design_effect": round(found.design_effect, 6),
         "variants": [
-            {"variant": variant, **lift_json(estimate), **lift_json(so_far, name="present")}
-            for variant, estimate, so_far in zip(config.variants, [NO_LIFT, *lasting], [NO_LIFT, *present], strict=True)
+            {
+                "variant": variant,
+                **lift_json(estimate if is_shown else None),
+                **lift_json(average if is_shown else None, name="present"),
+            }
+            for variant, estimate, average, is_shown in zip(
+                config.variants, [NO_LIFT, *lasting], [NO_LIFT, *present], shown, strict=True
+            )
         ],
         "novelty_probability": _novelty(config, found),
         "spread_between_placements": [

@@ -11,7 +11,7 @@ from typing import Any
 from recommender.domain.experiments.allocation import lifts, rounded
 from recommender.domain.experiments.config import ExperimentConfig
 from recommender.domain.experiments.counts import RANDOMISED
-from recommender.domain.experiments.holdout import NO_LIFT, lift_json, rate
+from recommender.domain.experiments.holdout import NO_LIFT, enough, lift_json, rate
 from recommender.domain.experiments.posterior import TAUS, evidence, pool
 from recommender.domain.experiments.strata import StratifiedCounts
 from recommender.domain.experiments.tally import design_effect
@@ -28,8 +28,13 @@ def segment_estimates(config: ExperimentConfig, counts: StratifiedCounts) -> dic
     entries = []
     for g, segment in enumerate(counts.segments):
         estimates = [NO_LIFT, *lifts(posterior.mean[g], posterior.covariance[g])]
+        is_shown = enough(config, clicked[g])
         variants = [
-            {"variant": variant, **rate(int(seen[g, k]), int(clicked[g, k])), **lift_json(estimates[k])}
+            {
+                "variant": variant,
+                **rate(int(seen[g, k]), int(clicked[g, k])),
+                **lift_json(estimates[k] if is_shown[k] else None),
+            }
             for k, variant in enumerate(config.variants)
         ]
         entries.append({"segment": segment, **rate(int(seen[g].sum()), int(clicked[g].sum())), "variants": variants})

@@ -16,7 +16,7 @@ from recommender.domain.experiments.analysis import decided_weights
 from recommender.domain.experiments.assignment import DEFAULT_VARIANT
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.lifecycle import Step, exchanged, known, next_epoch, without
-from recommender.domain.experiments.permitted import is_killed, may_serve, policies_after
+from recommender.domain.experiments.permitted import is_killed, may_serve, placement_killed, policies_after
 from recommender.errors import Conflict
 
 
@@ -115,7 +115,8 @@ def undo_promotion(
             continue
         earlier = before.defaults.get(placement)
         is_back = variant != config.control and (earlier or DEFAULT_VARIANT) == variant
-        if is_back or is_killed(config, before, earlier or DEFAULT_VARIANT):
+        is_barred = placement_killed(config, before, placement) or is_killed(config, before, earlier or DEFAULT_VARIANT)
+        if is_back or is_barred:
             defaults[placement] = config.control
         elif earlier is None:
             defaults.pop(placement, None)

@@ -12,14 +12,14 @@ from typing import Any, Final
 from recommender.domain.experiments.boundaries import constant_for
 from recommender.domain.experiments.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.decision import boundary_at
-from recommender.domain.experiments.permitted import is_killed
+from recommender.domain.experiments.permitted import is_killed, placement_killed
 
 UNDECIDED: Final = "undecided"
 SHIP: Final = "ship"
 KEEP: Final = "keep_control"
 KILLED: Final = "killed"  # the placement, or what was decided for: the control serves
 Record = Mapping[str, Any]  # a stored conclusion
-Lift = tuple[float, float, float]  # mean, low, high
+Lift = tuple[float, float, float]  # median, low, high
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,11 @@ class Standing:
         """True where a challenger's z reached the boundary at the look that decided."""
         return self.status == SHIP and None not in (self.z, self.boundary) and (self.z or 0.0) >= (self.boundary or 0.0)
 
+    @property
+    def is_better(self) -> bool:
+        """True where it may be called better: it passed the boundary, and the interval that is shown holds no zero."""
+        return self.passed_boundary and self.lift is not None and self.lift[1] > 0
+
 
 def standings(config: ExperimentConfig, last: Snapshot, records: Sequence[Record]) -> tuple[Standing, ...]:
     """Each placement's standing in the last snapshot with the experiment, in the order of the configuration."""
@@ -56,7 +61,7 @@ def standings(config: ExperimentConfig, last: Snapshot, records: Sequence[Record
 def _off(config: ExperimentConfig, last: Snapshot, placement: str) -> Standing | None:
     """The standing of a placement where the control serves because of a kill; None where nothing was killed."""
     decided = last.decided.get(config.experiment_id, {}).get(placement)
-    if f"{config.experiment_id}/{placement}" in last.killed:
+    if placement_killed(config, last, placement):
         return Standing(placement, KILLED, config.control, killed=placement)
     if decided is not None and is_killed(config, last, decided):
         return Standing(placement, KILLED, config.control, killed=decided)
@@ -126,7 +131,7 @@ def _decided(
 
 
 def _json(standing: Standing) -> dict[str, Any]:
-    mean, low, high = standing.lift or (None, None, None)
+    median, low, high = standing.lift or (None, None, None)
     return {
         "status": standing.status,
         "variant": standing.variant,
@@ -136,7 +141,7 @@ def _json(standing: Standing) -> dict[str, Any]:
         "epoch": standing.epoch,
         "z": standing.z,
         "boundary": standing.boundary,
-        "lift_mean": mean,
+        "lift_median": median,
         "lift_low": low,
         "lift_high": high,
         "expected_loss": standing.expected_loss,

@@ -35,13 +35,20 @@ def headline(found: Findings) -> str:
 
 def may_claim(found: Findings) -> list[str]:
     """What these data carry, strongest first; nothing before the first click or where the split is off."""
+    if not found.clicks or found.is_withheld or found.config.mode == "canary":
+        return []
+    if found.config.design.rule == "optimise":
+        return _costs(found)
+    return [*_winners(found), *_kept(found)]
+
+
+def so_far(found: Findings) -> list[str]:
+    """What is estimated as of now; estimates claim nothing."""
     if not found.clicks or found.is_withheld:
         return []
     if found.config.mode == "canary":
         return [*canary_claims(found), *_against_holdout(found)]
-    if found.config.design.rule == "optimise":
-        return _costs(found)
-    return [*_winners(found), *_kept(found), *_estimates(found), *_against_holdout(found)]
+    return [*_estimates(found), *_against_holdout(found)]
 
 
 def _headline(found: Findings) -> str:
@@ -90,7 +97,7 @@ def _decided(found: Findings) -> str:
 
 def _winners(found: Findings) -> list[str]:
     """X is better than the control in P, for each variant and day of decision; then how that was decided."""
-    proven = [standing for standing in found.shipped if standing.passed_boundary]
+    proven = [standing for standing in found.shipped if standing.is_better]
     sentences = [
         f"{variant} is better than {found.config.control} in {_places_with_lifts(group, found)}; "
         f"decided on day {days(day)}."
@@ -104,7 +111,7 @@ def _winners(found: Findings) -> list[str]:
         *sentences,
         f'Decided under the rule "claim": the evidence passed a calibrated boundary (z of {limit}), which variants '
         f"that equal the control pass in {share(found.config.design.error_share)} of placements. Each lift is the "
-        "posterior mean at that look with its 95 % interval, shrunk towards the other placements and no difference.",
+        "posterior median at that look with its 95 % interval, shrunk towards the other placements and no difference.",
     ]
 
 
@@ -121,7 +128,12 @@ def _kept(found: Findings) -> list[str]:
 def _estimates(found: Findings) -> list[str]:
     """Each challenger's lift so far, and the one that is to last where the design tells them apart."""
     told = zip(found.config.variants[1:], found.present_lifts, found.lifts, strict=True)
-    return [_estimate(found, variant, present, lasting) for variant, present, lasting in told]
+    shown = found.shown[1:] or [True] * len(found.lifts)
+    return [
+        _estimate(found, variant, present, lasting)
+        for (variant, present, lasting), is_shown in zip(told, shown, strict=True)
+        if is_shown
+    ]
 
 
 def _estimate(found: Findings, variant: str, present: Lift, lasting: Lift) -> str:
@@ -142,9 +154,10 @@ def _against_holdout(found: Findings) -> list[str]:
     lift = found.holdout_lift
     if lift is None:
         return []
+    middle, low, high = (percent(lift[f"lift_{end}"] or 0.0) for end in ("median", "low", "high"))
     return [
-        f"Visitors outside of the hold-out click {percent(lift['lift_mean'])} against held-out visitors (95 % interval "
-        f"{percent(lift['lift_low'])} to {percent(lift['lift_high'])}, robust to repeat visits): the whole experiment "
+        f"Visitors outside of the hold-out click {middle} against held-out visitors (95 % interval "
+        f"{low} to {high}, robust to repeat visits): the whole experiment "
         "so far, exploration included."
     ]
 
