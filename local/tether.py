@@ -16,7 +16,7 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOPS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: list[str]) -> None:

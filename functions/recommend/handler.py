@@ -37,7 +37,7 @@ from recommender.contracts.placements import Placement, registry
 from recommender.contracts.requests import RecommendCommand
 from recommender.contracts.settings import ServingSettings
 from recommender.errors import ArtifactRefused, DependencyDown, InvalidInput, NotFound, RecommenderError
-from recommender.ports import BundleSource, CanarySource, SnapshotSource
+from recommender.ports import BundleSource, CanarySource, SnapshotSource, StandbySource
 from recommender.use_cases.check_readiness import check_health
 from recommender.use_cases.page_bundle import canary_in_force
 from recommender.use_cases.placement_answers import known_placement
@@ -145,6 +145,7 @@ def compose(environment: Mapping[str, str]) -> Handler:
 
     bundles = CachedBundles(loads(settings.bundle_cache_dir), ttl_seconds=ttl_seconds)
     canaries = CachedCanary(loads(f"{settings.bundle_cache_dir}-canary"), retry_seconds=ttl_seconds)
+    standby = CachedStandby(artifacts, ttl_seconds=ttl_seconds, on_failure=note)
     placements = registry(settings.placements)
     serve = partial(
         recommend,
@@ -152,13 +153,13 @@ def compose(environment: Mapping[str, str]) -> Handler:
         bundles=bundles,
         canaries=canaries,
         snapshots=snapshots,
-        standby=CachedStandby(artifacts, ttl_seconds=ttl_seconds, on_failure=note),
+        standby=standby,
         overrides=DynamoOverrides(database, settings.catalog_overrides_table, on_skipped=skip),
         secret=signing_secret(settings.signing_secret_id, environment),
         new_id=lambda: f"r_{uuid.uuid4().hex}",
         placements=placements,
     )
-    _warm_up(bundles, canaries, snapshots)
+    _warm_up(bundles, canaries, snapshots, standby)
     return create_handler(
         serve,
         bundles=bundles,
@@ -168,10 +169,13 @@ def compose(environment: Mapping[str, str]) -> Handler:
     )
 
 
-def _warm_up(bundles: BundleSource, canaries: CanarySource, snapshots: SnapshotSource) -> None:
-    """Wait for the bundle and the snapshot; a canary's bundle begins to load."""
-    with suppress(DependencyDown):
+def _warm_up(bundles: BundleSource, canaries: CanarySource, snapshots: SnapshotSource, standby: StandbySource) -> None:
+    """Wait for the bundle, or else the standby lists, and the snapshot; a canary's bundle begins to load."""
+    try:
         bundles.current()
+    except DependencyDown:
+        with suppress(DependencyDown):
+            standby.current()
     snapshot = snapshots.current()
     config = None if snapshot is None else canary_in_force(snapshot)
     if config is not None:

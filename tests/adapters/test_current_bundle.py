@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 from recommender.adapters.bundle_loads import BundleLoads
-from recommender.adapters.current_bundle import CachedBundles
+from recommender.adapters.current_bundle import FIRST_WAIT_SECONDS, CachedBundles
+from recommender.adapters.dynamodb.client import ATTEMPTS, READ_TIMEOUT_SECONDS
 from recommender.adapters.memory.artifacts import MemoryArtifacts
+from recommender.adapters.standby import FIRST_WAIT_SECONDS as STANDBY_WAIT_SECONDS
 from recommender.adapters.standby import CachedStandby
 from recommender.contracts import artifacts as names
 from recommender.contracts.artifacts import CURRENT, MANIFEST, SCHEMA_VERSION, STANDBY, file_key
@@ -208,7 +210,9 @@ def test_a_promoted_bundle_is_in_the_copy_and_a_rolled_back_one_is_not_served(sh
 def test_standby_lists_serve_on_while_the_store_is_down(tmp_path: Path) -> None:
     store, seconds = MemoryArtifacts(), [0.0]
     failures: list[RecommenderError] = []
-    source = CachedStandby(store, ttl_seconds=60, clock=lambda: seconds[0], on_failure=failures.append)
+    source = CachedStandby(
+        store, ttl_seconds=60, clock=lambda: seconds[0], on_failure=failures.append, start=lambda read: read()
+    )
     with pytest.raises(DependencyDown):
         source.current()
     publish_tiny(store, tmp_path)
@@ -247,6 +251,24 @@ def test_with_a_hanging_store_only_the_first_caller_waits_and_not_long(tmp_path:
 
     assert time.monotonic() - began < 20 * 0.05  # twenty waits would take a second
     assert store.reads == 1
+    store.released.set()
+
+
+def test_a_cold_function_gives_up_on_a_store_that_hangs_within_its_ten_seconds(tmp_path: Path) -> None:
+    store = HangingStore()
+    bundles = CachedBundles(BundleLoads(store, tmp_path, clock=time.monotonic), ttl_seconds=60, first_wait_seconds=0.06)
+    standby = CachedStandby(store, ttl_seconds=60, first_wait_seconds=0.02)
+
+    began = time.monotonic()
+    for _ in range(20):
+        for source in (bundles, standby):
+            with pytest.raises(DependencyDown):
+                source.current()
+
+    assert time.monotonic() - began < 20 * 0.08  # twenty times both waits
+    assert store.reads == 2
+    database_seconds = ATTEMPTS * READ_TIMEOUT_SECONDS  # what is stored of the shopper; the rest is refused at once
+    assert FIRST_WAIT_SECONDS + STANDBY_WAIT_SECONDS + database_seconds < 10
     store.released.set()
 
 

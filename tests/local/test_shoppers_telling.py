@@ -23,11 +23,17 @@ def report(*statuses: str) -> dict[str, Any]:
         "decision": {
             "rule": "claim",
             "placements": {
-                f"p{n}": {"status": status, "variant": "hybrid" if status == "ship" else None, "day": 9.02}
+                f"p{n}": {
+                    "status": status,
+                    "variant": "hybrid" if status == "ship" else None,
+                    "killed": "hybrid" if status == "killed" else None,
+                    "day": 9.02,
+                }
                 for n, status in enumerate(statuses)
             },
         },
         "may_claim": ["It was simulated."],
+        "so_far": ["Not yet."],
         "may_not_claim": ["All else."],
     }
 
@@ -47,11 +53,13 @@ def test_it_is_over_when_every_placement_is_decided() -> None:
 
 
 def test_the_closing_words_name_each_decision_and_what_may_be_claimed() -> None:
-    words = telling.closing(report("ship", "keep_control", "undecided"))
+    words = telling.closing(report("ship", "keep_control", "killed", "undecided"))
 
-    assert "Decided (simulated):\n  p0: ship hybrid, day 9\n  p1: keep the control, day 9\n\n" in words
+    assert "Decided (simulated):\n  p0: ship hybrid, day 9\n  p1: keep the control, day 9\n" in words
+    assert "\n  p2: hybrid was killed, the control serves, day 9\n\n" in words
     assert "the control keeps as much traffic as the best challenger" in words
     assert "of these simulated days:\n  - It was simulated." in words
+    assert "estimates that claim nothing (simulated):\n  - Not yet." in words
     assert "may not be claimed:\n  - All else." in words
 
 

@@ -6,12 +6,10 @@ its own, so that neither clears away what the other has fetched.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-from recommender.adapters.background import Start, in_background
+from recommender.adapters.background import OneAtATime, Start, in_background
 from recommender.adapters.bundle import Report, load_bundle
 from recommender.adapters.bundle_files import forget_all_but
 from recommender.domain.bundle import Bundle
@@ -39,21 +37,15 @@ class BundleLoads:
         self._cache_dir = cache_dir
         self._on_refusal = on_refusal
         self._report = report
-        self._start = start
-        self._running = threading.Lock()
-        self._ended = threading.Event()
-        self._began_at = 0.0
+        self._looks = OneAtATime(clock=clock, start=start)
 
     def begin(self, task: Callable[[], None]) -> None:
         """Run the task in the background, unless one is running."""
-        if self._running.acquire(blocking=False):
-            self._began_at = self.clock()
-            self._ended.clear()
-            self._start(partial(self._run, task))
+        self._looks.begin(lambda: self._run(task))
 
     def wait(self, seconds: float) -> None:
         """Until the running task has ended, and no longer than `seconds` from its beginning."""
-        self._ended.wait(max(0.0, self._began_at + seconds - self.clock()))
+        self._looks.wait(seconds)
 
     def bundles_to_serve(self) -> tuple[str, ...]:
         """The ids of the bundle in force and of the one before it."""
@@ -76,6 +68,3 @@ class BundleLoads:
             task()
         except (ArtifactRefused, DependencyDown, NotFound) as error:
             self._on_refusal(error)
-        finally:
-            self._ended.set()
-            self._running.release()

@@ -11,7 +11,7 @@ from recommender.adapters.bundle_loads import BundleLoads
 from recommender.domain.bundle import Bundle
 from recommender.errors import ArtifactRefused, DependencyDown
 
-FIRST_WAIT_SECONDS: Final = 6.0  # what the first callers of a process may wait; a Lambda has ten seconds
+FIRST_WAIT_SECONDS: Final = 5.0  # what the first callers of a process may wait; a Lambda has ten seconds for all
 FIRST_RETRY_SECONDS: Final = 2.0  # how soon to look again while there is no bundle at all
 
 
