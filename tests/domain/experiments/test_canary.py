@@ -132,6 +132,7 @@ def test_the_record_of_a_look_gets_the_canarys_weights_and_decides_nothing_else(
     assert low < mean < high < 0 < record["canary"]["probability_of_loss"]
 
 
+@pytest.mark.parametrize("split", [{"suspect": True}, {"suspect": False, "waits": True}], ids=["all days", "this day"])
 @pytest.mark.parametrize(
     ("exposures", "clicks", "state", "share"),
     [
@@ -140,7 +141,7 @@ def test_the_record_of_a_look_gets_the_canarys_weights_and_decides_nothing_else(
     ],
 )
 def test_on_a_suspect_split_no_canary_rises_and_one_without_its_pages_is_off(
-    exposures: tuple[int, int], clicks: int, state: str, share: float
+    exposures: tuple[int, int], clicks: int, state: str, share: float, split: dict[str, bool]
 ) -> None:
     cells = [
         CellCount("exp_default", placement, 1, "session", variant, n, c, shard)
@@ -148,7 +149,7 @@ def test_on_a_suspect_split_no_canary_rises_and_one_without_its_pages_is_off(
         for variant, n, c in zip(CONFIG.variants, exposures, (171, clicks), strict=True)
         for shard in range(S)
     ]
-    look = {"split": {"suspect": True}, "placements": {placement: {} for placement in CONFIG.placements}}
+    look = {"split": split, "placements": {placement: {} for placement in CONFIG.placements}}
 
     record = steered(look, CONFIG, cells, weights=at(0.2))
 

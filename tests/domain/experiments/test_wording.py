@@ -13,7 +13,7 @@ from recommender.domain.experiments.caveats import may_not_claim
 from recommender.domain.experiments.checks import SplitCheck
 from recommender.domain.experiments.config import default_config
 from recommender.domain.experiments.design import Design
-from recommender.domain.experiments.findings import Findings
+from recommender.domain.experiments.findings import Findings, percent
 from recommender.domain.experiments.standing import Standing
 from recommender.domain.experiments.wording import headline, may_claim, so_far
 
@@ -304,7 +304,9 @@ def test_whatever_was_decided_better_stands_beside_an_interval_above_zero(
     lift = (middle, middle - half, middle + half)
     claims = may_claim(stands(replace(WON, lift=lift, z=z, boundary=boundary)))
 
-    assert any("is better than" in claim for claim in claims) == (z >= boundary and lift[1] > 0)
+    assert any("is better than" in claim for claim in claims) == (
+        z >= boundary and not percent(lift[1]).startswith(("-", "+0.0 "))
+    )
 
 
 def test_a_lift_of_fewer_clicks_than_registered_is_told_nowhere() -> None:

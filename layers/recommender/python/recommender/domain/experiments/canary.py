@@ -75,7 +75,8 @@ def steered(
     """The record of a look with the canary's step in it: weights, kills, and nothing decided placement by placement."""
     counts = tally(config, cells)
     step = steer(config, counts, weights=weights)
-    if record.get("split", {}).get("suspect"):
+    split = record.get("split", {})
+    if split.get("suspect") or split.get("waits"):  # a day whose own split is off is enough: a bundle may have broken
         step = _with_a_suspect_split(config, step, counts, weights)
     (lift,) = lifts(np.array([step.loss.log_lift]), np.array([[step.loss.sd**2]]))
     canary = {

@@ -33,7 +33,7 @@ def _data(found: Findings) -> Iterator[str]:
         count = len(found.split.left_out)
         yield (
             f"Anything about {count} epoch{'s' if count > 1 else ''} in which exposures did not match the weights: "
-            "they are left out of every figure here."
+            "they are left out of whatever decides; totals hold them."
         )
     if not found.clicks:
         yield "Anything about click rates: no click has been counted yet."

@@ -151,8 +151,9 @@ def _findings(
 
 
 def _visible_lift(config: ExperimentConfig, found: Look, boundary: float | None) -> float | None:
-    """What a placement's test can see; None where no look tests anything, or there is nothing to see yet."""
-    is_tested = config.mode == "test" and config.design.rule == "claim" and found.counts.clicks.any()
+    """What a placement's test can see; None where no look tests anything, or there are too few clicks to tell."""
+    is_tested = config.mode == "test" and config.design.rule == "claim"
+    is_tested = is_tested and all(enough(config, found.counts.clicks.sum(axis=(0, 1, 3))))
     return visible_lift(found.posterior, boundary) if is_tested else None
 
 

@@ -45,8 +45,8 @@ class Standing:
 
     @property
     def is_better(self) -> bool:
-        """True where it may be called better: it passed the boundary, and the interval that is shown holds no zero."""
-        return self.passed_boundary and self.lift is not None and self.lift[1] > 0
+        """True where it may be called better: it passed the boundary, and the interval as printed holds no zero."""
+        return self.passed_boundary and self.lift is not None and round(100 * self.lift[1], 1) > 0
 
 
 def standings(config: ExperimentConfig, last: Snapshot, records: Sequence[Record]) -> tuple[Standing, ...]:
