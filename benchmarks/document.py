@@ -23,7 +23,8 @@ from recommender.contracts.fields import problem
 from recommender.contracts.folders import write_over
 from recommender.errors import Conflict, RecommenderError
 
-from benchmarks import capacity, projection
+from benchmarks.capacity import __main__ as capacity
+from benchmarks.projection import __main__ as projection
 from benchmarks.report import BREADTH, marks_of
 from training_jobs.evaluate.figures import Number, number
 

@@ -32,7 +32,7 @@ def backfill() -> None:
 
     @task(outlets=[settings.MARTS], execution_timeout=timedelta(hours=8))
     def run_range() -> list[str]:
-        from warehouse.scheduled import run_backfill
+        from warehouse.day.schedule import run_backfill
 
         params = get_current_context()["params"]
         with opened() as warehouse:

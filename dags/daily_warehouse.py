@@ -31,7 +31,7 @@ def daily_warehouse() -> None:
 
     @task
     def load_landed() -> int:
-        from warehouse.daily import load_landed
+        from warehouse.day.schedule import load_landed
 
         with opened() as warehouse:
             landing = os.environ["WAREHOUSE_LANDING"]
@@ -39,7 +39,7 @@ def daily_warehouse() -> None:
 
     @task(outlets=[settings.MARTS])
     def run_day() -> list[str]:
-        from warehouse.pipeline import run_day
+        from warehouse.day.day import run_day
 
         with opened() as warehouse:
             return list(run_day(warehouse.connection, settings.day(), holder=settings.holder()).warnings)
@@ -51,7 +51,7 @@ def daily_warehouse() -> None:
 
     @task(trigger_rule="all_done")
     def report() -> str:
-        from warehouse.scheduled import publish_quality
+        from warehouse.day.schedule import publish_quality
 
         target = settings.below_exports(f"quality/{settings.day()}")
         with opened() as warehouse:

@@ -30,7 +30,7 @@ def erasures() -> None:
     @task.skip_if(lambda context: not os.environ.get("WAREHOUSE_ERASURES"))
     @task(outlets=[settings.MARTS])
     def answer_requests() -> int:
-        from warehouse.scheduled import answer_requests
+        from warehouse.day.schedule import answer_requests
 
         source, now = os.environ["WAREHOUSE_ERASURES"], settings.moment()
         with opened() as warehouse:

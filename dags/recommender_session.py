@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from warehouse.engine import Warehouse
+    from warehouse.connect import Warehouse
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def opened() -> Iterator[Warehouse]:
     """
     from airflow.exceptions import AirflowFailException
 
-    from warehouse.quality import QualityStop
+    from warehouse.day.quality import QualityStop
 
     try:
         with _session() as warehouse:
@@ -31,9 +31,9 @@ def opened() -> Iterator[Warehouse]:
 
 @contextmanager
 def _session() -> Iterator[Warehouse]:
-    from warehouse.engine import Warehouse, open_local
-    from warehouse.statements import create_layers
-    from warehouse.ways_out import CursorUnloader, SnowflakeUnloader
+    from warehouse.connect import Warehouse, open_local
+    from warehouse.engine.schema import create_layers
+    from warehouse.export.unload import CursorUnloader, SnowflakeUnloader
 
     if folder := os.environ.get("WAREHOUSE_DATABASE"):
         with open_local(Path(folder)) as warehouse:
@@ -50,7 +50,7 @@ def _connect() -> Any:
     """A session of the connection `snowflake_default`; the provider's hook leaves out its extra `protocol`."""
     from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
 
-    from warehouse.engine import SESSION
+    from warehouse.connect import SESSION
 
     hook = SnowflakeHook(session_parameters=dict(SESSION))
     protocol = hook.get_connection("snowflake_default").extra_dejson.get("protocol")

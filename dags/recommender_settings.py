@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, get_current_context
 
-from warehouse.alerts import SUBJECT, ReportRun, report_deadline, report_failure
+from warehouse.day.alerts import SUBJECT, ReportRun, report_deadline, report_failure
 
 if TYPE_CHECKING:
-    from warehouse.engine import Warehouse
+    from warehouse.connect import Warehouse
 
 WRITER = "warehouse_writer"  # one slot: the lease in the warehouse would refuse a second writer anyway
 TRAINING = "training"
@@ -94,7 +94,7 @@ def holder() -> str:
 
 def export(warehouse: Warehouse) -> dict[str, str]:
     """Write the exports of this run's day, and say so on the asset that starts the training."""
-    from warehouse.daily import export_to
+    from warehouse.day.schedule import export_to
 
     target, context = below_exports(str(day())), get_current_context()
     full = bool(context["params"].get("full"))

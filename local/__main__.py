@@ -13,12 +13,11 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from local.aws.processes import stop_on_signals
 from local.clean import clean
-from local.errors import LocalRunError
 from local.experiment import main as experiment
 from local.run import prove, say, serve
-from local.settings import REAL_SOURCE, ROOT, SOURCES, RunSettings, StateFolder
-from local.stops import stop_on_signals
+from local.settings import REAL_SOURCE, ROOT, SOURCES, LocalRunError, RunSettings, StateFolder
 from training_jobs.graph import RELEASES
 
 INTERRUPTED: Final = 130

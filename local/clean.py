@@ -29,9 +29,8 @@ from recommender.contracts.folders import (
 )
 from recommender.errors import RecommenderError
 
-from local.errors import LocalRunError
-from local.lock import StateLock
-from local.settings import StateFolder
+from local.aws.processes import StateLock
+from local.settings import LocalRunError, StateFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 COLLECTIONS = ("reports", ".build")  # folders of folders, some of which may be the user's own

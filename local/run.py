@@ -16,14 +16,12 @@ from recommender.contracts.folders import REPORT, claim
 from recommender.contracts.routes import KEY_HEADER
 from recommender.errors import Conflict
 
-from local import stops
+from local.aws import processes as stops
+from local.aws.processes import StateLock
 from local.check.run import acceptance, nothing_is_left, run_check, run_checks
 from local.client import Answer
-from local.errors import LocalRunError
-from local.keys import load_or_make
-from local.lock import StateLock
 from local.pipeline import steps
-from local.settings import ROOT, RunSettings
+from local.settings import ROOT, LocalRunError, RunSettings, load_or_make
 from local.stack import Stack
 from local.steps import Steps
 from local.web import WebServer

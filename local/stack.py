@@ -12,26 +12,21 @@ from typing import Any, Final
 
 from recommender.contracts.metrics import NAMESPACE
 from recommender.contracts.routes import FUNCTIONS, Function
-from recommender.domain.experiments.config import DEFAULT_EXPERIMENT
+from recommender.domain.experiments.running.config import DEFAULT_EXPERIMENT
 
-from local import stops
-from local.catalogue import KeptCatalogue
+from local.aws import processes as stops
+from local.aws.engine import Engine
+from local.aws.gateway import Gateway
+from local.aws.processes import bare_environment
+from local.aws.provision import SECRET_VARIABLE, Access, fill, households, mark_simulated, serving_settings
+from local.aws.runtime_api import Outcome
+from local.aws.signing import KeyPair
+from local.aws.streams import Schedule, StreamPump, keep_landed, scheduled_event
+from local.aws.workers import FunctionSpec, Workers
 from local.client import ApiClient
-from local.engine import Engine
-from local.errors import LocalRunError
-from local.gateway import Gateway
-from local.keys import Keys
-from local.landing import keep_landed
-from local.processes import bare_environment
-from local.provision import SECRET_VARIABLE, Access, fill, households, mark_simulated, serving_settings
-from local.runtime_api import Outcome
-from local.schedule import Schedule, scheduled_event
-from local.settings import PACKAGE, REGION, ROOT, RunSettings
-from local.shop import CONSOLE, Shop
-from local.signing import KeyPair
-from local.streams import StreamPump
+from local.settings import PACKAGE, REGION, ROOT, Keys, LocalRunError, RunSettings
+from local.shop import CONSOLE, KeptCatalogue, Shop
 from local.web import WebServer, starting
-from local.workers import FunctionSpec, Workers
 
 SCHEDULED: Final = "reallocate_traffic"
 DRAIN_SECONDS: Final = 60.0

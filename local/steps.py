@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
-from local import processes, stops
-from local.errors import LocalRunError
+from local.aws import processes
+from local.aws import processes as stops
+from local.settings import LocalRunError
 
 STOP_GRACE_SECONDS: Final = 15.0  # a training job writes its checkpoint
 

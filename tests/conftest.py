@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local.engine import Engine
+from local.aws.engine import Engine
 
 REGION = "eu-central-1"
 

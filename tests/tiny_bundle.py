@@ -11,19 +11,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from recommender.domain.arrays import Floats
-from recommender.domain.bundle import Bundle, Cohorts, ItemTable, Neighbours
-from recommender.domain.complements import Complements
-from recommender.domain.discovery import Discovery
-from recommender.domain.fusion import Fusion
-from recommender.domain.next_item import NextItem
-from recommender.domain.next_item_features import ItemFacts
-from recommender.domain.posterior import PreferencePrior
-from recommender.domain.prior import Prior
-from recommender.domain.session_knn import SessionIndex
+from recommender.domain.models.arrays import Floats
+from recommender.domain.models.bundle import Bundle, Cohorts, ItemTable, Neighbours
+from recommender.domain.models.discovery import Complements, Discovery
+from recommender.domain.models.next_item import NextItem
+from recommender.domain.models.next_item_features import ItemFacts
+from recommender.domain.models.posterior import PreferencePrior
+from recommender.domain.models.prior import Prior
+from recommender.domain.models.search import Fusion
+from recommender.domain.models.session_knn import SessionIndex
 
 from training_jobs.content_bert.lexical import build_index
-from training_jobs.session_ranker.next_item_fitting import plain
+from training_jobs.next_item.fitting import plain
 
 DEPARTMENTS, CATEGORIES, EACH = 4, 20, 12
 COUNT = CATEGORIES * EACH  # I

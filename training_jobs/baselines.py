@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from recommender.domain.arrays import Doubles
-from recommender.domain.candidates import top_rows
+from recommender.domain.models.arrays import Doubles
+from recommender.domain.serving.candidates import top_rows
 
-from training_jobs.session_ranker.lines import Lines
+from training_jobs.counting.lines import Lines
 
 Scorer = Callable[[int], NDArray[np.floating]]  # shopper number (-1: unknown) -> (I,)
 RECENT_DAYS = 28.0

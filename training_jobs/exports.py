@@ -26,7 +26,7 @@ from recommender.contracts.exports import (
     ORDER,
     time_of,
 )
-from recommender.domain.arrays import Ids
+from recommender.domain.models.arrays import Ids
 from recommender.errors import ArtifactRefused
 
 from training_jobs.environment import METRICS, Freshness, JobEnvironment, read_metrics

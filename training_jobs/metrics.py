@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from recommender.domain.arrays import Doubles, Floats, Rows
-from recommender.domain.candidates import top_rows
+from recommender.domain.models.arrays import Doubles, Floats, Rows
+from recommender.domain.serving.candidates import top_rows
 
 LISTED = 20
 MODULE = 10  # places of the module that a shopper sees

@@ -1,13 +1,17 @@
-"""Does an ONNX file say what its PyTorch source says? Every exporting job asks before it writes."""
+"""Does an ONNX file say what its PyTorch source says? Every exporting job asks before it writes.
+
+A loss that is not a number ends the training at once: what comes after it would be published noise.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from recommender.errors import Conflict
+from recommender.errors import Conflict, RecommenderError
 
 TOLERANCE = 1e-4
 
@@ -37,3 +41,17 @@ def assert_parity(
             )
         worst = max(worst, difference)
     return worst
+
+
+class TrainingFailed(RecommenderError):
+    """Training cannot go on."""
+
+    title: ClassVar[str] = "Training failed"
+    default_code: ClassVar[str] = "training_failed"
+
+
+def require_finite(loss: float, *, batch: str) -> float:
+    """The loss itself. Raises TrainingFailed naming the batch where it is NaN or infinite."""
+    if not math.isfinite(loss):
+        raise TrainingFailed(f"batch {batch}: the loss is {loss}, expected a finite number; nothing was written")
+    return loss

@@ -16,54 +16,19 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from training_jobs.graph import JOBS, RELEASES
+from training_jobs.graph import (
+    EXPORTS_PARAMETER,
+    JOBS,
+    RELEASE_PARAMETER,
+    RELEASES,
+    MissingPipelineSetting,
+    PipelineSettings,
+    Upload,
+)
 from training_jobs.staging import content_key, files_in, stage_code
-
-EXPORTS_PARAMETER = "ExportsUri"
-RELEASE_PARAMETER = "Release"
-PREFIX = "TRAINING_"
-Upload = Callable[[Path, str], None]  # folder, key prefix in the artifacts bucket
-
-
-class MissingPipelineSetting(RuntimeError):
-    """A variable without which the pipeline cannot be built, or one that has no meaning."""
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineSettings:
-    """Names from the stacks. Field `role_arn` is read from TRAINING_ROLE_ARN."""
-
-    pipeline_name: str
-    role_arn: str
-    artifacts_bucket: str
-    exports_uri: str  # where a scheduled run finds the exports
-    shoppers_table: str
-    region: str
-    release: str = "current"  # of RELEASES: what becomes of the bundle of a scheduled run
-    max_age_days: str = "3"  # data that end longer before the run are refused; "any": none are
-
-    def __post_init__(self) -> None:
-        """Refuse what a job would refuse hours later."""
-        if self.max_age_days != "any" and not self.max_age_days.isdecimal():
-            raise MissingPipelineSetting(f"{PREFIX}MAX_AGE_DAYS is {self.max_age_days!r}, expected days or any")
-        if self.release not in RELEASES:
-            raise MissingPipelineSetting(f"{PREFIX}RELEASE is {self.release!r}, expected one of {', '.join(RELEASES)}")
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> PipelineSettings:
-        """Read every field from its variable; raises MissingPipelineSetting naming all absent ones."""
-        names = {entry.name: PREFIX + entry.name.upper() for entry in fields(cls)}
-        required = {names[entry.name] for entry in fields(cls) if entry.default is MISSING}
-        missing = [variable for variable in names.values() if variable in required and not environment.get(variable)]
-        if missing:
-            raise MissingPipelineSetting(f"set {', '.join(missing)}")
-        given = {name: environment[variable] for name, variable in names.items() if environment.get(variable)}
-        return cls(**given)
 
 
 def definition(settings: PipelineSettings) -> str:

@@ -4,18 +4,22 @@ Nothing that is published is ever changed: files are written if absent, the mani
 (`current.json`, or `canary.json` for a bundle that is to be tried out first) is flipped only if it is still
 what this run has read. Publishing the same files again therefore changes nothing, and a run that dies halfway
 leaves the old bundle in force. Beside the pointer lie the standby lists, for when no bundle can be loaded.
+
+Where a bundle comes from: the commit and the hash of the code that made it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import recommender
 from recommender.adapters.bundle_files import read_manifest
 from recommender.adapters.onnx import OnnxModel
 from recommender.contracts.artifacts import (
@@ -30,7 +34,7 @@ from recommender.contracts.artifacts import (
     Pointer,
     file_key,
 )
-from recommender.domain.shopper import PurchaseHistory, Shopper
+from recommender.domain.serving.visit import PurchaseHistory, Shopper
 from recommender.errors import ArtifactRefused, Conflict, NotFound
 from recommender.pointers import flip, pointed, pointer_etag, read_pointer
 from recommender.ports import ArtifactStore, ShopperStore
@@ -222,3 +226,32 @@ def _sha256(path: Path) -> str:
 
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else value
+
+
+UNKNOWN = "unknown"
+
+
+def git_commit(folder: Path) -> str:
+    """The commit checked out in `folder`, with `-dirty` where files differ from it; "unknown" outside a repository."""
+    head = _git(folder, "rev-parse", "HEAD")
+    if not head:
+        return UNKNOWN
+    return f"{head}-dirty" if _git(folder, "status", "--porcelain", "--untracked-files=no") else head
+
+
+def code_hash() -> str:
+    """SHA-256 over the paths and bytes of the Python files that train and serve."""
+    digest = hashlib.sha256()
+    for root in (Path(recommender.__file__).parent, Path(__file__).parent):
+        for path in sorted(root.rglob("*.py")):
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{root.name}/{path.relative_to(root).as_posix()} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

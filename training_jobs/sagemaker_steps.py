@@ -24,8 +24,18 @@ from sagemaker.mlops.workflow.steps import TrainingStep
 from sagemaker.train import ModelTrainer
 
 from training_jobs.environment import MAX_AGE_DAYS
-from training_jobs.graph import JOBS, RELEASES, TORCH_IMAGE, Channel, Instance, Job
-from training_jobs.pipeline import EXPORTS_PARAMETER, RELEASE_PARAMETER, PipelineSettings, Upload
+from training_jobs.graph import (
+    EXPORTS_PARAMETER,
+    JOBS,
+    RELEASE_PARAMETER,
+    RELEASES,
+    TORCH_IMAGE,
+    Channel,
+    Instance,
+    Job,
+    PipelineSettings,
+    Upload,
+)
 from training_jobs.staging import REQUIREMENTS, content_key
 
 WAIT_FOR_SPOT_SECONDS = 2 * 3600

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 from recommender.contracts import artifacts as names
-from recommender.domain.standby import Standby, standby_from_json
+from recommender.domain.serving.standby import Standby, standby_from_json
 
 POPULAR: Final = 200  # items that fill what the lists leave open
 

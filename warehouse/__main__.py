@@ -21,22 +21,21 @@ from recommender.contracts.folders import REPORT, claim
 from recommender.errors import NotFound, RecommenderError
 from tqdm import tqdm
 
-from warehouse.backfill import DAYS_AT_ONCE, backfill, pieces
 from warehouse.build import Paths, Plan, build, count_steps
-from warehouse.doctor import diagnose
-from warehouse.doctor_page import write_report
-from warehouse.engine import DATABASE_FILES, Warehouse, open_warehouse
-from warehouse.erasures import erase_now, request_erasure
-from warehouse.export import add_options as export_options
-from warehouse.export import export
+from warehouse.connect import DATABASE_FILES, Warehouse, open_warehouse
+from warehouse.day.day import REPORTED
+from warehouse.day.doctor import diagnose
+from warehouse.day.doctor_page import write_report
+from warehouse.day.erasures import erase_now, request_erasure
+from warehouse.day.export_command import add_options as export_options
+from warehouse.day.export_command import export
+from warehouse.day.runs import read_runs
+from warehouse.day.schedule import DAYS_AT_ONCE, backfill, pieces
+from warehouse.engine.schema import create_layers, drop_derived
 from warehouse.generate import add_options, generate
-from warehouse.pipeline import REPORTED
-from warehouse.runs import read_runs
+from warehouse.raw.landed_events import withdraw
 from warehouse.sources import complete_journey, generated
-from warehouse.statements import create_layers
 from warehouse.tables import RAW
-from warehouse.upgrades import drop_derived
-from warehouse.withdrawals import withdraw
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any
 from recommender.contracts.folders import DATABASE, claim
 from recommender.errors import ArtifactRefused
 
-from warehouse.engine import DATABASE_FILES, Warehouse, open_local
-from warehouse.landing import Landed, load_landing
-from warehouse.loading import append
-from warehouse.manifest import read_manifest
-from warehouse.pipeline import REPORTED, run_day
+from warehouse.connect import DATABASE_FILES, Warehouse, open_local
+from warehouse.day.day import REPORTED, run_day
+from warehouse.engine.schema import create_layers
+from warehouse.engine.statements import HERE, execute
+from warehouse.export.manifest import read_manifest
+from warehouse.export.unload import unload
+from warehouse.raw.landed_events import Landed, load_landing
+from warehouse.raw.raw_append import append
 from warehouse.sources import complete_journey, generated
-from warehouse.statements import HERE, create_layers, execute
-from warehouse.unload import unload
 
 if TYPE_CHECKING:
     from warehouse.sources.history import History

@@ -18,9 +18,10 @@ from recommender.contracts.fields import problem
 from recommender.contracts.folders import HISTORY, claim
 from tqdm import tqdm
 
-from warehouse.engine import open_warehouse
-from warehouse.loading import append
-from warehouse.pipeline import read_watermark, run_range
+from warehouse.connect import open_warehouse
+from warehouse.day.day import read_watermark, run_range
+from warehouse.engine.schema import create_layers
+from warehouse.raw.raw_append import append
 from warehouse.sources.synthetic_history import Delivery, deliveries, parts, write
 from warehouse.sources.synthetic_shop import (
     EVENTS_PER_ITEM,
@@ -30,7 +31,6 @@ from warehouse.sources.synthetic_shop import (
     Shop,
     sized,
 )
-from warehouse.statements import create_layers
 
 DAYS_AT_ONCE: Final = 31
 

@@ -50,3 +50,6 @@ RAW: Final[Mapping[str, Columns]] = {
     ),
     "erasures": (("shopper_id", "varchar(128)"), ("requested_at", "timestamp_ntz")),
 }
+
+
+AVAILABILITIES: Final = ("in_stock", "out_of_stock", "preorder", "backorder", "discontinued")

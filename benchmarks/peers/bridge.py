@@ -22,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from recommender.contracts.fields import problem
-from recommender.domain.arrays import Floats
+from recommender.domain.models.arrays import Floats
 from recommender.errors import DependencyDown
 
 from benchmarks.peers.split import Ragged, Split, nothing, ragged

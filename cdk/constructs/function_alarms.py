@@ -23,7 +23,7 @@ from recommender.contracts.metrics import (
 from recommender.contracts.routes import ROUTES, Auth, Function
 
 from cdk.constructs.alarms import event_alarm, level_alarm, period, share_alarm, silence_alarm
-from cdk.settings import AlarmNumbers
+from cdk.deployment import AlarmNumbers
 from cdk.stores import Stores
 
 QUIET_RUNS: Final = 3  # a rate drifts against the clock: one period without a run is no fault, three are

@@ -11,7 +11,7 @@ from recommender.contracts.tables import SESSIONS
 
 from cdk.constructs.alarms import event_alarm, level_alarm, period
 from cdk.constructs.python_function import PythonFunction
-from cdk.settings import AlarmNumbers, StreamNumbers
+from cdk.deployment import AlarmNumbers, StreamNumbers
 from cdk.stores import Stores
 
 

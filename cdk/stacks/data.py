@@ -14,8 +14,7 @@ from constructs import Construct
 from recommender.contracts.tables import EXPIRES_AT, TABLES, Table
 
 from cdk.constructs.bucket import PrivateBucket
-from cdk.deployment import Deployment
-from cdk.settings import Environment
+from cdk.deployment import Deployment, Environment
 from cdk.stores import Stores
 
 

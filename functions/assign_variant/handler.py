@@ -18,7 +18,7 @@ from recommender.contracts.api import did_you_mean, parse_assignments, read_json
 from recommender.contracts.metrics import DEGRADED
 from recommender.contracts.placements import registry
 from recommender.contracts.settings import ServingSettings
-from recommender.domain.experiments.assignment import Assignment
+from recommender.domain.experiments.running.assignment import Assignment
 from recommender.errors import NotFound
 from recommender.ports import ExperimentStore, SnapshotSource
 from recommender.use_cases.assign_variants import assign_variants

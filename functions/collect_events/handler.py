@@ -12,7 +12,7 @@ from functools import partial
 from recommender.adapters.dynamodb.client import connect
 from recommender.adapters.dynamodb.sessions import DynamoSessions
 from recommender.adapters.http import Answer, Handler, Request, http_handler
-from recommender.adapters.secrets import signing_secret
+from recommender.adapters.s3 import signing_secret
 from recommender.contracts.answers import EventsAnswer
 from recommender.contracts.api import parse_events, read_json
 from recommender.contracts.metrics import EVENTS_REJECTED, EVENTS_UNCREDITED

@@ -19,7 +19,7 @@ from recommender.adapters.s3 import S3Artifacts
 from recommender.adapters.snapshots import CachedSnapshots
 from recommender.contracts.metrics import CLICKS_COUNTED, EXPOSURES_COUNTED, NAMESPACE
 from recommender.contracts.settings import ServingSettings
-from recommender.domain.experiments.shop_counts import held_out_share
+from recommender.domain.experiments.running.shop_counts import held_out_share
 from recommender.errors import RecommenderError
 from recommender.ports import ExperimentStore, MarginSource, SnapshotSource
 from recommender.use_cases.count_outcomes import count_outcomes

@@ -11,10 +11,10 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 from recommender.adapters.dynamodb.stream import batches
-from recommender.adapters.event_landing import S3Landing, s3_client
+from recommender.adapters.s3 import S3Landing, s3_client
 from recommender.contracts.settings import ServingSettings
 from recommender.ports import EventSink
-from recommender.use_cases.deliver_events import deliver_events
+from recommender.use_cases.count_outcomes import deliver_events
 
 Handler = Callable[[Mapping[str, Any], object], dict[str, Any]]
 

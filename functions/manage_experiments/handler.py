@@ -18,8 +18,8 @@ from recommender.contracts.experiments import ExperimentRequest, parse_action, p
 from recommender.contracts.placements import registry
 from recommender.contracts.routes import ACTIONS
 from recommender.contracts.settings import ServingSettings
-from recommender.domain.experiments.overview import overview
-from recommender.domain.experiments.proposal import proposed
+from recommender.domain.experiments.running.config import proposed
+from recommender.domain.experiments.running.lifecycle import overview
 from recommender.errors import NotFound
 from recommender.ports import ArtifactStore, ExperimentStore
 from recommender.use_cases.forecast_experiment import forecast_experiment

@@ -17,16 +17,13 @@ from pathlib import Path
 from typing import Final
 
 from aws_lambda_powertools import Logger
-from recommender.adapters.bundle_loads import BundleLoads
-from recommender.adapters.canary_bundle import CachedCanary
-from recommender.adapters.current_bundle import CachedBundles
+from recommender.adapters.bundle_cache import BundleLoads, CachedBundles, CachedCanary
 from recommender.adapters.dynamodb.client import connect
 from recommender.adapters.dynamodb.experiments import DynamoExperimentStore
 from recommender.adapters.dynamodb.overrides import DynamoOverrides
 from recommender.adapters.dynamodb.state import DynamoState
 from recommender.adapters.http import Answer, Handler, Request, count_once, http_handler
-from recommender.adapters.s3 import S3Artifacts
-from recommender.adapters.secrets import signing_secret
+from recommender.adapters.s3 import S3Artifacts, signing_secret
 from recommender.adapters.snapshots import CachedSnapshots
 from recommender.adapters.standby import CachedStandby
 from recommender.contracts import metrics
@@ -38,8 +35,7 @@ from recommender.contracts.requests import RecommendCommand
 from recommender.contracts.settings import ServingSettings
 from recommender.errors import ArtifactRefused, DependencyDown, InvalidInput, NotFound, RecommenderError
 from recommender.ports import BundleSource, CanarySource, SnapshotSource, StandbySource
-from recommender.use_cases.check_readiness import check_health
-from recommender.use_cases.page_bundle import canary_in_force
+from recommender.use_cases.page_bundle import canary_in_force, check_health
 from recommender.use_cases.placement_answers import known_placement
 from recommender.use_cases.recommend import FAILURES, UNKNOWN_ANCHOR, recommend
 

@@ -10,10 +10,13 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.check import counting, faults, models, pages, refusals, simulated
+from local.aws.processes import is_alive
+from local.check import counting, faults, pages
+from local.check import faults as simulated
+from local.check import pages as models
+from local.check import pages as refusals
 from local.check.shopping import CheckFailed, expect
-from local.errors import LocalRunError
-from local.processes import is_alive
+from local.settings import LocalRunError
 from local.stack import Stack
 
 # What a client meets when an answer is absent or has another shape than it should.

@@ -17,10 +17,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.session import Session
 
-from local.errors import LocalRunError
-from local.keys import Keys
-from local.settings import REGION, StateFolder
-from local.signing import SERVICE
+from local.aws.signing import SERVICE
+from local.settings import REGION, Keys, LocalRunError, StateFolder
 
 TIMEOUT_SECONDS: Final = 60.0
 LOOPBACK: Final = ("127.0.0.1", "localhost")

@@ -17,11 +17,9 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlparse
 from urllib.request import Request, urlopen
 
-from local.errors import LocalRunError
+from local.aws.signing import KeyPair, sign
 from local.experiment_report.page import write
-from local.keys import Keys
-from local.settings import REGION, ROOT, StateFolder
-from local.signing import KeyPair, sign
+from local.settings import REGION, ROOT, Keys, LocalRunError, StateFolder
 
 TIMEOUT_SECONDS = 60.0
 LOOPBACK = ("127.0.0.1", "localhost")

@@ -11,10 +11,10 @@ from markupsafe import Markup
 from recommender.contracts.folders import REPORT, claim
 from recommender.errors import Conflict
 
-from local.errors import LocalRunError
-from local.experiment_report.surroundings import guardrails, holdout, segments, split, traffic
+from local.experiment_report.context_sections import guardrails, holdout, segments, split, traffic
 from local.experiment_report.values import Report, Section, count, days_text
 from local.experiment_report.verdict import choice, course, decisions, estimates
+from local.settings import LocalRunError
 from training_jobs.evaluate.plots import png, svg
 from training_jobs.evaluate.report import templates
 

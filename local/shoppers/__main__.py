@@ -16,22 +16,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from recommender.domain.experiments.config import default_config
-from recommender.domain.experiments.design import RULES
+from recommender.domain.experiments.running.config import default_config
+from recommender.domain.experiments.running.design import RULES
 from tqdm import tqdm
 
-from local.errors import LocalRunError
+from local.aws.processes import heard
+from local.aws.signing import KeyPair
 from local.experiment_report.page import write
-from local.keys import load_or_make
-from local.settings import REGION, ROOT, StateFolder
-from local.shoppers import telling
+from local.settings import REGION, ROOT, LocalRunError, StateFolder, load_or_make
+from local.shoppers import progress as telling
 from local.shoppers.clicks import Blind, ByTaste, Clicking
-from local.shoppers.connection import Connection
-from local.shoppers.crowd import Crowd, read_crowd
+from local.shoppers.crowd import Connection, Crowd, read_crowd
 from local.shoppers.days import INCUMBENT_SHARE, Town
-from local.shoppers.experiment import Administrator, open_experiment
-from local.signing import KeyPair
-from local.stops import heard
+from local.shoppers.progress import Administrator, open_experiment
 from training_jobs.publish.train import SHOPPERS
 
 INTERRUPTED: Final = 130

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
-from recommender.domain.arrays import Doubles
+from recommender.domain.models.arrays import Doubles
 
 CONTINUES: Final = 0.85
 MOST_EAGER: Final = 1e9

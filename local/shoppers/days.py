@@ -15,14 +15,13 @@ from itertools import islice
 from typing import Any, Final
 
 import numpy as np
-from recommender.domain.arrays import Doubles
-from recommender.domain.experiments.config import ExperimentConfig
+from recommender.domain.experiments.running.config import ExperimentConfig
+from recommender.domain.models.arrays import Doubles
 
-from local.errors import LocalRunError
+from local.settings import LocalRunError
 from local.shop import CONSOLE, EPOCHS
 from local.shoppers.clicks import Blind, Clicking, eagerness_for
-from local.shoppers.connection import Connection
-from local.shoppers.crowd import Crowd
+from local.shoppers.crowd import Connection, Crowd
 from local.shoppers.visit import EVENTS, Cell, Shopper, Visited, visit
 
 BROWSERS: Final = 4  # sessions at a time: more only wait for the functions of this machine

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from recommender.contracts import artifacts as names
 from recommender.contracts.artifacts import Manifest
-from recommender.domain.arrays import to_npz
-from recommender.domain.features import FEATURES
+from recommender.domain.models.arrays import to_npz
+from recommender.domain.serving.features import FEATURES
 from recommender.ports import ArtifactStore
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from recommender.adapters.folder import FolderArtifacts
-from recommender.adapters.memory.artifacts import MemoryArtifacts
+from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.adapters.s3 import S3Artifacts
 from recommender.errors import DependencyDown, NotFound
 

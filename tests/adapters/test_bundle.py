@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from recommender.adapters.bundle import checked_retrieval, load_bundle
-from recommender.adapters.memory.artifacts import MemoryArtifacts
+from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.adapters.onnx import OnnxModel
 from recommender.contracts import artifacts as names
 from recommender.contracts.artifacts import MANIFEST

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from recommender.adapters.bundle_loads import BundleLoads
-from recommender.adapters.canary_bundle import CachedCanary
-from recommender.adapters.current_bundle import CachedBundles
-from recommender.adapters.memory.artifacts import MemoryArtifacts
+from recommender.adapters.bundle_cache import BundleLoads, CachedBundles, CachedCanary
+from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.contracts import artifacts as names
 from recommender.errors import DependencyDown, RecommenderError
 from recommender.ports import StoredObject

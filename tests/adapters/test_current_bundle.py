@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recommender.adapters.bundle_loads import BundleLoads
-from recommender.adapters.current_bundle import FIRST_WAIT_SECONDS, CachedBundles
+from recommender.adapters.bundle_cache import FIRST_WAIT_SECONDS, BundleLoads, CachedBundles
 from recommender.adapters.dynamodb.client import ATTEMPTS, READ_TIMEOUT_SECONDS
-from recommender.adapters.memory.artifacts import MemoryArtifacts
+from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.adapters.standby import FIRST_WAIT_SECONDS as STANDBY_WAIT_SECONDS
 from recommender.adapters.standby import CachedStandby
 from recommender.contracts import artifacts as names

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from recommender.adapters.event_landing import S3Landing, s3_client
-from recommender.adapters.memory.events import MemoryEvents
+from recommender.adapters.memory.sources import MemoryEvents
+from recommender.adapters.s3 import S3Landing, s3_client
 from recommender.errors import DependencyDown
 from recommender.ports import EventSink
 

@@ -22,18 +22,18 @@ from recommender.adapters.dynamodb.stream import batches
 from recommender.contracts.events import Event, EventItem
 from recommender.contracts.outbox import StreamBatch
 from recommender.contracts.requests import EventBatch
-from recommender.domain.attribution import Claims, issue
-from recommender.domain.experiments.assignment import is_held_out
-from recommender.domain.experiments.config import default_config
-from recommender.domain.experiments.counts import CellCount, merged, shard_of
-from recommender.domain.experiments.shop_counts import ShopCount, bucket_of
+from recommender.domain.experiments.running.assignment import is_held_out
+from recommender.domain.experiments.running.config import default_config
+from recommender.domain.experiments.running.counts import CellCount, merged, shard_of
+from recommender.domain.experiments.running.shop_counts import ShopCount, bucket_of
+from recommender.domain.serving.attribution import Claims, issue
 from recommender.errors import Conflict, DependencyDown
 from recommender.use_cases.collect_events import collect_events
 from recommender.use_cases.count_outcomes import count_outcomes
 from recommender.use_cases.reallocate_traffic import Lease, Reallocation, reallocate_traffic
-from recommender.use_cases.start_experiment import start_experiment
+from recommender.use_cases.report_experiment import start_experiment
 
-from local.streams import lambda_event
+from local.aws.streams import lambda_event
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 AT = NOW + timedelta(days=1)

@@ -11,7 +11,7 @@ from typing import Any
 from recommender.adapters.dynamodb.client import Database, create_tables, dynamodb_client
 from recommender.adapters.dynamodb.experiments import DynamoExperimentStore
 from recommender.contracts.placements import POLICIES
-from recommender.domain.experiments.config import ExperimentConfig
+from recommender.domain.experiments.running.config import ExperimentConfig
 from recommender.errors import Conflict, DependencyDown
 from recommender.use_cases.manage_experiments import Order, change_experiment, draft_experiment
 

@@ -10,7 +10,7 @@ from recommender.adapters.dynamodb.client import Database, create_tables, dynamo
 from recommender.adapters.dynamodb.experiments import DynamoExperimentStore
 from recommender.adapters.memory.experiments import MemoryExperimentStore
 from recommender.contracts.tables import snapshot_key
-from recommender.domain.experiments.counts import merged
+from recommender.domain.experiments.running.counts import merged
 from recommender.errors import DependencyDown
 from recommender.ports import ExperimentStore
 from recommender.use_cases.count_outcomes import count_outcomes

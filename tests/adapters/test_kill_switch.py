@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recommender.adapters.memory.experiments import MemoryExperimentStore
 from recommender.adapters.snapshots import CachedSnapshots
-from recommender.domain.experiments.assignment import assign
-from recommender.domain.experiments.config import Snapshot, default_config, first_snapshot
+from recommender.domain.experiments.running.assignment import assign
+from recommender.domain.experiments.running.config import Snapshot, default_config, first_snapshot
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 CONFIG = default_config(NOW)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from recommender.adapters.margins import TTL_SECONDS, BundleMargins
-from recommender.adapters.memory.artifacts import MemoryArtifacts
+from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.contracts.artifacts import FALLBACK, ITEM_TABLE
 from recommender.errors import DependencyDown, RecommenderError
 from recommender.ports import StoredObject

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recommender.adapters.dynamodb.client import Database
 from recommender.adapters.dynamodb.overrides import DynamoOverrides
-from recommender.domain.eligibility import current_stock
+from recommender.domain.serving.eligibility import current_stock
 from recommender.errors import DependencyDown
 
 from tests.tiny_bundle import tiny_bundle

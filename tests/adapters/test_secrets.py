@@ -5,7 +5,7 @@ from __future__ import annotations
 import boto3
 import pytest
 from botocore.stub import Stubber
-from recommender.adapters.secrets import signing_secret
+from recommender.adapters.s3 import signing_secret
 from recommender.contracts.settings import MissingSetting
 
 

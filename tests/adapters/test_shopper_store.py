@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from recommender.adapters.dynamodb.client import Database
-from recommender.adapters.dynamodb.shoppers import DynamoShoppers
-from recommender.adapters.memory.shoppers import MemoryShoppers
+from recommender.adapters.dynamodb.state import DynamoShoppers
+from recommender.adapters.memory.sources import MemoryShoppers
 from recommender.ports import ShopperStore
 
 from tests.suites.shopper_store import Clock, ShopperStoreSuite

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from recommender.adapters.snapshots import CachedSnapshots
-from recommender.domain.experiments.config import NO_EXPERIMENTS, Snapshot, default_config, first_snapshot
+from recommender.domain.experiments.running.config import NO_EXPERIMENTS, Snapshot, default_config, first_snapshot
 from recommender.errors import DependencyDown
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

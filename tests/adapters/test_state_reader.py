@@ -8,15 +8,11 @@ from datetime import timedelta
 import pytest
 from recommender.adapters.dynamodb.client import Database
 from recommender.adapters.dynamodb.sessions import DynamoSessions
-from recommender.adapters.dynamodb.shoppers import DynamoShoppers
-from recommender.adapters.dynamodb.state import DynamoState
-from recommender.adapters.memory.sessions import MemorySessions
-from recommender.adapters.memory.shoppers import MemoryShoppers
-from recommender.adapters.memory.state import MemoryState
+from recommender.adapters.dynamodb.state import DynamoShoppers, DynamoState
+from recommender.adapters.memory.sources import MemorySessions, MemoryShoppers, MemoryState
 from recommender.contracts.outbox import Accepted
 from recommender.contracts.tables import SHOPPER_TTL_SECONDS
-from recommender.domain.session import Session
-from recommender.domain.shopper import Shopper
+from recommender.domain.serving.visit import Session, Shopper
 from recommender.ports import SessionStore, ShopperStore, StateReader
 
 from tests.suites.session_store import EVENT, NOW, state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
-from benchmarks.assignment import measured
+from benchmarks.assignment.__main__ import measured
 
 
 def test_a_warm_process_reads_nothing_however_many_pages_it_serves() -> None:

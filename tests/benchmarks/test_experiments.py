@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.experiments import main, run
-from benchmarks.experiments_methods import fixed_and_peeking
-from benchmarks.experiments_scenarios import SCENARIOS
+from benchmarks.experiments.__main__ import main, run
+from benchmarks.experiments.methods import SCENARIOS, fixed_and_peeking
 
 CONTRACT = (
     "median_days",

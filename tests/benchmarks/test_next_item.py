@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 from recommender.errors import InvalidInput
 
-from benchmarks import next_item_baselines as baselines
-from benchmarks.next_item import main
-from benchmarks.next_item_data import load
-from benchmarks.next_item_scoring import without_visited
-from training_jobs.session_ranker.prefixes import Answers
+from benchmarks.next_item import data as baselines
+from benchmarks.next_item.__main__ import main
+from benchmarks.next_item.data import load
+from benchmarks.next_item.scoring import without_visited
+from training_jobs.next_item.prefixes import Answers
 
 FAR = 10**12  # ids need not be small or dense
 METHODS = {

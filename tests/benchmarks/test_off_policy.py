@@ -14,11 +14,13 @@ import polars as pl
 import pytest
 from recommender.contracts.events import Event
 from recommender.contracts.outbox import CLICK, EXPOSURE, Accepted, to_accepted_record
-from recommender.domain.attribution import Claims, to_record
+from recommender.domain.serving.attribution import Claims, to_record
 from recommender.errors import InvalidInput
 
-from benchmarks import document, off_policy, off_policy_policies
-from benchmarks.off_policy_data import Log
+from benchmarks import document
+from benchmarks.off_policy import __main__ as off_policy
+from benchmarks.off_policy import data as off_policy_policies
+from benchmarks.off_policy.data import Log
 
 RATES = np.array([0.02, 0.05, 0.10, 0.30])  # clicks of each item, wherever it stands
 PRIOR = "all:\n  alpha:\n" + "    - 1.0\n" * 3 + "    - 97.0\n  beta:\n" + "    - 99.0\n" * 3 + "    - 3.0\n"

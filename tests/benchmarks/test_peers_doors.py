@@ -13,21 +13,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks import (
-    next_item,
-    next_item_baselines,
-    next_item_data,
-    next_item_peers,
-    purchases_peers,
-    sequences,
-    sequences_peers,
-)
-from benchmarks.purchases_data import from_files
-from benchmarks.sequences_data import load
-from benchmarks.sequences_models import popular
-from benchmarks.sequences_scoring import answer
+from benchmarks.next_item import __main__ as next_item
+from benchmarks.next_item import ablation as next_item_peers
+from benchmarks.next_item import data as next_item_baselines
+from benchmarks.next_item import data as next_item_data
+from benchmarks.purchases import evaluation as purchases_peers
+from benchmarks.purchases.data import from_files
+from benchmarks.sequences import __main__ as sequences
+from benchmarks.sequences import fusion as sequences_peers
+from benchmarks.sequences.data import load
+from benchmarks.sequences.models import popular
+from benchmarks.sequences.scoring import answer
 from training_jobs.evaluate.strata import basket_questions, window_questions
-from training_jobs.session_ranker.ranker_fitting import bought_between, count_until
+from training_jobs.session_ranker.fitting import bought_between, count_until
 
 HERE = Path(sys.executable)
 ONE = ["popular"]

@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 from recommender.errors import InvalidInput, NotFound
 
-from benchmarks import purchases
-from benchmarks.purchases_data import from_files
+from benchmarks.purchases import __main__ as purchases
+from benchmarks.purchases.data import from_files
 from training_jobs.evaluate.strata import (
     EVENTS,
     ON_CATEGORY_PAGE,
@@ -21,7 +21,7 @@ from training_jobs.evaluate.strata import (
     visit_questions,
     window_questions,
 )
-from training_jobs.session_ranker.ranker_fitting import bought_between, count_until
+from training_jobs.session_ranker.fitting import bought_between, count_until
 
 START = datetime(2024, 1, 1)
 TRAIN, VALID, TEST = (START + timedelta(days=day) for day in (80, 100, 120))

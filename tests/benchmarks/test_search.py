@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 from recommender.errors import RecommenderError
 
-from benchmarks.search import main, run
-from benchmarks.search_data import Judged, SearchData, load
-from benchmarks.search_scoring import ndcg, recall, score
+from benchmarks.search.__main__ import main, run
+from benchmarks.search.data import Judged, SearchData, load
+from benchmarks.search.scoring import ndcg, recall, score
 from tests.training.tiny_bert import tiny_text_model
 
 PRODUCTS = [

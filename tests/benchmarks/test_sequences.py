@@ -11,12 +11,11 @@ import polars as pl
 import pytest
 from recommender.errors import InvalidInput
 
-from benchmarks.sequences import main
-from benchmarks.sequences_content import content_vectors
-from benchmarks.sequences_data import Histories, SequenceData, load
-from benchmarks.sequences_fusion import fit_fusion, fused
-from benchmarks.sequences_models import item_knn, markov, popular
-from benchmarks.sequences_scoring import Answers, answer, marks
+from benchmarks.sequences.__main__ import main
+from benchmarks.sequences.data import Histories, SequenceData, content_vectors, load
+from benchmarks.sequences.fusion import fit_fusion, fused
+from benchmarks.sequences.models import item_knn, markov, popular
+from benchmarks.sequences.scoring import Answers, answer, marks
 
 
 def _write(folder: Path, sequences: list[list[Any]], kind: pl.DataType | None = None) -> Path:

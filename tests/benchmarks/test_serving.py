@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from recommender.adapters.folder import FolderArtifacts
 
-from benchmarks.serving import KINDS, main, run
+from benchmarks.serving.__main__ import KINDS, main, run
 from tests.adapters.bundle_files import publish_tiny
 
 

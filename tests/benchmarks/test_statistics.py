@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import statistics
+from benchmarks import intervals as statistics
 
 SHARES = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=40)
 

@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recommender.domain.arrays import Floats
+from recommender.domain.models.arrays import Floats
 from recommender.errors import InvalidInput
 
-from benchmarks import document, projection, report, uplift
-from benchmarks.uplift_figures import against, figures, sections
-from benchmarks.uplift_history import UNTIL, record, shopper_id
-from benchmarks.uplift_models import Effort
-from benchmarks.uplift_shop import Nature, Shop, found, people, softmax, wants
-from benchmarks.uplift_visits import Outcome, Situation, Visitor, plan, walk
+from benchmarks import document, report
+from benchmarks.projection import __main__ as projection
+from benchmarks.uplift import __main__ as uplift
+from benchmarks.uplift.figures import against, figures, sections
+from benchmarks.uplift.history import UNTIL, record, shopper_id
+from benchmarks.uplift.shop import Effort, Nature, Shop, found, people, softmax, wants
+from benchmarks.uplift.visits import Outcome, Situation, Visitor, plan, walk
 from training_jobs.content_bert.data import CatalogueTexts
 from training_jobs.session_ranker.train import Settings as SessionSettings
 

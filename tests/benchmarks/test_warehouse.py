@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import warehouse
-from benchmarks.warehouse_runs import schedule
+from benchmarks.warehouse import __main__ as warehouse
+from benchmarks.warehouse.runs import schedule
 from warehouse.sources.synthetic_shop import Shop
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from recommender.contracts.answers import PageAnswer
 from recommender.contracts.placements import HIDDEN_REASONS
 from recommender.contracts.routes import KEY_HEADER, ROUTES
-from recommender.domain.reasons import ALL_CODES
+from recommender.domain.serving.reasons import ALL_CODES
 from recommender.use_cases.recommend import DEGRADATIONS
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "api.md").read_text()

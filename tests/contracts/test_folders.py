@@ -25,7 +25,7 @@ from recommender.contracts.folders import (
 )
 from recommender.errors import Conflict, NotFound
 
-from warehouse.engine import DATABASE_FILES
+from warehouse.connect import DATABASE_FILES
 
 
 @pytest.fixture

@@ -29,10 +29,10 @@ def landed(folder: Path, day: date) -> Path:
 
 def fill(connection: Any, days: list[date]) -> None:
     """Load a tiny shop's history and its three nightly deliveries; run the day before them."""
-    from warehouse.loading import append
-    from warehouse.pipeline import run_day
+    from warehouse.day.day import run_day
+    from warehouse.engine.schema import create_layers
+    from warehouse.raw.raw_append import append
     from warehouse.sources import generated
-    from warehouse.statements import create_layers
 
     say("loading a generated shop")
     create_layers(connection)
@@ -45,9 +45,9 @@ def fill(connection: Any, days: list[date]) -> None:
 
 def run_straight(connection: Any, days: list[date], landing: Path) -> dict[str, str]:
     """What the DAG does, without Airflow."""
-    from warehouse.daily import load_landed
-    from warehouse.pipeline import run_day
-    from warehouse.statements import create_layers
+    from warehouse.day.day import run_day
+    from warehouse.day.schedule import load_landed
+    from warehouse.engine.schema import create_layers
 
     for day in days:
         say(f"straight run of {day}")
@@ -58,7 +58,7 @@ def run_straight(connection: Any, days: list[date], landing: Path) -> dict[str, 
 
 
 def fingerprints_of(connection: Any) -> dict[str, str]:
-    from warehouse.fingerprints import fingerprint, fingerprints
+    from warehouse.export.parts import fingerprint, fingerprints
 
     raw = ("raw.events", "raw.purchases", "raw.items", "raw.shoppers", "ops.watermarks")
     return {**fingerprints(connection), **{table: fingerprint(connection, table) for table in raw}}

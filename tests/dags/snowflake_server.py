@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from warehouse.embedded import as_snowflake
+from warehouse.engine.fakesnow_patches import as_snowflake
 
 IDLE_SECONDS = 5.0
 

@@ -81,8 +81,8 @@ class Schedule:
 
 @pytest.fixture(scope="module")
 def schedule(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Schedule]:
-    from warehouse.engine import open_local
-    from warehouse.fingerprints import fingerprints
+    from warehouse.connect import open_local
+    from warehouse.export.parts import fingerprints
 
     folder = tmp_path_factory.mktemp("schedule")
     days = last_three_days(datetime.now(UTC))
@@ -180,8 +180,8 @@ def deliver_orders_of_nobody(schedule: Schedule, day: date) -> None:
     """Order lines without a shopper: more than the check `purchase_keys` lets pass."""
     import polars as pl
 
-    from warehouse.engine import open_local
-    from warehouse.loading import append
+    from warehouse.connect import open_local
+    from warehouse.raw.raw_append import append
 
     loaded_at = datetime(day.year, day.month, day.day, 5)
     lines = pl.DataFrame({"order_id": [f"nobody-{number}" for number in range(9)]}).with_columns(
@@ -201,16 +201,16 @@ def tries(schedule: Schedule, dag_id: str, task_id: str, run_id: str) -> int:
 
 
 def fingerprints_of(schedule: Schedule) -> dict[str, str]:
-    from warehouse.engine import open_local
-    from warehouse.fingerprints import fingerprints
+    from warehouse.connect import open_local
+    from warehouse.export.parts import fingerprints
 
     with open_local(schedule.warehouse) as warehouse:
         return fingerprints(warehouse.connection)
 
 
 def shoppers(schedule: Schedule) -> list[str]:
-    from warehouse.engine import open_local
-    from warehouse.statements import execute
+    from warehouse.connect import open_local
+    from warehouse.engine.statements import execute
 
     query = "select shopper_id from raw.purchases union select shopper_id from marts.order_lines order by 1"
     with open_local(schedule.warehouse) as warehouse:

@@ -57,7 +57,7 @@ def test_three_nights_with_a_killed_task_equal_a_straight_run(tmp_path: Path) ->
 
 
 def run_statuses(connection: Any, days: list[date]) -> list[str]:
-    from warehouse.statements import execute
+    from warehouse.engine.statements import execute
 
     query = "select status from ops.runs where first_day >= %(first)s::date order by started_at"
     return [status for (status,) in execute(connection, query, {"first": days[0]})]
@@ -65,7 +65,7 @@ def run_statuses(connection: Any, days: list[date]) -> list[str]:
 
 def kill_in_the_middle(connection: Any, environment: dict[str, str], day: date) -> bool:
     """SIGKILL the process of run_day once its run of `day` is at work in the warehouse."""
-    from warehouse.statements import execute
+    from warehouse.engine.statements import execute
 
     query = "select count(*) from ops.runs where first_day = %(day)s::date and status = 'running'"
     wait_until(lambda: execute(connection, query, {"day": day})[0][0] == 1, f"the run of {day} at work")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from recommender.domain.arrivals import arrival_scores, arrivals
-from recommender.domain.bundle import Bundle
-from recommender.domain.candidates import candidates
-from recommender.domain.shopper import ANONYMOUS
+from recommender.domain.models.bundle import Bundle
+from recommender.domain.serving.arrivals import arrival_scores, arrivals
+from recommender.domain.serving.candidates import candidates
+from recommender.domain.serving.visit import ANONYMOUS
 
 from tests.domain.visits import page, shopper, visit
 from tests.tiny_bundle import EACH, item_id, tiny_bundle

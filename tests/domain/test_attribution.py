@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from recommender.contracts.events import MAX_TOKEN_LENGTH
-from recommender.domain.attribution import Claims, issue, verify
+from recommender.domain.serving.attribution import Claims, issue, verify
 from recommender.errors import InvalidInput
 
 SECRET = b"a secret of the installation"

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from recommender.contracts.placements import SOURCES
-from recommender.domain.bundle import Bundle
-from recommender.domain.candidates import Candidates, candidates, top_rows
-from recommender.domain.shopper import ANONYMOUS
+from recommender.domain.models.bundle import Bundle
+from recommender.domain.serving.candidates import Candidates, candidates, top_rows
+from recommender.domain.serving.visit import ANONYMOUS
 
 from tests.domain.visits import page, shopper, visit
 from tests.tiny_bundle import COUNT, category_name, item_id, tiny_bundle

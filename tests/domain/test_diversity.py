@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from recommender.contracts.placements import DEFAULT, Placement
-from recommender.domain.diversity import Shown, category_cap, walk
+from recommender.domain.serving.selection import Shown, category_cap, walk
 
 ROWS = [10, 11, 12, 13, 14, 15]
 PLAIN = Placement("plain", "Plain", "home", 6, "click")

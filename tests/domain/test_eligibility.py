@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from recommender.contracts.events import Event, EventItem
 from recommender.contracts.placements import Placement
-from recommender.domain.context import PageContext
-from recommender.domain.eligibility import Gate, current_stock, gate
-from recommender.domain.session import Session
-from recommender.domain.shopper import ANONYMOUS, PurchaseHistory, Shopper
+from recommender.domain.models.prior import PageContext
+from recommender.domain.serving.eligibility import Gate, current_stock, gate
+from recommender.domain.serving.visit import ANONYMOUS, PurchaseHistory, Session, Shopper
 
 from tests.tiny_bundle import tiny_bundle
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from recommender.domain.bundle import Bundle
-from recommender.domain.candidates import candidates
-from recommender.domain.features import FEATURES, feature_rows, features_of
-from recommender.domain.session import Session
-from recommender.domain.shopper import ANONYMOUS, RECENT_HALF_LIFE_DAYS, Shopper
-from recommender.domain.visitor import Owned, evenly_spaced, owned_items
+from recommender.domain.models.bundle import Bundle
+from recommender.domain.serving.candidates import candidates
+from recommender.domain.serving.features import FEATURES, feature_rows, features_of
+from recommender.domain.serving.visit import ANONYMOUS, RECENT_HALF_LIFE_DAYS, Session, Shopper
+from recommender.domain.serving.visitor import Owned, evenly_spaced, owned_items
 
 from tests.domain.visits import page, shopper, visit
 from tests.tiny_bundle import DAYS, item_id, tiny_bundle

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recommender.domain.fusion import Fusion, RankedList, fuse
+from recommender.domain.models.search import Fusion, RankedList, fuse
 
 EMPTY: RankedList = (np.empty(0, np.int32), np.empty(0, np.float32))
 

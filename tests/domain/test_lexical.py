@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recommender.domain.candidates import candidates
-from recommender.domain.lexical import fused_scores, lexical_scores, words
-from recommender.domain.shopper import ANONYMOUS
+from recommender.domain.models.search import fused_scores, lexical_scores, words
+from recommender.domain.serving.candidates import candidates
+from recommender.domain.serving.visit import ANONYMOUS
 
 from tests.domain.visits import page, visit
 from tests.tiny_bundle import COUNT, tiny_bundle

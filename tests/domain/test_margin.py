@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from recommender.domain.margin import trade
+from recommender.domain.serving.selection import trade
 
 
 def first(count: int, order: Sequence[int]) -> list[int]:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recommender.domain.arrays import Floats, from_npz, to_npz
-from recommender.domain.fusion import Fusion, fuse
-from recommender.domain.next_item import NextItem, next_items, question_of
-from recommender.domain.next_item_features import FEATURES, NEVER, ItemFacts, describe
+from recommender.domain.models.arrays import Floats, from_npz, to_npz
+from recommender.domain.models.next_item import NextItem, next_items, question_of
+from recommender.domain.models.next_item_features import FEATURES, NEVER, ItemFacts, describe
+from recommender.domain.models.search import Fusion, fuse
 
-from training_jobs.session_ranker.next_item_fitting import plain
+from training_jobs.next_item.fitting import plain
 
 COUNT, WIDTH = 12, 4
 SESSIONS = (np.array([3, 7, 1], np.int32), np.array([4.0, 2.0, 2.0], np.float32))

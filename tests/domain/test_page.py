@@ -12,15 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recommender.contracts.answers import Reason
 from recommender.contracts.placements import DEFAULT, POLICIES, SOURCES, Placement
-from recommender.domain.bundle import Bundle
-from recommender.domain.context import PageContext
-from recommender.domain.eligibility import current_stock
-from recommender.domain.page import FilledList, PageItem, Slot, assemble
-from recommender.domain.promises import Visit
-from recommender.domain.ranking import Ranked
-from recommender.domain.reasons import PROMISES
-from recommender.domain.session import Session
-from recommender.domain.shopper import ANONYMOUS, PurchaseHistory, Shopper
+from recommender.domain.models.bundle import Bundle
+from recommender.domain.models.prior import PageContext
+from recommender.domain.serving.eligibility import current_stock
+from recommender.domain.serving.page import FilledList, PageItem, Slot, assemble
+from recommender.domain.serving.promises import Visit
+from recommender.domain.serving.ranking import Ranked
+from recommender.domain.serving.reasons import PROMISES
+from recommender.domain.serving.visit import ANONYMOUS, PurchaseHistory, Session, Shopper
 
 from tests.tiny_bundle import COUNT, tiny_bundle
 

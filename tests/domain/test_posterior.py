@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from recommender.domain.posterior import STRENGTHS, PreferencePrior, infer, score, start, update
+from recommender.domain.models.posterior import STRENGTHS, PreferencePrior, infer, score, start, update
 
 WIDTH = 4
 vectors = arrays(np.float64, st.tuples(st.integers(1, 6), st.just(WIDTH)), elements=st.floats(-1, 1))

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from recommender.domain.arrays import from_npz, to_npz
-from recommender.domain.context import PageContext
-from recommender.domain.prior import (
+from recommender.domain.models.arrays import from_npz, to_npz
+from recommender.domain.models.prior import (
     ContextCounts,
+    PageContext,
     Prior,
     build_prior,
     context_counts,

@@ -11,14 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recommender.contracts.events import Event, EventItem
 from recommender.contracts.placements import ALWAYS, DEFAULT, HIDDEN_REASONS, POLICIES, REGISTRIES, Placement, Promise
-from recommender.domain.context import PageContext
-from recommender.domain.eligibility import current_stock, gate
-from recommender.domain.page import FilledList, Slot, assemble
-from recommender.domain.promises import KINDS, TRENDING, Kept, Visit, keep_promises
-from recommender.domain.ranking import rank
-from recommender.domain.reasons import PROMISES
-from recommender.domain.session import Session
-from recommender.domain.shopper import ANONYMOUS, PurchaseHistory, Shopper
+from recommender.domain.models.prior import PageContext
+from recommender.domain.serving.eligibility import current_stock, gate
+from recommender.domain.serving.page import FilledList, Slot, assemble
+from recommender.domain.serving.promises import KINDS, TRENDING, Kept, Visit, keep_promises
+from recommender.domain.serving.ranking import rank
+from recommender.domain.serving.reasons import PROMISES
+from recommender.domain.serving.visit import ANONYMOUS, PurchaseHistory, Session, Shopper
 
 from tests.tiny_bundle import COUNT, tiny_bundle
 
@@ -47,7 +46,9 @@ def needing(needs: str, *otherwise: Promise, **changes: Any) -> Placement:
 
 
 def test_every_need_has_a_rule_and_a_reason_to_hide() -> None:
-    assert set(KINDS) == {ALWAYS, *HIDDEN_REASONS}, "contracts/placements.py and domain/promises.py name other needs"
+    assert set(KINDS) == {ALWAYS, *HIDDEN_REASONS}, (
+        "contracts/placements.py and domain/serving/promises.py name other needs"
+    )
 
 
 def test_every_need_that_only_certain_items_meet_has_a_reason_for_them() -> None:
@@ -56,7 +57,7 @@ def test_every_need_that_only_certain_items_meet_has_a_reason_for_them() -> None
         needs for needs, rule in KINDS.items() if needs != ALWAYS and _is_bound(rule(BUNDLE, visit_of_everything()))
     }
 
-    assert bound == set(PROMISES), "domain/reasons.py says why for other needs than domain/promises.py"
+    assert bound == set(PROMISES), "domain/serving/reasons.py says why for other needs than domain/serving/promises.py"
     assert all(KINDS[needs](BUNDLE, nobody) is not None for needs in HIDDEN_REASONS)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from recommender.domain.bundle import Model
-from recommender.domain.features import FEATURES
-from recommender.domain.prior import log_prior
-from recommender.domain.ranking import rank
-from recommender.domain.shopper import ANONYMOUS
+from recommender.domain.models.bundle import Model
+from recommender.domain.models.prior import log_prior
+from recommender.domain.serving.features import FEATURES
+from recommender.domain.serving.ranking import rank
+from recommender.domain.serving.visit import ANONYMOUS
 
 from tests.domain.visits import page, shopper, visit
 from tests.tiny_bundle import EACH, category_name, item_id, tiny_bundle

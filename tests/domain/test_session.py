@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from recommender.contracts.events import EVENT_NAMES, Event, EventItem
-from recommender.domain.context import PageContext
-from recommender.domain.eligibility import current_stock, gate
-from recommender.domain.posterior import STRENGTHS
-from recommender.domain.ranking import rank
-from recommender.domain.session import EFFECTS, FOLDED_ITEMS, MAX_EVENTS, Session
-from recommender.domain.shopper import ANONYMOUS
+from recommender.domain.models.posterior import STRENGTHS
+from recommender.domain.models.prior import PageContext
+from recommender.domain.serving.eligibility import current_stock, gate
+from recommender.domain.serving.ranking import rank
+from recommender.domain.serving.visit import ANONYMOUS, EFFECTS, FOLDED_ITEMS, MAX_EVENTS, Session
 
 from tests.tiny_bundle import tiny_bundle
 

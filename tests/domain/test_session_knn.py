@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recommender.domain.arrays import from_npz, to_npz
-from recommender.domain.session_knn import KnnSettings, SessionIndex, build_index, session_scores
+from recommender.domain.models.arrays import from_npz, to_npz
+from recommender.domain.models.session_knn import KnnSettings, SessionIndex, build_index, session_scores
 
 COUNT = 8
 visits = st.lists(st.integers(0, COUNT - 1), min_size=1, max_size=6)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from recommender.contracts.placements import DEFAULT, Placement
-from recommender.domain.standby import Standby, StandbyItem, standby_from_json, standby_lists
+from recommender.domain.serving.standby import Standby, StandbyItem, standby_from_json, standby_lists
 from recommender.errors import ArtifactRefused
 
 A, B = StandbyItem("a", "Apples", "Fruit", 120), StandbyItem("b", "Bread", "Bakery", 250)

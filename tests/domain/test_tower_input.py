@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from recommender.domain.visitor import TOWER_HALF_LIFE_DAYS, TOWER_ITEMS, Owned, tower_input
+from recommender.domain.serving.visitor import TOWER_HALF_LIFE_DAYS, TOWER_ITEMS, Owned, tower_input
 
 
 def _owned(rows: list[int], orders: list[float], last_on: list[float]) -> Owned:

@@ -6,9 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from recommender.contracts.events import Event, EventItem
-from recommender.domain.context import PageContext
-from recommender.domain.session import Session
-from recommender.domain.shopper import PurchaseHistory, Shopper
+from recommender.domain.models.prior import PageContext
+from recommender.domain.serving.visit import PurchaseHistory, Session, Shopper
 
 from tests.tiny_bundle import DAYS
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from recommender.adapters.http import Handler, key_digest
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.domain.experiments.config import Snapshot, default_config
-from recommender.use_cases.start_experiment import start_experiment
+from recommender.domain.experiments.running.config import Snapshot, default_config
+from recommender.use_cases.report_experiment import start_experiment
 
 from tests.handlers.deployed import ENVIRONMENT, KEY, deployed, http_event
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from recommender.adapters.http import Handler, key_digest
-from recommender.adapters.memory.sessions import MemorySessions
+from recommender.adapters.memory.sources import MemorySessions
 from recommender.contracts.outbox import to_accepted_record
-from recommender.domain.attribution import Claims, issue
+from recommender.domain.serving.attribution import Claims, issue
 from recommender.use_cases.collect_events import collect_events
 
 from tests.handlers.deployed import ENVIRONMENT, KEY, deployed

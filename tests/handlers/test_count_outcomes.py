@@ -11,14 +11,13 @@ import pytest
 from recommender.adapters.dynamodb.client import connect, create_tables, dynamodb_client
 from recommender.adapters.dynamodb.experiments import DynamoExperimentStore
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.adapters.memory.margins import MemoryMargins
-from recommender.adapters.memory.sources import MemorySnapshots
+from recommender.adapters.memory.sources import MemoryMargins, MemorySnapshots
 from recommender.contracts.events import Event, EventItem
 from recommender.contracts.outbox import ATTRIBUTE, CLICK, EXPOSURE, ORDER, SESSION, Accepted, pack
-from recommender.domain.attribution import Claims, to_record
-from recommender.domain.experiments.config import default_config, first_snapshot
-from recommender.domain.experiments.counts import CellCount, shard_of
-from recommender.domain.experiments.shop_counts import ShopCount, bucket_of
+from recommender.domain.experiments.running.config import default_config, first_snapshot
+from recommender.domain.experiments.running.counts import CellCount, shard_of
+from recommender.domain.experiments.running.shop_counts import ShopCount, bucket_of
+from recommender.domain.serving.attribution import Claims, to_record
 from recommender.errors import DependencyDown
 
 from tests.handlers.deployed import ENVIRONMENT, SETTINGS, deployed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from recommender.adapters.dynamodb.stream import batches
-from recommender.adapters.memory.events import MemoryEvents
+from recommender.adapters.memory.sources import MemoryEvents
 
 from tests.handlers.deployed import deployed
 from tests.handlers.lambda_events import lambda_event

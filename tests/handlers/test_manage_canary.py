@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from recommender.adapters.http import key_digest
-from recommender.adapters.memory.artifacts import MemoryArtifacts
 from recommender.adapters.memory.experiments import MemoryExperimentStore
+from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.contracts.artifacts import CANDIDATE, CURRENT, Pointer
 from recommender.contracts.placements import DEFAULT
 from recommender.pointers import pointed

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from recommender.adapters.http import Handler, key_digest
-from recommender.adapters.memory.artifacts import MemoryArtifacts
 from recommender.adapters.memory.experiments import MemoryExperimentStore
+from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.contracts.experiments import DesignRequest
 from recommender.contracts.placements import DEFAULT
-from recommender.domain.experiments.design import Design
+from recommender.domain.experiments.running.design import Design
 
 from tests.handlers.deployed import KEY, deployed, http_event
 

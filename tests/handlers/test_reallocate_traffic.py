@@ -9,17 +9,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from recommender.adapters.memory.artifacts import MemoryArtifacts
 from recommender.adapters.memory.experiments import MemoryExperimentStore
+from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.contracts.artifacts import CURRENT, Pointer
-from recommender.domain.experiments.config import default_config
-from recommender.domain.experiments.counts import CellCount
-from recommender.domain.experiments.design import Design
+from recommender.domain.experiments.running.config import default_config
+from recommender.domain.experiments.running.counts import CellCount
+from recommender.domain.experiments.running.design import Design
 from recommender.errors import InvalidInput
 from recommender.pointers import pointed
 from recommender.ports import StreamPosition
 from recommender.use_cases.reallocate_traffic import JOB, LEASE_SECONDS
-from recommender.use_cases.start_experiment import start_experiment
+from recommender.use_cases.report_experiment import start_experiment
 
 from tests.adapters.bundle_files import publish_tiny
 from tests.handlers.deployed import deployed

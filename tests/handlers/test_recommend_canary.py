@@ -16,8 +16,8 @@ from recommender.adapters.dynamodb.client import connect, create_tables
 from recommender.adapters.dynamodb.experiments import DynamoExperimentStore
 from recommender.adapters.s3 import S3Artifacts
 from recommender.contracts import artifacts as names
-from recommender.domain.attribution import verify
-from recommender.domain.experiments.config import Snapshot, default_config, with_experiment
+from recommender.domain.experiments.running.config import Snapshot, default_config, with_experiment
+from recommender.domain.serving.attribution import verify
 
 from tests.adapters.bundle_files import CREATED_AT, manifest_of, publish_tiny, write_bundle_files
 from tests.handlers.deployed import ENVIRONMENT, SETTINGS, deployed

@@ -11,14 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from recommender.adapters.bundle_loads import BundleLoads
-from recommender.adapters.current_bundle import CachedBundles
+from recommender.adapters.bundle_cache import BundleLoads, CachedBundles
 from recommender.adapters.dynamodb.experiments import DynamoExperimentStore
 from recommender.adapters.dynamodb.overrides import DynamoOverrides
 from recommender.adapters.dynamodb.state import DynamoState
 from recommender.adapters.http import Handler, key_digest
-from recommender.adapters.memory.artifacts import MemoryArtifacts
-from recommender.adapters.memory.overrides import MemoryOverrides
+from recommender.adapters.memory.sources import MemoryArtifacts, MemoryOverrides
 from recommender.adapters.snapshots import CachedSnapshots
 from recommender.adapters.standby import CachedStandby
 from recommender.contracts import artifacts as names

@@ -16,10 +16,10 @@ from recommender.contracts import metrics as contract
 from recommender.contracts.metrics import EMITTED_BY, NAMESPACE
 from recommender.contracts.routes import FUNCTIONS
 
-from cdk.acknowledged import UNWATCHED
+from cdk.composition import UNWATCHED
 from cdk.constructs.function_alarms import FINISHED
 from cdk.deployment import ROOT
-from local.engine import Engine
+from local.aws.engine import Engine
 from tests.infrastructure.alarms import Alarm, Slots, alarms_of
 from tests.infrastructure.conftest import Synthesis
 

@@ -17,9 +17,8 @@ import botocore.session
 import pytest
 from packaging.requirements import Requirement
 
-from cdk.deployment import CONTEXT_NAMES, ROOT
+from cdk.deployment import CONTEXT_NAMES, ENVIRONMENTS, ROOT
 from cdk.node import use_bundled_node
-from cdk.settings import ENVIRONMENTS
 
 PAGE = (ROOT / "docs" / "deploy.md").read_text()
 README = (ROOT / "README.md").read_text()

@@ -12,8 +12,8 @@ from recommender.contracts.routes import FUNCTIONS, Function
 from recommender.contracts.settings import ServingSettings, variable
 from recommender.contracts.tables import TABLES
 
-from cdk.acknowledged import WILDCARDS
-from cdk.settings import DEV
+from cdk.composition import WILDCARDS
+from cdk.deployment import DEV
 from tests.infrastructure.conftest import KEY_DIGEST, Synthesis
 
 READS = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"}

@@ -6,7 +6,7 @@ import json
 
 from recommender.contracts.routes import KEY_HEADER, ROUTES, Auth
 
-from cdk.settings import DEV
+from cdk.deployment import DEV
 from tests.infrastructure.conftest import Synthesis
 
 

@@ -16,8 +16,7 @@ import cdk_nag
 import pytest
 from sagemaker.core import image_uris
 
-from cdk.acknowledged import WILDCARDS
-from cdk.composition import compose, new_app
+from cdk.composition import WILDCARDS, compose, new_app
 from cdk.deployment import ROOT, WrongContext, read_deployment
 from cdk.image_accounts import IMAGE_ACCOUNTS
 from tests.infrastructure.conftest import KEY_DIGEST, Synthesis, synthesise

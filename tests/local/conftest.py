@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from local.processes import bare_environment
-from local.workers import FunctionSpec, Workers
+from local.aws.processes import bare_environment
+from local.aws.workers import FunctionSpec, Workers
 
 HANDLER = """
 import json, os, time

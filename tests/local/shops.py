@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from local.shoppers.crowd import Crowd, Household
-from local.shoppers.tastes import shelves
+from local.shoppers.visit import shelves
 
 ITEMS: list[dict[str, Any]] = [
     {

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 from recommender.contracts.folders import MARKER, REPORT, STATE, TEMPLATES, claim
 
+from local.aws.processes import StateLock
 from local.clean import clean, clean_checkout
-from local.errors import LocalRunError
-from local.lock import StateLock
-from local.settings import PACKAGE, ROOT, StateFolder
+from local.settings import PACKAGE, ROOT, LocalRunError, StateFolder
 from tests.local.test_experiment_report import EDGES
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from local.lock import StateLock
+from local.aws.processes import StateLock
 from local.settings import PACKAGE, ROOT
 from local.web import WebServer
 

@@ -10,18 +10,17 @@ from typing import Any
 
 import pytest
 from recommender.adapters.http import key_digest
-from recommender.adapters.memory.artifacts import MemoryArtifacts
 from recommender.adapters.memory.experiments import MemoryExperimentStore
+from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.contracts.placements import DEFAULT
 
 from local.__main__ import main as local_main
+from local.aws.gateway import Gateway
+from local.aws.runtime_api import Outcome
+from local.aws.signing import KeyPair
 from local.experiment import main
 from local.experiment.admin import connect
-from local.gateway import Gateway
-from local.keys import load_or_make
-from local.runtime_api import Outcome
-from local.settings import REGION, StateFolder
-from local.signing import KeyPair
+from local.settings import REGION, StateFolder, load_or_make
 from local.web import WebServer
 from tests.handlers.deployed import KEY, deployed
 

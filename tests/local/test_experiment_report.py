@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.domain.experiments.config import ExperimentConfig
+from recommender.domain.experiments.running.config import ExperimentConfig
 from recommender.use_cases.report_experiment import report_experiment
 
-from local.errors import LocalRunError
+from local.aws.signing import KeyPair, verify
 from local.experiment_report import main
 from local.experiment_report.command import fetch
 from local.experiment_report.page import render, sections, write
-from local.signing import KeyPair, verify
+from local.settings import LocalRunError
 from local.web import Request
 from tests.use_cases.experiment_days import CONFIG, START, lived
 

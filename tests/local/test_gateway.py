@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from local.errors import LocalRunError
-from local.gateway import Gateway, Router
-from local.runtime_api import Outcome, failure
-from local.signing import KeyPair, sign
+from local.aws.gateway import Gateway, Router
+from local.aws.runtime_api import Outcome, failure
+from local.aws.signing import KeyPair, sign
+from local.settings import LocalRunError
 from local.web import MAX_BODY_BYTES, WebServer
 from tests.local.calls import call
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from local.engine import Engine
-from local.keys import load_or_make
-from local.landing import keep_landed
-from local.provision import Access
+from local.aws.engine import Engine
+from local.aws.provision import Access
+from local.aws.streams import keep_landed
+from local.settings import load_or_make
 
 BUCKET = "recommender-events"
 

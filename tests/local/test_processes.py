@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from local import processes
+from local.aws import processes
 
 PARENT = """
 import os, sys, time
 from pathlib import Path
-from local import processes
+from local.aws import processes
 child = processes.start([sys.executable, "-c", "import time; time.sleep(60)"],
                         environment=dict(os.environ), cwd=Path("."), output=sys.stderr.fileno())
 print(child.pid, flush=True)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from local.errors import LocalRunError
-from local.workers import FunctionSpec, Workers
+from local.aws.workers import FunctionSpec, Workers
+from local.settings import LocalRunError
 
 
 def answer(workers: Workers, **event: Any) -> Any:

@@ -13,13 +13,11 @@ import numpy as np
 import pytest
 from recommender.contracts.artifacts import CATALOGUE, CATALOGUE_OFFSETS, CURRENT, FALLBACK, ITEM_IDS
 
-from local.catalogue import KeptCatalogue
-from local.errors import LocalRunError
-from local.gateway import Gateway
-from local.keys import load_or_make
-from local.runtime_api import Outcome
-from local.shop import Shop
-from local.signing import KeyPair
+from local.aws.gateway import Gateway
+from local.aws.runtime_api import Outcome
+from local.aws.signing import KeyPair
+from local.settings import LocalRunError, load_or_make
+from local.shop import KeptCatalogue, Shop
 from local.web import WebServer
 from tests.local.calls import call
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from recommender.domain.arrays import Doubles
-from recommender.domain.experiments.assignment import is_held_out
-from recommender.domain.experiments.config import default_config
+from recommender.domain.experiments.running.assignment import is_held_out
+from recommender.domain.experiments.running.config import default_config
+from recommender.domain.models.arrays import Doubles
 
 from local.shoppers.clicks import CONTINUES, Blind, ByTaste, click_chance, eagerness_for, look
 from local.shoppers.crowd import STRANGERS
-from local.shoppers.tastes import INTENT, Taste, attraction, draw_taste
+from local.shoppers.visit import INTENT, Taste, attraction, draw_taste
 from tests.local.shops import HOUSEHOLDS, SHOP, crowd
 
 CHANCES = arrays(float, st.integers(1, 6), elements=st.floats(0, 1))

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recommender.domain.experiments.config import default_config
+from recommender.domain.experiments.running.config import default_config
 
-from local.errors import LocalRunError
+from local.settings import LocalRunError
 from local.shoppers.clicks import Blind, ByTaste
-from local.shoppers.connection import Connection
+from local.shoppers.crowd import Connection
 from local.shoppers.days import Town
 from local.web import Request, Response, WebServer, json_response, problem
 from tests.local.shops import answer, crowd

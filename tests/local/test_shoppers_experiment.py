@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from local.shoppers.connection import Connection
-from local.shoppers.experiment import Administrator, open_experiment
-from local.signing import KeyPair, verify
+from local.aws.signing import KeyPair, verify
+from local.shoppers.crowd import Connection
+from local.shoppers.progress import Administrator, open_experiment
 from local.web import Request, Response, WebServer, json_response, problem
 
 KEYS = KeyPair("local", "secret", "eu-central-1")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.shoppers import telling
+from local.shoppers import progress as telling
 from local.shoppers.__main__ import main
 
 

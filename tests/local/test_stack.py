@@ -9,11 +9,10 @@ from dataclasses import asdict
 
 import pytest
 from recommender.adapters.folder import FolderArtifacts
-from recommender.domain.shopper import PurchaseHistory, Shopper
+from recommender.domain.serving.visit import PurchaseHistory, Shopper
 
 from local.check.run import acceptance, nothing_is_left, run_checks
-from local.keys import load_or_make
-from local.settings import RunSettings, StateFolder
+from local.settings import RunSettings, StateFolder, load_or_make
 from local.stack import Stack
 from local.web import WebServer
 from tests.adapters.bundle_files import publish_tiny

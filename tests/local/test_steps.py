@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from local.errors import LocalRunError
+from local.settings import LocalRunError
 from local.steps import Step, Steps
 
 

@@ -89,7 +89,7 @@ def test_a_stop_reaches_a_step_whatever_its_parent_was_told_to_ignore(names: tup
 CHILD = """
 import os, sys
 from pathlib import Path
-from local import processes
+from local.aws import processes
 print(processes.start(["sh", "-c", "cat /proc/$$/status"], environment=dict(os.environ), cwd=Path("."),
                       output=sys.stdout.fileno()).wait())
 """
@@ -163,7 +163,7 @@ def test_shoppers_in_the_background_stop_at_a_stop(silent_shop: socket.socket) -
 CHECKPOINTS = """
 import os, signal, sys
 from pathlib import Path
-from training_jobs.two_tower.checkpoints import Checkpoints
+from training_jobs.two_tower.training import Checkpoints
 checkpoints = Checkpoints(Path(sys.argv[1]) / "checkpoint.pt")
 checkpoints.listen()
 os.kill(os.getpid(), signal.SIGTERM)

@@ -14,9 +14,9 @@ import boto3
 import pytest
 from botocore.exceptions import BotoCoreError
 
-from local.engine import Engine
-from local.runtime_api import Outcome, failure
-from local.streams import StreamPump
+from local.aws.engine import Engine
+from local.aws.runtime_api import Outcome, failure
+from local.aws.streams import StreamPump
 
 TABLE = "visits"
 

@@ -10,7 +10,7 @@ from recommender.contracts.events import EVENT_COLUMNS, EVENT_NAMES, MAX_EVENTS_
 from recommender.contracts.placements import PAGE_TYPES, registry
 from recommender.contracts.requests import RecommendationRequest, Surroundings
 from recommender.contracts.routes import KEY_HEADER, ROUTES
-from recommender.domain.reasons import ALL_CODES
+from recommender.domain.serving.reasons import ALL_CODES
 
 STOREFRONT = Path(__file__).parents[2] / "storefront"
 SNIPPET = (STOREFRONT / "recommender.js").read_text()

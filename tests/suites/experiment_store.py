@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from recommender.domain.experiments.config import default_config, first_snapshot
-from recommender.domain.experiments.counts import CellCount
-from recommender.domain.experiments.shop_counts import ShopCount
+from recommender.domain.experiments.running.config import default_config, first_snapshot
+from recommender.domain.experiments.running.counts import CellCount
+from recommender.domain.experiments.running.shop_counts import ShopCount
 from recommender.errors import Conflict
 from recommender.ports import ExperimentStore, StreamPosition
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from recommender.contracts.events import Event, EventItem
 from recommender.contracts.outbox import Accepted
-from recommender.domain.session import Folded, Session
+from recommender.domain.serving.visit import Folded, Session
 from recommender.errors import Conflict, TooLarge
 from recommender.ports import SessionState, SessionStore
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 from recommender.contracts.tables import SHOPPER_TTL_SECONDS
-from recommender.domain.shopper import PurchaseHistory, Shopper
+from recommender.domain.serving.visit import PurchaseHistory, Shopper
 from recommender.ports import ShopperStore
 
 HISTORY = PurchaseHistory(("SKU_ü", "SKU_2"), (3, 1), (20_000.25, 20_001.5), (19_000.0, 20_001.5), count_orders=3)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.training.shop import UNTIL, shop
 from training_jobs.baselines import IalsSettings, Matrix, ials, item_knn, matrix, own_frequency, popular, popular_recent
-from training_jobs.session_ranker.lines import Lines, days_since_epoch, read_lines
+from training_jobs.counting.lines import Lines, days_since_epoch, read_lines
 
 JAM, MILK, SOAP, TEA, WAX = range(5)  # rows: items sorted by id
 ANN, BOB, CY = range(3)

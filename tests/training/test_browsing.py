@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import numpy as np
-from recommender.domain.features import FEATURES
+from recommender.domain.serving.features import FEATURES
 
 from tests.tiny_bundle import tiny_bundle
 from tests.training.shop import START, event, frame, shop
+from training_jobs.counting.lines import build_histories, read_lines
 from training_jobs.exports import Exports
 from training_jobs.session_ranker.browsing import Browsed, browsed_cases, browsed_group
-from training_jobs.session_ranker.histories import build_histories
-from training_jobs.session_ranker.lines import read_lines
 
 JAM, MILK, SOAP, TEA, WAX = range(5)
 WINDOW = {"start": START + timedelta(days=15), "end": START + timedelta(days=30)}

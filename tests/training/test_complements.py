@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.training.shop import UNTIL, shop
-from training_jobs.session_ranker.complements import EVIDENCE, build_complements
-from training_jobs.session_ranker.lines import Lines, read_lines
+from training_jobs.counting.contexts import EVIDENCE, build_complements
+from training_jobs.counting.lines import Lines, read_lines
 
 DAIRY, DRINKS, BATH, SWEET, UNSOLD = range(5)
 CATEGORY = np.array([SWEET, DAIRY, BATH, DRINKS, UNSOLD], np.int32)  # of jam, milk, soap, tea, wax

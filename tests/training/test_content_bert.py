@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 import torch
 from recommender.adapters.onnx import OnnxModel, QueryEncoder
-from recommender.domain.lexical import words
+from recommender.domain.models.search import words
 from recommender.errors import ArtifactRefused
 
 from tests.training.small_exports import KINDS, SIZES, START, small_exports
@@ -21,7 +21,7 @@ from training_jobs.content_bert.encode import encode_texts, encode_with, run_tor
 from training_jobs.content_bert.model import TextModel, load_pretrained
 from training_jobs.content_bert.train import Settings, encode_catalogue
 from training_jobs.content_bert.tune import TuneSettings, _belongs, _train, fine_tune, is_better, retrieval
-from training_jobs.finite import TrainingFailed
+from training_jobs.onnx_parity import TrainingFailed
 
 TEXTS = ["apple juice small", "rye bread", "green tea large food acme", "cheddar cheese", "rye bread"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from recommender.domain.discovery import history_weights, log_lift, most_tried, taste
+from recommender.domain.models.discovery import history_weights, log_lift, most_tried, taste
 
-from training_jobs.session_ranker.discovery import build_discovery
-from training_jobs.session_ranker.lines import Lines
+from training_jobs.counting.discovery import build_discovery
+from training_jobs.counting.lines import Lines
 
 ITEMS, SHOPPERS, DAYS = 24, 40, 200
 CATEGORY = np.repeat(np.arange(4, dtype=np.int32), 6)  # four categories of six items

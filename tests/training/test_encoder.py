@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from training_jobs.finite import TrainingFailed
-from training_jobs.session_ranker.encoder import LONGEST, EncoderSettings, SessionEncoder, encode, to_onnx
-from training_jobs.session_ranker.encoder_training import (
-    Sequences,
-    TrainingSettings,
-    new_encoder,
-    one_cycle,
-    train_encoder,
+from training_jobs.next_item.encoder import (
+    LONGEST,
+    EncoderSettings,
+    SessionEncoder,
+    encode,
+    sampled_softmax_loss,
+    to_onnx,
 )
-from training_jobs.session_ranker.sampled_softmax import sampled_softmax_loss
+from training_jobs.next_item.encoder_training import Sequences, TrainingSettings, new_encoder, one_cycle, train_encoder
+from training_jobs.onnx_parity import TrainingFailed
 
 COUNT = 30
 SMALL = EncoderSettings(width=16, hidden=32)

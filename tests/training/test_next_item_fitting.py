@@ -7,20 +7,20 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from recommender.domain.fusion import Fusion
-from recommender.domain.next_item import NextItem, next_items, question_of
-from recommender.domain.next_item_features import ItemFacts, Question
+from recommender.domain.models.next_item import NextItem, next_items, question_of
+from recommender.domain.models.next_item_features import ItemFacts, Question
+from recommender.domain.models.search import Fusion
 
-from training_jobs.finite import TrainingFailed
-from training_jobs.session_ranker.encoder_training import Sequences
-from training_jobs.session_ranker.next_item_facts import count_facts
-from training_jobs.session_ranker.next_item_fitting import (
+from training_jobs.next_item.encoder_training import Sequences
+from training_jobs.next_item.fitting import (
     FittingSettings,
     Questions,
     collect_questions,
+    count_facts,
     fit_network,
     plain,
 )
+from training_jobs.onnx_parity import TrainingFailed
 
 COUNT = 30
 VECTORS = np.eye(COUNT, dtype=np.float32)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from training_jobs.graph import EXPORTS_CHANNEL, JOBS, job
-from training_jobs.pipeline import MissingPipelineSetting, PipelineSettings, definition, start, upsert
+from training_jobs.graph import EXPORTS_CHANNEL, JOBS, MissingPipelineSetting, PipelineSettings, job
+from training_jobs.pipeline import definition, start, upsert
 from training_jobs.staging import content_key, stage_code
 
 ROOT = Path(__file__).parents[2]

@@ -9,25 +9,16 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from recommender.domain.arrays import Floats
-from recommender.domain.features import features_of
-from recommender.domain.posterior import PreferencePrior
+from recommender.domain.models.arrays import Floats
+from recommender.domain.models.posterior import PreferencePrior
+from recommender.domain.serving.features import features_of
 from recommender.errors import ArtifactRefused
 
 from tests.training.shop import START, UNTIL, frame, shop
 from training_jobs.exports import Exports
+from training_jobs.session_ranker.data import NOT_SEEN, Case, as_stranger, in_cart, owned_of, score_rows, signals_of
+from training_jobs.session_ranker.fitting import Models, RankerPlan, SessionModel, count_until, fit_ranker
 from training_jobs.session_ranker.ranker import RankerSettings, as_function
-from training_jobs.session_ranker.ranker_bundle import SessionModel
-from training_jobs.session_ranker.ranker_data import (
-    NOT_SEEN,
-    Case,
-    as_stranger,
-    in_cart,
-    owned_of,
-    score_rows,
-    signals_of,
-)
-from training_jobs.session_ranker.ranker_fitting import Models, RankerPlan, count_until, fit_ranker
 from training_jobs.two_tower.towers import Towers
 
 WIDTH, ITEMS = 4, 5

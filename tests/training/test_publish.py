@@ -13,7 +13,7 @@ import pytest
 from recommender.adapters.bundle import load_bundle
 from recommender.adapters.bundle_files import current_bundle_id, read_manifest
 from recommender.adapters.dynamodb.client import connect, create_tables
-from recommender.adapters.dynamodb.shoppers import DynamoShoppers
+from recommender.adapters.dynamodb.state import DynamoShoppers
 from recommender.adapters.folder import FolderArtifacts
 from recommender.adapters.s3 import S3Artifacts
 from recommender.contracts import artifacts as names

@@ -11,8 +11,7 @@ import pytest
 from recommender.adapters.bundle import load_bundle
 from recommender.adapters.bundle_files import current_bundle_id
 from recommender.adapters.folder import FolderArtifacts
-from recommender.adapters.memory.artifacts import MemoryArtifacts
-from recommender.adapters.memory.shoppers import MemoryShoppers
+from recommender.adapters.memory.sources import MemoryArtifacts, MemoryShoppers
 from recommender.contracts import artifacts as names
 from recommender.contracts.artifacts import (
     CANDIDATE,
@@ -24,18 +23,20 @@ from recommender.contracts.artifacts import (
     TensorSpec,
     manifest_from_json,
 )
-from recommender.domain.shopper import PurchaseHistory, Shopper
+from recommender.domain.serving.visit import PurchaseHistory, Shopper
 from recommender.errors import ArtifactRefused, Conflict
 from recommender.pointers import pointed
 
 from tests.adapters.bundle_files import CREATED_AT, ORIGIN, manifest_of, publish_tiny, write_bundle_files
 from training_jobs.gate import judge, require_pass
 from training_jobs.onnx_parity import assert_parity
-from training_jobs.provenance import UNKNOWN, code_hash, git_commit
 from training_jobs.publishing import (
+    UNKNOWN,
     build_manifest,
+    code_hash,
     collect_files,
     content_digest,
+    git_commit,
     load_shoppers,
     publish,
     read_shopper,

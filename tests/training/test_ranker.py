@@ -11,27 +11,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recommender.domain.features import FEATURES
-from recommender.domain.shopper import UNKNOWN_COHORT
+from recommender.domain.serving.features import FEATURES
+from recommender.domain.serving.visit import UNKNOWN_COHORT
 from recommender.errors import ArtifactRefused
 
 from tests.tiny_bundle import tiny_bundle
 from tests.training.shop import START, UNTIL, frame, shop
-from training_jobs.finite import TrainingFailed
-from training_jobs.onnx_parity import assert_parity
-from training_jobs.session_ranker.histories import build_histories
-from training_jobs.session_ranker.lines import days_since_epoch, read_lines
-from training_jobs.session_ranker.ranker import (
-    NOT_RECORDED,
-    PURCHASES,
-    RECORDED,
-    Ranker,
-    RankerSettings,
-    as_function,
-    ranker_onnx,
-    train_ranker,
-)
-from training_jobs.session_ranker.ranker_data import (
+from training_jobs.counting.lines import build_histories, days_since_epoch, label_cuts, read_lines
+from training_jobs.onnx_parity import TrainingFailed, assert_parity
+from training_jobs.session_ranker.data import (
     NOT_SEEN,
     Case,
     Group,
@@ -44,7 +32,16 @@ from training_jobs.session_ranker.ranker_data import (
     visit_cases,
     window_cases,
 )
-from training_jobs.session_ranker.ranker_fitting import label_cuts
+from training_jobs.session_ranker.ranker import (
+    NOT_RECORDED,
+    PURCHASES,
+    RECORDED,
+    Ranker,
+    RankerSettings,
+    as_function,
+    ranker_onnx,
+    train_ranker,
+)
 from training_jobs.two_tower.export import onnx_function
 
 JAM, MILK, SOAP, TEA, WAX = range(5)

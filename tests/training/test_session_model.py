@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from recommender.domain.fusion import Fusion
+from recommender.domain.models.search import Fusion
 
-from training_jobs.session_ranker.encoder import EncoderSettings
-from training_jobs.session_ranker.encoder_training import Sequences, TrainingSettings
-from training_jobs.session_ranker.prefixes import Answers, all_prefixes, collect, marks
-from training_jobs.session_ranker.session_model import SessionModel, SessionModelSettings, fit_session_model
+from training_jobs.next_item.encoder import EncoderSettings
+from training_jobs.next_item.encoder_training import Sequences, TrainingSettings
+from training_jobs.next_item.prefixes import Answers, all_prefixes, collect, marks
+from training_jobs.next_item.session_model import SessionModel, SessionModelSettings, fit_session_model
 
 COUNT = 40
 

@@ -13,11 +13,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from recommender.adapters.onnx import OnnxModel
 from recommender.contracts import artifacts
-from recommender.domain.arrays import Floats, from_npz, to_npz
-from recommender.domain.bundle import Cohorts
-from recommender.domain.features import FEATURES
-from recommender.domain.posterior import PreferencePrior
-from recommender.domain.session_knn import SessionIndex
+from recommender.domain.models.arrays import Floats, from_npz, to_npz
+from recommender.domain.models.bundle import Cohorts
+from recommender.domain.models.posterior import PreferencePrior
+from recommender.domain.models.session_knn import SessionIndex
+from recommender.domain.serving.features import FEATURES
 from recommender.errors import ArtifactRefused
 
 from tests.training.shop import START, frame, shop

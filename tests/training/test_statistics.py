@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from recommender.contracts import artifacts
 from recommender.contracts.placements import DEFAULT
-from recommender.domain.arrays import from_npz
-from recommender.domain.bundle import ItemTable, Neighbours
-from recommender.domain.prior import Prior, context_counts
-from recommender.domain.session_knn import SessionIndex
+from recommender.domain.models.arrays import from_npz
+from recommender.domain.models.bundle import ItemTable, Neighbours
+from recommender.domain.models.prior import Prior, context_counts
+from recommender.domain.models.session_knn import SessionIndex
 from recommender.errors import ArtifactRefused
 
 from tests.training.shop import START, UNTIL, event, frame, shop
+from training_jobs.counting.catalogue import build_neighbours
+from training_jobs.counting.lines import shopper_line
+from training_jobs.counting.statistics import Statistics, build_statistics, write_statistics
 from training_jobs.exports import Exports
-from training_jobs.session_ranker.co_purchase import build_neighbours
-from training_jobs.session_ranker.histories import shopper_line
-from training_jobs.session_ranker.statistics import Statistics, build_statistics, write_statistics
 
 JAM, MILK, SOAP, TEA, WAX = range(5)  # rows: items sorted by id
 

@@ -10,16 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from training_jobs.finite import TrainingFailed
-from training_jobs.onnx_parity import assert_parity
+from training_jobs.onnx_parity import TrainingFailed, assert_parity
 from training_jobs.two_tower.batches import Drawing, Moments, Prefixes, draw, history_at
-from training_jobs.two_tower.checkpoints import TERMINATED, Checkpoints
-from training_jobs.two_tower.data import Catalogue, Purchases, Timeline
+from training_jobs.two_tower.data import LENGTH, Catalogue, Purchases, Timeline, spectral_vectors
 from training_jobs.two_tower.export import onnx_function, retrieval_onnx, retrieval_overlap, user_tower_onnx
 from training_jobs.two_tower.model import TowerShape, TwoTower, UserTower
-from training_jobs.two_tower.spectral import LENGTH, spectral_vectors
 from training_jobs.two_tower.towers import as_function, finished
-from training_jobs.two_tower.training import TowerSettings, train_towers
+from training_jobs.two_tower.training import TERMINATED, Checkpoints, TowerSettings, train_towers
 
 ITEMS, SHOPPERS, EACH = 40, 120, 8
 SHAPE = TowerShape(width=8, hidden=16, fewest_shoppers=2)

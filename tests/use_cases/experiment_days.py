@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.domain.experiments.assignment import live_weights
-from recommender.domain.experiments.config import ExperimentConfig, Snapshot, default_config
-from recommender.domain.experiments.counts import CellCount
+from recommender.domain.experiments.running.assignment import live_weights
+from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot, default_config
+from recommender.domain.experiments.running.counts import CellCount
 from recommender.ports import StreamPosition
 from recommender.use_cases.reallocate_traffic import reallocate_traffic
-from recommender.use_cases.start_experiment import start_experiment
+from recommender.use_cases.report_experiment import start_experiment
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 CONFIG = default_config(START)

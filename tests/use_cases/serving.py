@@ -7,17 +7,22 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-from recommender.adapters.memory.overrides import MemoryOverrides
-from recommender.adapters.memory.sessions import MemorySessions
-from recommender.adapters.memory.shoppers import MemoryShoppers
-from recommender.adapters.memory.sources import MemoryBundles, MemoryCanaries, MemorySnapshots, MemoryStandby
-from recommender.adapters.memory.state import MemoryState
+from recommender.adapters.memory.sources import (
+    MemoryBundles,
+    MemoryCanaries,
+    MemoryOverrides,
+    MemorySessions,
+    MemoryShoppers,
+    MemorySnapshots,
+    MemoryStandby,
+    MemoryState,
+)
 from recommender.contracts.answers import PageAnswer
 from recommender.contracts.api import parse_recommendations
 from recommender.contracts.placements import DEFAULT
-from recommender.domain.experiments.config import NO_EXPERIMENTS
-from recommender.domain.ranking import rank
-from recommender.domain.shopper import PurchaseHistory, Shopper
+from recommender.domain.experiments.running.config import NO_EXPERIMENTS
+from recommender.domain.serving.ranking import rank
+from recommender.domain.serving.visit import PurchaseHistory, Shopper
 from recommender.use_cases.recommend import Ranking, recommend
 
 from tests.tiny_bundle import DAYS, tiny_bundle

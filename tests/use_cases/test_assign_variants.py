@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from recommender.domain.experiments.config import Snapshot, default_config, first_snapshot
+from recommender.domain.experiments.running.config import Snapshot, default_config, first_snapshot
 from recommender.use_cases.assign_variants import assign_variants
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

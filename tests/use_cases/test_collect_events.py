@@ -8,12 +8,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from recommender.adapters.memory.sessions import MemorySessions
+from recommender.adapters.memory.sources import MemorySessions
 from recommender.contracts.answers import EventsAnswer
 from recommender.contracts.events import Event, EventItem
 from recommender.contracts.outbox import CLICK, EXPOSURE, Accepted
 from recommender.contracts.requests import EventBatch, Rejection
-from recommender.domain.attribution import Claims, issue
+from recommender.domain.serving.attribution import Claims, issue
 from recommender.errors import Conflict, DependencyDown
 from recommender.ports import SessionState
 from recommender.use_cases import collect_events as use_case

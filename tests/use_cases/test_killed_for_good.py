@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recommender.adapters.memory.experiments import MemoryExperimentStore
 from recommender.contracts.placements import POLICIES
-from recommender.domain.experiments.assignment import assign, live_weights
-from recommender.domain.experiments.config import ExperimentConfig
-from recommender.domain.experiments.design import Design
+from recommender.domain.experiments.running.assignment import assign, live_weights
+from recommender.domain.experiments.running.config import ExperimentConfig
+from recommender.domain.experiments.running.design import Design
 from recommender.errors import RecommenderError
 from recommender.use_cases.manage_experiments import Order, change_experiment, draft_experiment
 from recommender.use_cases.reallocate_traffic import reallocate_traffic

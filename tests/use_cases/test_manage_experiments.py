@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recommender.adapters.memory.artifacts import MemoryArtifacts
 from recommender.adapters.memory.experiments import MemoryExperimentStore
+from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.contracts.experiments import ExperimentRequest
 from recommender.contracts.placements import CANARY, POLICIES
-from recommender.domain.experiments.config import ExperimentConfig, Snapshot
-from recommender.domain.experiments.counts import CellCount
-from recommender.domain.experiments.lifecycle import OCCUPYING, status_of
+from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot
+from recommender.domain.experiments.running.counts import CellCount
+from recommender.domain.experiments.running.lifecycle import OCCUPYING, status_of
 from recommender.errors import Conflict, NotFound, RecommenderError
 from recommender.ports import ExperimentStore, StreamPosition
 from recommender.use_cases.forecast_experiment import forecast_experiment
 from recommender.use_cases.manage_experiments import Order, change_experiment, draft_experiment
 from recommender.use_cases.reallocate_traffic import reallocate_traffic
-from recommender.use_cases.start_experiment import start_experiment
+from recommender.use_cases.report_experiment import start_experiment
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 PLACES: Mapping[str, tuple[str, ...]] = dict.fromkeys(("home_hero", "home_trending", "pdp_similar"), POLICIES)

@@ -7,12 +7,11 @@ from datetime import timedelta
 
 import pytest
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.domain.experiments.config import ExperimentConfig
-from recommender.domain.experiments.design import Design
+from recommender.domain.experiments.running.config import ExperimentConfig
+from recommender.domain.experiments.running.design import Design
 from recommender.use_cases.manage_experiments import Order, change_experiment
 from recommender.use_cases.reallocate_traffic import reallocate_traffic
-from recommender.use_cases.report_experiment import report_experiment
-from recommender.use_cases.start_experiment import start_experiment
+from recommender.use_cases.report_experiment import report_experiment, start_experiment
 
 from tests.use_cases.experiment_days import CONFIG, START, add, day_of
 

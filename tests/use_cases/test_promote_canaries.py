@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recommender.adapters.memory.artifacts import MemoryArtifacts
 from recommender.adapters.memory.experiments import MemoryExperimentStore
+from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.contracts.artifacts import CURRENT, MANIFEST, Pointer
-from recommender.domain.experiments.config import ExperimentConfig, Snapshot, default_config
-from recommender.domain.experiments.counts import CellCount
-from recommender.domain.experiments.design import Design
+from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot, default_config
+from recommender.domain.experiments.running.counts import CellCount
+from recommender.domain.experiments.running.design import Design
 from recommender.errors import DependencyDown
 from recommender.pointers import flip, pointed
 from recommender.ports import StreamPosition
 from recommender.use_cases.promote_canaries import promote_canaries
 from recommender.use_cases.reallocate_traffic import reallocate_traffic
-from recommender.use_cases.start_experiment import start_experiment
+from recommender.use_cases.report_experiment import start_experiment
 
 from tests.adapters.bundle_files import publish_tiny
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.domain.experiments.assignment import assign
-from recommender.domain.experiments.config import Snapshot, default_config, snapshot_to_json
-from recommender.domain.experiments.counts import CellCount
-from recommender.domain.experiments.design import Design
-from recommender.domain.experiments.shop_counts import ShopCount
+from recommender.domain.experiments.running.assignment import assign
+from recommender.domain.experiments.running.config import Snapshot, default_config, snapshot_to_json
+from recommender.domain.experiments.running.counts import CellCount
+from recommender.domain.experiments.running.design import Design
+from recommender.domain.experiments.running.shop_counts import ShopCount
 from recommender.errors import DependencyDown
 from recommender.ports import StreamPosition
 from recommender.use_cases.reallocate_traffic import JOB, LEASE_SECONDS, Lease, reallocate_traffic
-from recommender.use_cases.start_experiment import start_experiment
+from recommender.use_cases.report_experiment import start_experiment
 
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.domain.experiments.config import Snapshot, default_config, snapshot_to_json
-from recommender.domain.experiments.counts import CellCount
+from recommender.domain.experiments.running.config import Snapshot, default_config, snapshot_to_json
+from recommender.domain.experiments.running.counts import CellCount
 from recommender.errors import Conflict, DependencyDown
 from recommender.ports import StreamPosition
 from recommender.use_cases.reallocate_traffic import reallocate_traffic
-from recommender.use_cases.start_experiment import start_experiment
+from recommender.use_cases.report_experiment import start_experiment
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -9,18 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recommender.adapters.memory.overrides import MemoryOverrides
-from recommender.adapters.memory.shoppers import MemoryShoppers
-from recommender.adapters.memory.sources import MemoryStandby
+from recommender.adapters.memory.sources import MemoryOverrides, MemoryShoppers, MemoryStandby
 from recommender.contracts.events import parse_event
 from recommender.contracts.outbox import Accepted
-from recommender.domain.attribution import verify
-from recommender.domain.bundle import Bundle
-from recommender.domain.experiments.assignment import assign
-from recommender.domain.experiments.config import default_config, first_snapshot
-from recommender.domain.ranking import Ranked
-from recommender.domain.session import Session
-from recommender.domain.standby import Standby, StandbyItem
+from recommender.domain.experiments.running.assignment import assign
+from recommender.domain.experiments.running.config import default_config, first_snapshot
+from recommender.domain.models.bundle import Bundle
+from recommender.domain.serving.attribution import verify
+from recommender.domain.serving.ranking import Ranked
+from recommender.domain.serving.standby import Standby, StandbyItem
+from recommender.domain.serving.visit import Session
 from recommender.errors import DependencyDown, NotFound
 from recommender.ports import SessionState
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from recommender.adapters.memory.artifacts import MemoryArtifacts
+from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.contracts.artifacts import CANDIDATE, CURRENT, MANIFEST, Pointer
 from recommender.errors import ArtifactRefused, Conflict, NotFound
 from recommender.pointers import flip, pointed, read_pointer

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.domain.experiments.config import ExperimentConfig, Snapshot, first_snapshot
-from recommender.domain.experiments.counts import CellCount
-from recommender.domain.experiments.report import Beside, report
+from recommender.domain.experiments.report.report import Beside, report
+from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot, first_snapshot
+from recommender.domain.experiments.running.counts import CellCount
 from recommender.use_cases.report_experiment import report_experiment
 
 from tests.use_cases.experiment_days import CONFIG, START, add, lived

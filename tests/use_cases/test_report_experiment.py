@@ -8,13 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.domain.experiments.config import default_config
-from recommender.domain.experiments.counts import CellCount
+from recommender.domain.experiments.running.config import default_config
+from recommender.domain.experiments.running.counts import CellCount
 from recommender.errors import NotFound
 from recommender.ports import StreamPosition
 from recommender.use_cases.reallocate_traffic import reallocate_traffic
-from recommender.use_cases.report_experiment import report_experiment
-from recommender.use_cases.start_experiment import start_experiment
+from recommender.use_cases.report_experiment import report_experiment, start_experiment
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 CONFIG = default_config(NOW)

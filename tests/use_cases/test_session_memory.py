@@ -8,16 +8,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from recommender.adapters.memory.sessions import MemorySessions
+from recommender.adapters.memory.sources import MemorySessions
 from recommender.adapters.session_item import to_attributes
 from recommender.contracts.answers import EventsAnswer
 from recommender.contracts.events import Event, EventItem
 from recommender.contracts.outbox import CLICK, EXPOSURE, ORDER, Accepted
 from recommender.contracts.requests import MAX_LIMIT
-from recommender.domain import credit
-from recommender.domain.attribution import Claims, issue
-from recommender.domain.credit import POSITIONS, digest
-from recommender.domain.session import Session
+from recommender.domain.serving import credit
+from recommender.domain.serving.attribution import Claims, issue
+from recommender.domain.serving.credit import POSITIONS, digest
+from recommender.domain.serving.visit import Session
 from recommender.ports import SessionState
 from recommender.use_cases import collect_events as use_case
 

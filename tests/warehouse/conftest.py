@@ -11,10 +11,10 @@ import pytest
 
 from tests.warehouse.healthy import run_healthy_weeks
 from tests.warehouse.shop import TODAY, Shop
-from warehouse.engine import DATABASE_FILES, Warehouse, open_local
+from warehouse.connect import DATABASE_FILES, Warehouse, open_local
+from warehouse.engine.schema import create_layers
 from warehouse.sources import generated
 from warehouse.sources.history import History
-from warehouse.statements import create_layers
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from recommender.contracts.events import EventItem
 
 from tests.warehouse.shop import Shop, deliver, event, order_line
 from tests.warehouse.story import CLAIMS
-from warehouse.pipeline import DayRun, run_day
+from warehouse.day.day import DayRun, run_day
 
 DAY = date(2026, 2, 3)
 ROWS = 60  # of orders and of events a day

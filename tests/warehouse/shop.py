@@ -15,12 +15,12 @@ from recommender.contracts.events import Event, EventItem
 from recommender.contracts.outbox import Accepted, to_accepted_record
 
 from warehouse.build import LAYERS
-from warehouse.engine import Connection, Warehouse
-from warehouse.fingerprints import fingerprints as table_fingerprints
-from warehouse.landing import load_landing
-from warehouse.loading import append
-from warehouse.pipeline import run_day
-from warehouse.statements import execute
+from warehouse.connect import Warehouse
+from warehouse.day.day import run_day
+from warehouse.engine.statements import Connection, execute
+from warehouse.export.parts import fingerprints as table_fingerprints
+from warehouse.raw.landed_events import load_landing
+from warehouse.raw.raw_append import append
 from warehouse.tables import RAW
 
 TODAY = "2026-03-02"

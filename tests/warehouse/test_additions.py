@@ -11,9 +11,9 @@ from recommender.contracts.events import to_record
 from recommender.errors import InvalidInput
 
 from tests.warehouse.shop import at, event, rows_of
-from warehouse.engine import Warehouse
-from warehouse.landing import load_landing, load_stage
-from warehouse.loading import Loaded, load
+from warehouse.connect import Warehouse
+from warehouse.raw.landed_events import load_landing, load_stage
+from warehouse.raw.raw_append import Loaded, load
 
 NIGHT = at("2026-01-03T02:00:00")
 LINES = pl.DataFrame(

@@ -20,8 +20,8 @@ from training_jobs.content_bert.data import catalogue_texts
 from training_jobs.exports import read_exports
 from warehouse.__main__ import main
 from warehouse.build import BUILT, Paths, Plan, build
-from warehouse.engine import open_local
-from warehouse.manifest import read_manifest
+from warehouse.connect import open_local
+from warehouse.export.manifest import read_manifest
 
 PLAN = Plan("generated", shoppers=15, items=40, days=8, seed=5)
 NOW = datetime(2026, 3, 2, 12)

@@ -7,9 +7,9 @@ from recommender.contracts.events import EVENT_COLUMNS, to_record
 from recommender.contracts.exports import EXPORTS, OPTIONAL_COLUMNS
 
 from tests.warehouse.shop import event
-from warehouse.engine import Warehouse
-from warehouse.parts import query_of, schema_of
-from warehouse.statements import execute
+from warehouse.connect import Warehouse
+from warehouse.engine.statements import execute
+from warehouse.export.parts import query_of, schema_of
 from warehouse.tables import RAW
 
 SHORT_TYPES = {

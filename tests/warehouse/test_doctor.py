@@ -18,12 +18,12 @@ from tests.warehouse.healthy import DAY, row_of
 from tests.warehouse.shop import Shop, at, deliver, event, order_line, rows_of
 from tests.warehouse.story import CLAIMS
 from warehouse.__main__ import main
-from warehouse.checks import CHECKS
-from warehouse.doctor import Diagnosis, diagnose
-from warehouse.doctor_page import BODY, PAGE, write_report
-from warehouse.engine import open_local
-from warehouse.pipeline import run_day
-from warehouse.quality import QualityStop
+from warehouse.connect import open_local
+from warehouse.day.checks import CHECKS
+from warehouse.day.day import run_day
+from warehouse.day.doctor import Diagnosis, diagnose
+from warehouse.day.doctor_page import BODY, PAGE, write_report
+from warehouse.day.quality import QualityStop
 
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.warehouse.snowflake_rules import RULES
-from warehouse.engine import Connection, open_local
-from warehouse.statements import changed, execute
+from warehouse.connect import open_local
+from warehouse.engine.statements import Connection, changed, execute
 
 ROWS = "(select column1 as x from values (1), (null), (2))"
 AGREED = [

@@ -13,10 +13,10 @@ from recommender.errors import InvalidInput
 
 from tests.warehouse.shop import Shop, at, deliver, deliver_items, event, order_line, rebuilt, rows_of
 from warehouse.__main__ import main
-from warehouse.engine import Warehouse, open_local
-from warehouse.erasures import erase_now, request_erasure
-from warehouse.fingerprints import fingerprints
-from warehouse.pipeline import run_day
+from warehouse.connect import Warehouse, open_local
+from warehouse.day.day import run_day
+from warehouse.day.erasures import erase_now, request_erasure
+from warehouse.export.parts import fingerprints
 
 TEA, JAM = EventItem("tea"), EventItem("jam")
 CLAIMS = {"recommendation_id": "r1", "placement": "home", "propensity": 0.5}

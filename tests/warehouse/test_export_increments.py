@@ -15,15 +15,14 @@ from hypothesis import strategies as st
 from recommender.contracts.exports import EXPORTS
 
 from tests.warehouse.shop import deliver_items, rows_of
-from warehouse import ways_out
-from warehouse.engine import Warehouse, open_local
-from warehouse.manifest import read_manifest
-from warehouse.parts import Cut
-from warehouse.parts import rows_of as rows_clause
-from warehouse.pipeline import run_day
-from warehouse.roots import folder_root
-from warehouse.unload import unload
-from warehouse.ways_out import ArrowUnloader
+from warehouse.connect import Warehouse, open_local
+from warehouse.day.day import run_day
+from warehouse.export import unload as ways_out
+from warehouse.export.export_store import folder_root
+from warehouse.export.manifest import read_manifest
+from warehouse.export.parts import Cut
+from warehouse.export.parts import rows_of as rows_clause
+from warehouse.export.unload import ArrowUnloader, unload
 
 NOW = datetime(2026, 3, 1)
 START = datetime(2025, 12, 30)

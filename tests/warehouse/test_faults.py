@@ -20,10 +20,10 @@ import snowflake.connector
 from recommender.errors import DependencyDown
 
 from tests.warehouse.shop import deliver_items, rows_of
-from warehouse.engine import DATABASE, Warehouse, open_local
-from warehouse.fingerprints import fingerprints
-from warehouse.pipeline import read_watermark, run_day
-from warehouse.runs import read_runs
+from warehouse.connect import DATABASE, Warehouse, open_local
+from warehouse.day.day import read_watermark, run_day
+from warehouse.day.runs import read_runs
+from warehouse.export.parts import fingerprints
 
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
 
@@ -36,8 +36,8 @@ KILLED = f"""
 import os, signal, sys, threading
 from datetime import date
 from pathlib import Path
-from warehouse.engine import open_local
-from warehouse.pipeline import run_day
+from warehouse.connect import open_local
+from warehouse.day.day import run_day
 
 def on_step(step):
     print(step, flush=True)

@@ -15,9 +15,9 @@ import pytest
 
 from tests.warehouse.healthy import DAY, ROWS
 from tests.warehouse.shop import rows_of
-from warehouse.checks import CHECKS
-from warehouse.engine import Warehouse, open_local
-from warehouse.statements import execute
+from warehouse.connect import Warehouse, open_local
+from warehouse.day.checks import CHECKS
+from warehouse.engine.statements import execute
 
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")
 

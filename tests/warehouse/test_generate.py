@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from warehouse.__main__ import main
-from warehouse.engine import open_local
-from warehouse.statements import execute
+from warehouse.connect import open_local
+from warehouse.engine.statements import execute
 
 SIZE = ["--events", "900", "--days", "34", "--shoppers", "30", "--items", "40", "--seed", "3"]
 

@@ -14,11 +14,11 @@ from recommender.errors import InvalidInput
 
 from tests.warehouse.shop import Shop, deliver, deliver_items, event, order_line, rebuilt, rows_of
 from warehouse.__main__ import main
-from warehouse.backfill import pieces
-from warehouse.engine import Connection, Warehouse, open_local
-from warehouse.fingerprints import fingerprint, fingerprints
-from warehouse.pipeline import run_day
-from warehouse.statements import execute
+from warehouse.connect import Warehouse, open_local
+from warehouse.day.day import run_day
+from warehouse.day.schedule import pieces
+from warehouse.engine.statements import Connection, execute
+from warehouse.export.parts import fingerprint, fingerprints
 
 FIRST, LAST = date(2026, 2, 3), date(2026, 2, 5)
 TEA = EventItem("tea", 1, 200)

@@ -11,10 +11,10 @@ from recommender.contracts.events import EventItem, to_record
 from recommender.errors import Conflict
 
 from tests.warehouse.shop import at, event, rows_of
-from warehouse import landing
-from warehouse.engine import Warehouse
-from warehouse.landing import PIPELINE, Landed, load_landing, load_stage
-from warehouse.locks import take_lease
+from warehouse.connect import Warehouse
+from warehouse.engine.locks import take_lease
+from warehouse.raw import landed_events as landing
+from warehouse.raw.landed_events import PIPELINE, Landed, load_landing, load_stage
 
 RECORD = {
     **to_record(event("e1", "add_to_cart", "2026-01-02T10:00:00.250000", EventItem("tea", 2, 199))),

@@ -10,8 +10,8 @@ import pytest
 from recommender.errors import InvalidInput
 
 from tests.warehouse.shop import rows_of
-from warehouse.engine import DATABASE_FILES, Warehouse, open_local
-from warehouse.load_delivery import Delivery, load_delivery
+from warehouse.connect import DATABASE_FILES, Warehouse, open_local
+from warehouse.load.delivery import Delivery, load_delivery
 
 # pytest forgets between tests what open_local has told `warnings` for as long as the warehouse is open.
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output on a DB-API result:UserWarning")

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.warehouse.shop import rows_of
-from warehouse.engine import open_local
-from warehouse.load import main
-from warehouse.load_delivery import Delivery, load_delivery
+from warehouse.connect import open_local
+from warehouse.load.__main__ import main
+from warehouse.load.delivery import Delivery, load_delivery
 
 
 def test_the_command_shows_then_loads_then_runs_the_day(
@@ -75,8 +75,8 @@ KILLED = """
 import os, signal, sys
 from datetime import datetime
 from pathlib import Path
-from warehouse.engine import open_local
-from warehouse.load_delivery import Delivery, load_delivery
+from warehouse.connect import open_local
+from warehouse.load.delivery import Delivery, load_delivery
 
 def kill(part):
     if part == 1:

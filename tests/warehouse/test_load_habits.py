@@ -15,13 +15,14 @@ from recommender.errors import InvalidInput
 
 from tests.warehouse.shop import rows_of
 from tests.warehouse.test_load_rows import NOW, read
-from warehouse.checks import CHECKS
-from warehouse.engine import Warehouse
-from warehouse.load import main
-from warehouse.load_availability import AVAILABILITIES, SAYINGS
-from warehouse.load_delivery import Delivery, load_delivery
-from warehouse.load_ids import NO_SHOPPER
-from warehouse.load_mapping import SYNONYMS
+from warehouse.connect import Warehouse
+from warehouse.day.checks import CHECKS
+from warehouse.load.__main__ import main
+from warehouse.load.delivery import Delivery, load_delivery
+from warehouse.load.identities import NO_SHOPPER
+from warehouse.load.mapping import SYNONYMS
+from warehouse.load.offers import SAYINGS
+from warehouse.tables import AVAILABILITIES
 
 ITEMS = "item_id,title,category,price,availability\n"
 ORDERS = "order_id,item_id,shopper_id,purchased_at,quantity,unit_price\n"

@@ -15,10 +15,10 @@ from recommender.errors import InvalidInput
 
 from tests.warehouse.shop import deliver, deliver_items, order_line, rows_of
 from tests.warehouse.test_load_rows import NOW, read
-from warehouse.engine import Warehouse
-from warehouse.load_delivery import Delivery, load_delivery
-from warehouse.load_mapping import read_mapping
-from warehouse.pipeline import DayRun, run_day
+from warehouse.connect import Warehouse
+from warehouse.day.day import DayRun, run_day
+from warehouse.load.delivery import Delivery, load_delivery
+from warehouse.load.mapping import read_mapping
 
 HEAD = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID"
 DAY = date(2026, 3, 2)

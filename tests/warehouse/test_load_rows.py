@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from recommender.errors import InvalidInput
 
-from warehouse.load_delivery import Delivery, Read, read_delivery
-from warehouse.load_mapping import mapped, read_mapping
+from warehouse.load.delivery import Delivery, Read, read_delivery
+from warehouse.load.mapping import mapped, read_mapping
 from warehouse.tables import PLACE
 
 NOW = datetime(2026, 3, 2, 12)

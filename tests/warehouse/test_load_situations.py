@@ -18,9 +18,9 @@ import pytest
 from recommender.errors import InvalidInput
 
 from tests.warehouse.test_load_rows import GA4, NOW, read
-from warehouse.load import main
-from warehouse.load_delivery import Delivery, read_delivery
-from warehouse.load_paths import find
+from warehouse.load.__main__ import main
+from warehouse.load.delivery import Delivery, read_delivery
+from warehouse.load.files import find
 
 HEAD = "order_id,sku,customer_id,date,qty,unit_price"
 ROW = {"order_id": "1", "sku": "a", "customer_id": "s", "date": "2026-01-01", "qty": "1", "unit_price": "2.55"}

@@ -10,8 +10,8 @@ import pytest
 from recommender.contracts.events import EventItem
 
 from tests.warehouse.shop import Shop, deliver, deliver_items, event, order_line, rows_of
-from warehouse.engine import Warehouse
-from warehouse.pipeline import run_day
+from warehouse.connect import Warehouse
+from warehouse.day.day import run_day
 
 TEA, JAM = EventItem("tea"), EventItem("jam")
 LINES = "select item_id, quantity, price_cents from exports.purchases_v1 order by item_id"

@@ -19,8 +19,8 @@ import pytest
 
 from tests.warehouse.shop import Shop, at, fingerprints, rows_of
 from tests.warehouse.story import DAYS, LATE_STAMP, deliver_day, deliver_late_stamp
-from warehouse.engine import Warehouse, open_local
-from warehouse.pipeline import run_day
+from warehouse.connect import Warehouse, open_local
+from warehouse.day.day import run_day
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import pytest
 from recommender.contracts.events import EventItem
 
 from tests.warehouse.shop import Shop, deliver, deliver_items, event, fingerprints, order_line, rows_of
-from warehouse.engine import Warehouse
-from warehouse.load_delivery import Delivery, load_delivery
-from warehouse.pipeline import run_day
-from warehouse.statements import create_layers
+from warehouse.connect import Warehouse
+from warehouse.day.day import run_day
+from warehouse.engine.schema import create_layers
+from warehouse.load.delivery import Delivery, load_delivery
 
 HEAD = "order_id,item_id,shopper_id,purchased_at,quantity,unit_price"
 LINES = "select item_id, quantity, price_cents from marts.order_lines order by order_id, item_id"

@@ -9,9 +9,9 @@ import pytest
 from recommender.contracts.events import EventItem
 
 from tests.warehouse.shop import Shop, deliver, deliver_items, event, fingerprints, order_line, rows_of
-from warehouse.engine import Warehouse, open_local
-from warehouse.loading import append
-from warehouse.pipeline import read_watermark, run_day
+from warehouse.connect import Warehouse, open_local
+from warehouse.day.day import read_watermark, run_day
+from warehouse.raw.raw_append import append
 from warehouse.sources.history import History
 
 TEA = EventItem("tea")

@@ -12,7 +12,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PRINTED = re.compile(r"python -m ((?:warehouse|local|benchmarks)(?:\.[a-z_]+)*)(?!\.<)(?: ([a-z]+))?")
-PLACES = ("README.md", "docs/data.md", "docs/quality.md", "docs/local.md", "docs/snowflake.md", "warehouse/doctor.py")
+PLACES = (
+    "README.md",
+    "docs/data.md",
+    "docs/quality.md",
+    "docs/local.md",
+    "docs/snowflake.md",
+    "warehouse/day/doctor.py",
+)
 
 
 def printed() -> list[str]:

@@ -8,10 +8,10 @@ import pytest
 from recommender.errors import NotFound
 
 from tests.warehouse.shop import deliver, deliver_items, order_line, rows_of
-from warehouse.doctor import diagnose
-from warehouse.engine import Warehouse
-from warehouse.pipeline import BEGINNING, read_watermark, run_day
-from warehouse.quality import CHECKS, QualityStop
+from warehouse.connect import Warehouse
+from warehouse.day.day import BEGINNING, read_watermark, run_day
+from warehouse.day.doctor import diagnose
+from warehouse.day.quality import CHECKS, QualityStop
 
 DAY = date(2026, 1, 3)
 

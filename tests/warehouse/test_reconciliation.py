@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from warehouse.load import main
+from warehouse.load.__main__ import main
 
 CATALOGUE = "item_id,title,category,price\ntea,Tea,K,2.00\njam,Jam,K,3.00\n"
 HEAD = "order_id,item_id,shopper_id,purchased_at,quantity,unit_price\n"

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from recommender.contracts.events import Event, EventItem
 
 from tests.warehouse.shop import Shop, at, deliver, deliver_items, event, forget_derived, order_line, rows_of
-from warehouse.backfill import backfill
-from warehouse.engine import Warehouse, open_local
-from warehouse.fingerprints import fingerprints
-from warehouse.pipeline import read_watermark, run_day
+from warehouse.connect import Warehouse, open_local
+from warehouse.day.day import read_watermark, run_day
+from warehouse.day.schedule import backfill
+from warehouse.export.parts import fingerprints
 
 FIRST, LAST = date(2026, 2, 3), date(2026, 2, 5)
 TEA, JAM = EventItem("tea", 1, 200), EventItem("jam", 2, 300)

@@ -16,13 +16,13 @@ from recommender.errors import Conflict
 
 from tests.warehouse.shop import at, deliver, deliver_items, event, order_line, rows_of
 from warehouse.__main__ import main
-from warehouse.daily import export_to, load_landed
-from warehouse.engine import DATABASE_FILES, Warehouse, open_local
-from warehouse.manifest import MANIFEST, ExportManifest, Part, read_manifest
-from warehouse.parts import Cut
-from warehouse.pipeline import run_day
-from warehouse.roots import Root, earlier_days, remove_old_days, s3_root
-from warehouse.unload import unload, unload_to
+from warehouse.connect import DATABASE_FILES, Warehouse, open_local
+from warehouse.day.day import run_day
+from warehouse.day.schedule import export_to, load_landed
+from warehouse.export.export_store import Root, earlier_days, remove_old_days, s3_root
+from warehouse.export.manifest import MANIFEST, ExportManifest, Part, read_manifest
+from warehouse.export.parts import Cut
+from warehouse.export.unload import unload, unload_to
 
 NOW = at("2026-01-03T03:00:00")
 BUCKET = "exports"

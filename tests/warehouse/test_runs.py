@@ -12,13 +12,13 @@ import snowflake.connector
 from recommender.errors import Conflict, DependencyDown
 
 from tests.warehouse.shop import deliver, deliver_items, order_line, rows_of
-from warehouse.engine import DATABASE, Connection, Warehouse, open_local
-from warehouse.fingerprints import fingerprints
-from warehouse.locks import end_lease, take_lease
-from warehouse.pipeline import read_watermark, run_day
-from warehouse.quality import QualityStop
-from warehouse.runs import read_runs
-from warehouse.statements import transaction
+from warehouse.connect import DATABASE, Warehouse, open_local
+from warehouse.day.day import read_watermark, run_day
+from warehouse.day.quality import QualityStop
+from warehouse.day.runs import read_runs
+from warehouse.engine.locks import end_lease, take_lease
+from warehouse.engine.statements import Connection, transaction
+from warehouse.export.parts import fingerprints
 
 DAY = date(2026, 1, 3)
 

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from tests.warehouse.shop import deliver, deliver_items, order_line, rows_of
-from warehouse.alerts import ReportRun, report_deadline, report_failure
-from warehouse.engine import Warehouse
-from warehouse.pipeline import run_day
-from warehouse.quality import QualityStop
-from warehouse.scheduled import answer_requests, publish_quality, take_requests
+from warehouse.connect import Warehouse
+from warehouse.day.alerts import ReportRun, report_deadline, report_failure
+from warehouse.day.day import run_day
+from warehouse.day.quality import QualityStop
+from warehouse.day.schedule import answer_requests, publish_quality, take_requests
 
 DAY = date(2026, 1, 3)
 NOW = datetime(2026, 1, 3, 12)

@@ -22,11 +22,11 @@ from training_jobs.environment import METRICS, JobEnvironment
 from training_jobs.export_days import DATA_HASH
 from training_jobs.export_manifest import MANIFEST
 from training_jobs.exports import Exports, exports_of
-from training_jobs.graph import CONTENT, EXPORTS_CHANNEL, JOBS
-from training_jobs.pipeline import EXPORTS_PARAMETER, definition
-from warehouse.daily import write_exports
-from warehouse.engine import Warehouse
-from warehouse.pipeline import run_day
+from training_jobs.graph import CONTENT, EXPORTS_CHANNEL, EXPORTS_PARAMETER, JOBS
+from training_jobs.pipeline import definition
+from warehouse.connect import Warehouse
+from warehouse.day.day import run_day
+from warehouse.day.schedule import write_exports
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the SDK warns in many ways
 BUCKET, PREFIX = "shop-exports", "exports"

@@ -11,7 +11,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from warehouse.statements import HERE
+from warehouse.engine.statements import HERE
 from warehouse.tables import RAW
 
 FILES = sorted((HERE / "snowflake").glob("*.sql"))

@@ -23,17 +23,15 @@ from tests.warehouse import snowflake_rules as rules
 from tests.warehouse.shop import Shop, at
 from tests.warehouse.snowflake_rules import RULES
 from tests.warehouse.story import deliver_day
-from warehouse.checks import CHECKS
-from warehouse.doctor import diagnose
-from warehouse.engine import Warehouse
-from warehouse.erasures import erase_now, request_erasure
-from warehouse.landing import load_stage
-from warehouse.parts import Cut
-from warehouse.pipeline import run_day
-from warehouse.statements import HERE, statements
-from warehouse.steps import STEPS
-from warehouse.unload import unload
-from warehouse.ways_out import copy_statement
+from warehouse.connect import Warehouse
+from warehouse.day.checks import CHECKS
+from warehouse.day.day import STEPS, run_day
+from warehouse.day.doctor import diagnose
+from warehouse.day.erasures import erase_now, request_erasure
+from warehouse.engine.statements import HERE, statements
+from warehouse.export.parts import Cut
+from warehouse.export.unload import copy_statement, unload
+from warehouse.raw.landed_events import load_stage
 
 FILES = sorted(path.relative_to(HERE).as_posix() for path in HERE.rglob("*.sql"))
 SHARED = [path for path in FILES if not path.startswith("snowflake/")]
@@ -116,7 +114,7 @@ class Recorder:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Recorder:
-    from warehouse.engine import open_local
+    from warehouse.connect import open_local
 
     folder = tmp_path_factory.mktemp("recorded")
     (folder / "database").mkdir()

@@ -22,10 +22,10 @@ from sqlglot import exp
 from tests.training.small_exports import written_exports
 from training_jobs.export_manifest import MANIFEST, PartEntry, hash_of_entries
 from training_jobs.exports import read_exports
-from warehouse.manifest import Part
-from warehouse.parts import Cut
-from warehouse.roots import S3Root, folder_root, s3_root
-from warehouse.ways_out import SnowflakeUnloader, copy_statement
+from warehouse.export.export_store import S3Root, folder_root, s3_root
+from warehouse.export.manifest import Part
+from warehouse.export.parts import Cut
+from warehouse.export.unload import SnowflakeUnloader, copy_statement
 
 OCTOBER = Cut("purchases", "2026-10", EXPORTS["purchases"], 3, "3:17:4")
 STAGE_URL = "s3://exports/shop/"

@@ -12,15 +12,15 @@ import polars as pl
 import pytest
 from recommender.contracts.events import EventItem
 from recommender.contracts.placements import DEFAULT, INCUMBENT, POLICIES
-from recommender.domain.attribution import Claims, to_record
+from recommender.domain.serving.attribution import Claims, to_record
 
-from warehouse.engine import Warehouse
-from warehouse.loading import append
-from warehouse.pipeline import run_day
+from warehouse.connect import Warehouse
+from warehouse.day.day import run_day
+from warehouse.engine.statements import execute
+from warehouse.raw.raw_append import append
 from warehouse.sources.synthetic_history import Part, deliveries
 from warehouse.sources.synthetic_lists import PROPENSITIES
 from warehouse.sources.synthetic_shop import CLICK_SHARE, HOLDOUT_SHARE, Shop
-from warehouse.statements import execute
 
 SHOP = Shop(12_000, 3, shoppers=300, items=120)
 SIZES = {placement.placement_id: placement.size for placement in DEFAULT}

@@ -17,12 +17,12 @@ from recommender.errors import ArtifactRefused, Conflict
 from tests.warehouse.shop import deliver, deliver_items, order_line, rows_of
 from training_jobs.environment import Freshness
 from training_jobs.exports import read_exports
-from warehouse.engine import DATABASE_FILES, Warehouse, open_local
-from warehouse.manifest import MANIFEST, ExportManifest, Part, read_manifest
-from warehouse.parts import Cut, schema_of
-from warehouse.pipeline import run_day
-from warehouse.roots import Root
-from warehouse.unload import unload
+from warehouse.connect import DATABASE_FILES, Warehouse, open_local
+from warehouse.day.day import run_day
+from warehouse.export.export_store import Root
+from warehouse.export.manifest import MANIFEST, ExportManifest, Part, read_manifest
+from warehouse.export.parts import Cut, schema_of
+from warehouse.export.unload import unload
 
 NOW = datetime(2026, 1, 3, 4)
 

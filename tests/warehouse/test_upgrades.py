@@ -9,11 +9,10 @@ import pytest
 from recommender.errors import ArtifactRefused
 
 from tests.warehouse.shop import deliver, deliver_items, order_line, rows_of
-from warehouse.engine import Warehouse
-from warehouse.fingerprints import fingerprints
-from warehouse.pipeline import BEGINNING, read_watermark, run_day
-from warehouse.statements import create_layers
-from warehouse.upgrades import add_missing_columns, declared_tables, drop_derived
+from warehouse.connect import Warehouse
+from warehouse.day.day import BEGINNING, read_watermark, run_day
+from warehouse.engine.schema import add_missing_columns, create_layers, declared_tables, drop_derived
+from warehouse.export.parts import fingerprints
 
 DAY = date(2026, 1, 3)
 # marts of the first version: a table that is a view now, and one without what may not be null now

@@ -9,10 +9,10 @@ import pytest
 from recommender.errors import Conflict, NotFound
 
 from tests.warehouse.shop import at, deliver, order_line, rows_of
-from warehouse.engine import Warehouse
-from warehouse.pipeline import run_day
-from warehouse.quality import QualityStop
-from warehouse.withdrawals import withdraw
+from warehouse.connect import Warehouse
+from warehouse.day.day import run_day
+from warehouse.day.quality import QualityStop
+from warehouse.raw.landed_events import withdraw
 
 
 def test_a_delivery_that_stops_its_day_is_withdrawn_and_the_corrected_one_is_run(warehouse: Warehouse) -> None:

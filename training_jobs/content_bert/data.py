@@ -15,7 +15,7 @@ from datetime import datetime
 
 import numpy as np
 import polars as pl
-from recommender.domain.arrays import Rows
+from recommender.domain.models.arrays import Rows
 
 from training_jobs.content_bert.pseudo_queries import pseudo_queries
 from training_jobs.exports import Exports

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from recommender.domain.arrays import Floats
+from recommender.domain.models.arrays import Floats
 from tokenizers import Tokenizer
 from tqdm import tqdm
 

@@ -17,7 +17,7 @@ import numpy as np
 import onnxruntime
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from recommender.domain.arrays import Floats
+from recommender.domain.models.arrays import Floats
 
 from training_jobs.content_bert.encode import EncodeBatch, Tokens
 from training_jobs.content_bert.model import TextEncoder

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from recommender.domain.arrays import Counts, Doubles
-from recommender.domain.lexical import LexicalIndex, words
+from recommender.domain.models.arrays import Counts, Doubles
+from recommender.domain.models.search import LexicalIndex, words
 
 
 @dataclass(frozen=True, slots=True)

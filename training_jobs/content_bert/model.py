@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from recommender.domain.arrays import Floats
+from recommender.domain.models.arrays import Floats
 from recommender.errors import NotFound
 from tokenizers import Tokenizer
 from torch import Tensor, nn

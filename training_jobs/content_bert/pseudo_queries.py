@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from recommender.domain.lexical import WORD
+from recommender.domain.models.search import WORD
 
 LONGEST = 3  # words
 FEWEST_TEXTS = 3

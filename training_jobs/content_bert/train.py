@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from recommender.contracts.artifacts import CONTENT_VECTORS, ITEM_IDS, LEXICAL, QUERY_ENCODER, TOKENIZER
-from recommender.domain.arrays import Floats, to_npz
+from recommender.domain.models.arrays import Floats, to_npz
 from recommender.errors import ArtifactRefused
 
 from training_jobs.content_bert.data import CatalogueTexts, catalogue_fields, catalogue_texts, training_pairs

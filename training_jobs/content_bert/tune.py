@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from recommender.domain.arrays import Floats
-from recommender.domain.lexical import words
+from recommender.domain.models.arrays import Floats
+from recommender.domain.models.search import words
 from torch import Tensor
 from tqdm import tqdm
 
 from training_jobs.content_bert.data import KINDS, Pair, split
 from training_jobs.content_bert.encode import Tokens, encode_texts, padded, tokenize
 from training_jobs.content_bert.model import TextEncoder, TextModel
-from training_jobs.finite import require_finite
+from training_jobs.onnx_parity import require_finite
 
 QUERY_TOLERANCE = 0.005  # what the search pairs may lose while the mean over all kinds gains
 WARM_UP_STEPS = 10

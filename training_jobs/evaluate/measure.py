@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from recommender.domain.arrays import Floats, Rows
-from recommender.domain.bundle import Bundle
+from recommender.domain.models.arrays import Floats, Rows
+from recommender.domain.models.bundle import Bundle
 from tqdm import tqdm
 
 from training_jobs.evaluate.methods import BLIND, Method, listed
 from training_jobs.evaluate.strata import Question
 from training_jobs.metrics import Estimate, per_shopper, ratio, summarise
 from training_jobs.session_ranker.calibration import reliability
-from training_jobs.session_ranker.ranker_data import score_rows
+from training_jobs.session_ranker.data import score_rows
 
 NOTHING: Rows = np.empty(0, np.int32)
 BOOTSTRAP_SEED = 20_171_127

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from recommender.domain.bundle import Model
+from recommender.domain.models.bundle import Model
 
 from training_jobs.baselines import matrix
 from training_jobs.evaluate.measure import ask, calibration, joined, summary
@@ -27,8 +27,8 @@ from training_jobs.evaluate.strata import (
     window_questions,
 )
 from training_jobs.exports import Exports
-from training_jobs.session_ranker.ranker_data import Later
-from training_jobs.session_ranker.ranker_fitting import Counted, Models, bought_between, count_until
+from training_jobs.session_ranker.data import Later
+from training_jobs.session_ranker.fitting import Counted, Models, bought_between, count_until
 
 AFTER_ALL = timedelta(microseconds=1)
 

@@ -12,21 +12,21 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from recommender.domain.arrays import Doubles, Rows
-from recommender.domain.arrivals import arrival_scores, arrivals
-from recommender.domain.bundle import Bundle
-from recommender.domain.candidates import candidate_rows, top_rows
-from recommender.domain.features import features_of
-from recommender.domain.ranking import in_context
-from recommender.domain.session_knn import session_scores
-from recommender.domain.signals import content_of, taste_of, user_vector
+from recommender.domain.models.arrays import Doubles, Rows
+from recommender.domain.models.bundle import Bundle
+from recommender.domain.models.session_knn import session_scores
+from recommender.domain.serving.arrivals import arrival_scores, arrivals
+from recommender.domain.serving.candidates import candidate_rows, top_rows
+from recommender.domain.serving.features import features_of
+from recommender.domain.serving.ranking import in_context
+from recommender.domain.serving.signals import content_of, taste_of, user_vector
 
 from training_jobs.baselines import IalsSettings, Matrix, Scorer, ials, item_knn, own_frequency, popular, popular_recent
+from training_jobs.counting.cohorts import Segmentation
+from training_jobs.counting.statistics import Statistics
 from training_jobs.evaluate.strata import without_visit
 from training_jobs.metrics import LISTED, best_rows
-from training_jobs.session_ranker.cohorts import Segmentation
-from training_jobs.session_ranker.ranker_data import Case, signals_of
-from training_jobs.session_ranker.statistics import Statistics
+from training_jobs.session_ranker.data import Case, signals_of
 
 BLIND: Final = "hybrid_no_session"  # is the hybrid itself where there is no visit to be blind to, so only visits ask it
 

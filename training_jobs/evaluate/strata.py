@@ -18,21 +18,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from recommender.domain.arrays import Rows
-from recommender.domain.bundle import ItemTable
-from recommender.domain.shopper import UNKNOWN_COHORT
-from recommender.domain.visitor import NOTHING_OWNED
+from recommender.domain.models.arrays import Rows
+from recommender.domain.models.bundle import ItemTable
+from recommender.domain.serving.visit import UNKNOWN_COHORT
+from recommender.domain.serving.visitor import NOTHING_OWNED
 
-from training_jobs.session_ranker.ranker_data import (
-    EMPTY_ROWS,
-    NOT_SEEN,
-    Case,
-    Later,
-    in_cart,
-    owned_of,
-    window_cases,
-)
-from training_jobs.session_ranker.statistics import Statistics
+from training_jobs.counting.statistics import Statistics
+from training_jobs.session_ranker.data import EMPTY_ROWS, NOT_SEEN, Case, Later, in_cart, owned_of, window_cases
 
 SHOWN = 3
 FEWEST_IN_BASKET = SHOWN + 1

@@ -23,16 +23,15 @@ from recommender.contracts.artifacts import (
     SESSION_INDEX,
     SESSION_ITEM_VECTORS,
 )
-from recommender.domain.arrays import from_npz
-from recommender.domain.next_item import NextItem
-from recommender.domain.session_knn import SessionIndex
+from recommender.domain.models.arrays import from_npz
+from recommender.domain.models.next_item import NextItem
+from recommender.domain.models.session_knn import SessionIndex
 
 from training_jobs.environment import METRICS, JobEnvironment, read_metrics
 from training_jobs.evaluate.measured import Settings, measured
 from training_jobs.evaluate.report import write_report
 from training_jobs.exports import exports_of
-from training_jobs.session_ranker.ranker_bundle import SessionModel
-from training_jobs.session_ranker.ranker_fitting import Models
+from training_jobs.session_ranker.fitting import Models, SessionModel
 from training_jobs.two_tower.export import onnx_function
 from training_jobs.two_tower.towers import load_towers
 

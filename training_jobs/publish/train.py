@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from recommender.adapters.dynamodb.client import connect
-from recommender.adapters.dynamodb.shoppers import DynamoShoppers
+from recommender.adapters.dynamodb.state import DynamoShoppers
 from recommender.adapters.folder import FolderArtifacts
 from recommender.adapters.s3 import S3Artifacts
 from recommender.contracts.artifacts import CURRENT
 from recommender.contracts.fields import problem
 from recommender.contracts.settings import MissingSetting
-from recommender.domain.features import FEATURES
+from recommender.domain.serving.features import FEATURES
 from recommender.pointers import pointed
 from recommender.ports import ArtifactStore
 
@@ -27,13 +27,14 @@ from training_jobs.environment import JobEnvironment, read_metrics
 from training_jobs.exports import Exports, exports_of
 from training_jobs.gate import judge, require_pass
 from training_jobs.graph import RELEASES
-from training_jobs.provenance import code_hash, git_commit
 from training_jobs.publishing import (
     Origin,
     build_manifest,
     champion_manifest,
+    code_hash,
     collect_files,
     describe_files,
+    git_commit,
     load_shoppers,
     publish,
 )

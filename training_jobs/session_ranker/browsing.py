@@ -13,16 +13,15 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from recommender.domain.arrays import Rows
-from recommender.domain.bundle import Bundle
-from recommender.domain.posterior import STRENGTHS
-from recommender.domain.shopper import UNKNOWN_COHORT
-from recommender.domain.visitor import Seen
+from recommender.domain.models.arrays import Rows
+from recommender.domain.models.bundle import Bundle
+from recommender.domain.models.posterior import STRENGTHS
+from recommender.domain.serving.visit import UNKNOWN_COHORT
+from recommender.domain.serving.visitor import Seen
 
+from training_jobs.counting.lines import Histories, days_of, with_rows
 from training_jobs.exports import Exports
-from training_jobs.session_ranker.histories import Histories
-from training_jobs.session_ranker.lines import days_of, with_rows
-from training_jobs.session_ranker.ranker_data import Case, Group, owned_of, score_rows
+from training_jobs.session_ranker.data import Case, Group, owned_of, score_rows
 
 CLICKS = ("view_item", "select_item")
 VIEWED = (*CLICKS, "add_to_cart", "purchase")  # as Session.viewed

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from recommender.domain.arrays import Doubles
+from recommender.domain.models.arrays import Doubles
 
 NEWTON_STEPS = 30
 RIDGE = 1e-3

@@ -20,15 +20,15 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from recommender.domain.arrays import Flags, Floats
-from recommender.domain.bundle import Model
+from recommender.domain.models.arrays import Flags, Floats
+from recommender.domain.models.bundle import Model
 from recommender.errors import ArtifactRefused
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from training_jobs.finite import require_finite
+from training_jobs.onnx_parity import require_finite
 from training_jobs.session_ranker.calibration import Reliability, fit_logistic, halves, of_heads, reliability
-from training_jobs.session_ranker.ranker_data import Group
+from training_jobs.session_ranker.data import Group
 
 CLIP = 5.0  # standard deviations
 MASKED = -1e9

@@ -25,16 +25,18 @@ import torch
 from numpy.typing import NDArray
 from recommender.adapters.onnx import OnnxModel
 from recommender.contracts import artifacts
-from recommender.domain.arrays import Floats, to_npz
-from recommender.domain.features import FEATURES
-from recommender.domain.next_item import LISTED
+from recommender.domain.models.arrays import Floats, to_npz
+from recommender.domain.models.next_item import LISTED
+from recommender.domain.serving.features import FEATURES
 from recommender.errors import ArtifactRefused
 from tqdm import tqdm
 
+from training_jobs.counting.lines import label_cuts, read_lines, shopper_line
+from training_jobs.counting.statistics import write_statistics
+from training_jobs.counting.visits import Visits, read_visits
 from training_jobs.environment import JobEnvironment
 from training_jobs.exports import Exports, exports_of
-from training_jobs.onnx_parity import assert_parity
-from training_jobs.session_ranker.encoder import (
+from training_jobs.next_item.encoder import (
     EncoderSettings,
     SessionEncoder,
     as_function,
@@ -43,31 +45,15 @@ from training_jobs.session_ranker.encoder import (
     to_onnx,
     vectors_of,
 )
-from training_jobs.session_ranker.encoder_training import Sequences, TrainingSettings
-from training_jobs.session_ranker.histories import shopper_line
-from training_jobs.session_ranker.lines import read_lines
-from training_jobs.session_ranker.next_item_fitting import with_facts
+from training_jobs.next_item.encoder_training import Sequences, TrainingSettings
+from training_jobs.next_item.fitting import with_facts
+from training_jobs.next_item.prefixes import Knn
+from training_jobs.next_item.session_model import ORDERLESS, SessionModel, SessionModelSettings, fit_session_model
+from training_jobs.onnx_parity import assert_parity
+from training_jobs.session_ranker.fitting import Counted, Models, RankerPlan, count_until, fit_ranker, visit_facts
+from training_jobs.session_ranker.fitting import SessionModel as SessionPart
 from training_jobs.session_ranker.ranker import Ranker, RankerSettings, TrainedRanker, ranker_onnx
 from training_jobs.session_ranker.ranker import as_function as ranker_function
-from training_jobs.session_ranker.ranker_bundle import SessionModel as SessionPart
-from training_jobs.session_ranker.ranker_bundle import visit_facts
-from training_jobs.session_ranker.ranker_fitting import (
-    Counted,
-    Models,
-    RankerPlan,
-    count_until,
-    fit_ranker,
-    label_cuts,
-)
-from training_jobs.session_ranker.session_answers import Knn
-from training_jobs.session_ranker.session_model import (
-    ORDERLESS,
-    SessionModel,
-    SessionModelSettings,
-    fit_session_model,
-)
-from training_jobs.session_ranker.statistics import write_statistics
-from training_jobs.session_ranker.visits import Visits, read_visits
 from training_jobs.two_tower.export import retrieval_parity
 from training_jobs.two_tower.towers import EARLY, Towers, load_towers
 

@@ -1,7 +1,13 @@
 """What the towers learn from: every shopper's purchases in order of time, and the histories that serving will send.
 
 A history holds distinct items, the one bought last at the end, weighted exactly as serving weighs it
-(recommender.domain.visitor). Letters: M shoppers, N entries (shopper, item), E purchase lines, I items.
+(recommender.domain.serving.visitor). Letters: M shoppers, N entries (shopper, item), E purchase lines, I items.
+
+A start for the item vectors: the singular vectors of who bought what.
+
+Randomised subspace iteration (Halko, Martinsson, Tropp 2011) on the shopper x item matrix, each entry divided by
+sqrt(items of the shopper + 1) sqrt(shoppers of the item + damping). Gradient steps from here need a tenth of the
+time that a random start needs, and on small shops end higher. Letters: M shoppers, I items, D width.
 """
 
 from __future__ import annotations
@@ -9,13 +15,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
-from recommender.domain.arrays import Counts, Doubles, Floats, Rows
-from recommender.domain.bundle import ItemTable
-from recommender.domain.visitor import TOWER_HALF_LIFE_DAYS
+from recommender.domain.models.arrays import Counts, Doubles, Floats, Rows
+from recommender.domain.models.bundle import ItemTable
+from recommender.domain.serving.visitor import TOWER_HALF_LIFE_DAYS
 
-from training_jobs.session_ranker.histories import Histories
-from training_jobs.session_ranker.lines import Lines
+from training_jobs.counting.lines import Histories, Lines
 
 FEWEST_ITEMS = 2  # of a shopper, to learn from: one to show, one to ask for
 STEPWISE = 0.8  # orders a line from which on purchases are read as a sequence of single items
@@ -119,3 +125,40 @@ def history_weights(orders: NDArray[np.integer], age_days: NDArray[np.floating])
 def learnable(data: Purchases) -> NDArray[np.int64]:
     """Shoppers with enough items to show some and ask for others."""
     return np.flatnonzero(np.diff(data.timeline.offsets) >= FEWEST_ITEMS)
+
+
+DAMPING = 10.0
+OVERSAMPLING = 16
+ITERATIONS = 4
+SHOPPERS = 200_000  # sampled beyond that
+FULL_WEIGHT = 20.0  # shoppers of an item from which on its vector has full length
+LENGTH = 0.5  # of a full vector
+
+
+def spectral_vectors(data: Purchases, width: int, rng: np.random.Generator) -> Floats:
+    """(I, D) vectors of length at most LENGTH, shorter for items that few bought, zero for items nobody bought."""
+    matrix = _scaled(data, rng)
+    width_found = min(width + OVERSAMPLING, *matrix.shape)
+    basis = rng.normal(size=(matrix.shape[1], width_found))  # (I, D + oversampling)
+    for _ in range(ITERATIONS):
+        basis, _ = np.linalg.qr(matrix.T @ (matrix @ basis))
+    _, values, right = np.linalg.svd(matrix @ basis, full_matrices=False)
+    kept = min(width, len(values))
+    found = (basis @ right[:kept].T) * np.sqrt(values[:kept])  # (I, kept)
+    unit = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
+    known = np.sqrt(np.minimum(data.popularity / FULL_WEIGHT, 1.0))  # (I,)
+    vectors = np.zeros((data.count_items, width), np.float32)
+    vectors[:, :kept] = unit * (LENGTH * known[:, None])
+    return vectors
+
+
+def _scaled(data: Purchases, rng: np.random.Generator) -> sp.csr_matrix:
+    count = len(data.offsets) - 1
+    matrix = sp.csr_matrix(
+        (np.ones(len(data.items)), data.items, data.offsets), shape=(count, data.count_items), dtype=np.float64
+    )
+    if count > SHOPPERS:
+        matrix = matrix[np.sort(rng.choice(count, SHOPPERS, replace=False))]
+    by_shopper = 1.0 / np.sqrt(1.0 + np.asarray(matrix.sum(axis=1)).ravel())
+    by_item = 1.0 / np.sqrt(DAMPING + np.asarray(matrix.sum(axis=0)).ravel())
+    return sp.diags(by_shopper) @ matrix @ sp.diags(by_item)

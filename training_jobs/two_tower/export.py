@@ -14,8 +14,8 @@ import onnx
 import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from recommender.domain.arrays import Floats
-from recommender.domain.bundle import Model
+from recommender.domain.models.arrays import Floats
+from recommender.domain.models.bundle import Model
 
 from training_jobs.onnx_parity import assert_parity
 from training_jobs.two_tower.model import UserTower

@@ -13,19 +13,17 @@ from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from recommender.domain.arrays import Floats, Rows
+from recommender.domain.models.arrays import Floats, Rows
 
+from training_jobs.counting.catalogue import in_row_order, item_table
+from training_jobs.counting.lines import build_histories, days_since_epoch, read_lines
 from training_jobs.exports import Exports
 from training_jobs.metrics import best_rows, recall
-from training_jobs.session_ranker.catalogue import in_row_order, item_table
-from training_jobs.session_ranker.histories import build_histories
-from training_jobs.session_ranker.lines import days_since_epoch, read_lines
-from training_jobs.two_tower.checkpoints import Checkpoints
 from training_jobs.two_tower.data import Catalogue, Purchases, catalogue, purchases
 from training_jobs.two_tower.model import TwoTower, UserTower
 from training_jobs.two_tower.processes import ALONE, Processes
 from training_jobs.two_tower.towers import as_function, heaviest
-from training_jobs.two_tower.training import TowerSettings, Trained, train_towers
+from training_jobs.two_tower.training import Checkpoints, TowerSettings, Trained, train_towers
 
 TAIL_SHOPPERS = 400
 NOTHING: Rows = np.empty(0, np.int32)

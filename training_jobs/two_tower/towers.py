@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from recommender.contracts.artifacts import ITEM_VECTORS, PREFERENCE, USER_TOWER
-from recommender.domain.arrays import Floats, from_npz
-from recommender.domain.bundle import Model
-from recommender.domain.posterior import PreferencePrior
+from recommender.domain.models.arrays import Floats, from_npz
+from recommender.domain.models.bundle import Model
+from recommender.domain.models.posterior import PreferencePrior
 
 from training_jobs.two_tower.data import Purchases
 from training_jobs.two_tower.export import onnx_function

@@ -26,13 +26,12 @@ from recommender.contracts.artifacts import (
     RETRIEVAL,
     USER_TOWER,
 )
-from recommender.domain.arrays import Floats, to_npz
+from recommender.domain.models.arrays import Floats, to_npz
 
+from training_jobs.counting.lines import label_cuts
 from training_jobs.environment import JobEnvironment
 from training_jobs.exports import Exports, exports_of
 from training_jobs.onnx_parity import assert_parity
-from training_jobs.session_ranker.ranker_fitting import label_cuts
-from training_jobs.two_tower.checkpoints import Checkpoints
 from training_jobs.two_tower.data import Purchases
 from training_jobs.two_tower.export import (
     onnx_function,
@@ -43,7 +42,7 @@ from training_jobs.two_tower.fitting import TowerData, fit_early, tower_data
 from training_jobs.two_tower.model import TowerShape, UserTower
 from training_jobs.two_tower.processes import ALONE, Processes, joined
 from training_jobs.two_tower.towers import EARLY, Towers, as_function, finished, heaviest
-from training_jobs.two_tower.training import TowerSettings, Trained, train_towers
+from training_jobs.two_tower.training import Checkpoints, TowerSettings, Trained, train_towers
 
 CONTENT_ROWS = "content_rows.npy"
 CURVES = "curves.json"

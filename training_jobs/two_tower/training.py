@@ -3,13 +3,20 @@
 A batch, its negatives and its dropout are functions of (seed, rank, step): a run taken up from a checkpoint, which is
 written at every check and on SIGTERM, ends as if it had never been put down. Under torchrun each process draws its
 share of every batch and the gradients are averaged (training_jobs.two_tower.processes).
+
+Checkpoints of a spot job: written whole or not at all, and one more when SageMaker sends SIGTERM.
+
+The signal only raises a flag; training saves and leaves at its next step, so that no state is torn.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -17,15 +24,52 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from training_jobs.finite import require_finite
-from training_jobs.session_ranker.encoder_training import one_cycle
-from training_jobs.two_tower.batches import Drawing, draw
-from training_jobs.two_tower.checkpoints import Checkpoints
-from training_jobs.two_tower.data import Catalogue, Purchases, learnable
-from training_jobs.two_tower.loss import negatives_for, softmax_loss
+from training_jobs.next_item.encoder_training import one_cycle
+from training_jobs.onnx_parity import require_finite
+from training_jobs.two_tower.batches import Drawing, draw, negatives_for, softmax_loss
+from training_jobs.two_tower.data import Catalogue, Purchases, learnable, spectral_vectors
 from training_jobs.two_tower.model import TowerShape, TwoTower
 from training_jobs.two_tower.processes import ALONE, Processes
-from training_jobs.two_tower.spectral import spectral_vectors
+
+TERMINATED = 128 + signal.SIGTERM  # exit code of a process that obeyed SIGTERM
+
+
+class Checkpoints:
+    """One checkpoint file, and whether the job has been asked to stop."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.is_interrupted = False
+
+    def listen(self) -> None:
+        """From now on SIGTERM asks for a last checkpoint."""
+        signal.signal(signal.SIGTERM, self._interrupt)
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the checkpoint."""
+        partial = self._path.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self._path)
+
+    def load(self) -> dict[str, Any] | None:
+        """The checkpoint, or None where there is none."""
+        if not self._path.is_file():
+            return None
+        state: dict[str, Any] = torch.load(self._path, weights_only=True)
+        return state
+
+    def clear(self) -> None:
+        """Forget it: the run has ended."""
+        self._path.unlink(missing_ok=True)
+
+    @staticmethod
+    def leave() -> None:
+        """Leave with the exit code of a terminated process."""
+        raise SystemExit(TERMINATED)
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        self.is_interrupted = True
+
 
 Measure = Callable[[TwoTower], float]  # larger is better; on data after what is trained on
 

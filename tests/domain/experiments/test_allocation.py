@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from recommender.domain.arrays import Doubles
-from recommender.domain.experiments.allocation import lifts, next_weights, outlook, seed_of, with_floor
-from recommender.domain.experiments.posterior import Posterior
+from recommender.domain.experiments.evidence.allocation import lifts, next_weights, outlook, seed_of, with_floor
+from recommender.domain.experiments.evidence.posterior import Posterior
+from recommender.domain.models.arrays import Doubles
 
 
 def posterior(mean: list[float], deviation: float) -> Posterior:

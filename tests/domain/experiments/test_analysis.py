@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from recommender.domain.experiments.analysis import conclusion, decided_weights, look
-from recommender.domain.experiments.config import ExperimentConfig, default_config
-from recommender.domain.experiments.counts import CellCount
-from recommender.domain.experiments.design import Design
+from recommender.domain.experiments.evidence.analysis import conclusion, decided_weights, look
+from recommender.domain.experiments.running.config import ExperimentConfig, default_config
+from recommender.domain.experiments.running.counts import CellCount
+from recommender.domain.experiments.running.design import Design
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 CONFIG = replace(default_config(START), holdout_share=0.0)

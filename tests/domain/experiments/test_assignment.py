@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recommender.domain.experiments.assignment import Assignment, assign, choose, is_held_out
-from recommender.domain.experiments.config import NO_EXPERIMENTS, Snapshot, default_config, first_snapshot
+from recommender.domain.experiments.running.assignment import Assignment, assign, choose, is_held_out
+from recommender.domain.experiments.running.config import NO_EXPERIMENTS, Snapshot, default_config, first_snapshot
 from scipy import stats
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from recommender.domain.arrays import Counts, Doubles
-from recommender.domain.experiments.calendar import no_calendar, standard_calendar
-from recommender.domain.experiments.posterior import evidence, pool
+from recommender.domain.experiments.evidence.posterior import evidence, no_calendar, pool, standard_calendar
+from recommender.domain.models.arrays import Counts, Doubles
 
 PLACEMENTS, DAILY = 12, 6_000
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recommender.domain.experiments.canary import (
+from recommender.domain.experiments.evidence.canary import (
     LADDER,
     PRIOR_SD,
     clicks_lost,
@@ -18,10 +18,10 @@ from recommender.domain.experiments.canary import (
     steered,
     student_tail,
 )
-from recommender.domain.experiments.checks import check_split
-from recommender.domain.experiments.config import default_config
-from recommender.domain.experiments.counts import CellCount
-from recommender.domain.experiments.tally import Tally, design_effect, split_clumping
+from recommender.domain.experiments.evidence.checks import check_split
+from recommender.domain.experiments.evidence.tally import Tally, design_effect, split_clumping
+from recommender.domain.experiments.running.config import default_config
+from recommender.domain.experiments.running.counts import CellCount
 from scipy import stats
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

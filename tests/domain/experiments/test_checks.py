@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from recommender.domain.arrays import Doubles
-from recommender.domain.experiments.checks import check_split, chi_square_tail
-from recommender.domain.experiments.tally import Tally, exposure_clumping
+from recommender.domain.experiments.evidence.checks import check_split, chi_square_tail
+from recommender.domain.experiments.evidence.tally import Tally, exposure_clumping
+from recommender.domain.models.arrays import Doubles
 from scipy import stats
 
 P, T, K = 4, 6, 3

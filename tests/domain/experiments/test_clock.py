@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
-from recommender.domain.experiments.clock import Clock, clock_of
-from recommender.domain.experiments.config import ExperimentConfig, Snapshot, first_snapshot
+from recommender.domain.experiments.running.clock import Clock, clock_of
+from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot, first_snapshot
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 CONFIG = ExperimentConfig("exp_a", 1, ("home_hero",), ("cohorts", "hybrid"), "a")

@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from recommender.contracts.tables import COUNTER_SHARDS
-from recommender.domain.arrays import Doubles
-from recommender.domain.experiments.analysis import Look, look
-from recommender.domain.experiments.config import default_config
-from recommender.domain.experiments.counts import CellCount, merged
-from recommender.domain.experiments.design import Design
+from recommender.domain.experiments.evidence.analysis import Look, look
+from recommender.domain.experiments.running.config import default_config
+from recommender.domain.experiments.running.counts import CellCount, merged
+from recommender.domain.experiments.running.design import Design
+from recommender.domain.models.arrays import Doubles
 
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
 DESIGN = Design(rule="optimise", allocation="thompson", standardised=False)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from recommender.contracts.placements import DEFAULT, INCUMBENT
-from recommender.domain.experiments.config import (
+from recommender.domain.experiments.running.config import (
     config_from_json,
     config_to_json,
     default_config,

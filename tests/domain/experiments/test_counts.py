@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from recommender.domain.experiments.counts import CellCount, merged, outcomes, shard_of
+from recommender.domain.experiments.running.counts import CellCount, merged, outcomes, shard_of
 
 
 def record(*rewards: str, visitor: str = "v_1", **claims: object) -> dict[str, Any]:

@@ -6,9 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from recommender.domain.experiments.allocation import Outlook
-from recommender.domain.experiments.decision import CONTROL, UNDECIDED, boundary_at, decide, z_scores
-from recommender.domain.experiments.design import Design
+from recommender.domain.experiments.evidence.allocation import (
+    CONTROL,
+    UNDECIDED,
+    Outlook,
+    boundary_at,
+    decide,
+    z_scores,
+)
+from recommender.domain.experiments.running.design import Design
 
 CLAIM = Design(max_days=28)
 DAY = 14.0

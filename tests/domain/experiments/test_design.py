@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from recommender.domain.experiments.design import Design, design_from_json, design_to_json
+from recommender.domain.experiments.running.design import Design, design_from_json, design_to_json
 from recommender.errors import InvalidInput
 
 

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from recommender.domain.experiments.design import Design
-from recommender.domain.experiments.forecast import (
+from recommender.domain.experiments.evidence.forecast import (
     LIFTS,
     LiftForecast,
     Traffic,
@@ -16,7 +15,8 @@ from recommender.domain.experiments.forecast import (
     forecast,
     forecast_of,
 )
-from recommender.domain.experiments.simulation import Truth, simulate
+from recommender.domain.experiments.evidence.simulation import Truth, simulate
+from recommender.domain.experiments.running.design import Design
 
 CLICKS = 17_118 * 0.018  # a day and placement: +10 % in 28 days by the textbook, four variants
 WEEKLY = Design(looks="week", standardised=False, maturation_days=2)

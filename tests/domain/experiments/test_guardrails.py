@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from recommender.domain.experiments.config import default_config
-from recommender.domain.experiments.counts import CellCount
-from recommender.domain.experiments.guardrails import (
+from recommender.domain.experiments.evidence.guardrails import (
     Guardrail,
     guardrail_to_json,
     guardrails,
     kills,
     variant_guardrails,
 )
-from recommender.domain.experiments.shop_counts import ShopCount
+from recommender.domain.experiments.running.config import default_config
+from recommender.domain.experiments.running.counts import CellCount
+from recommender.domain.experiments.running.shop_counts import ShopCount
 
 CONFIG = replace(default_config(datetime(2026, 11, 23, tzinfo=UTC)), placements=("home_hero", "pdp_similar"))
 DAY = "2026-11-23"

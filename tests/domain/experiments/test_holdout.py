@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recommender.domain.experiments.config import ExperimentConfig, default_config
-from recommender.domain.experiments.counts import CellCount
-from recommender.domain.experiments.holdout import against_holdout
-from recommender.domain.experiments.segments import segment_estimates
-from recommender.domain.experiments.strata import stratified
+from recommender.domain.experiments.evidence.holdout import against_holdout
+from recommender.domain.experiments.evidence.tally import stratified
+from recommender.domain.experiments.report.history import segment_estimates
+from recommender.domain.experiments.running.config import ExperimentConfig, default_config
+from recommender.domain.experiments.running.counts import CellCount
 
 CONFIG = default_config(datetime(2026, 11, 2, tzinfo=UTC))
 HERO, NEXT = "home_hero", "order_next"

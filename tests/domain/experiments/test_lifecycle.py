@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from recommender.contracts.placements import CANARY
 from recommender.contracts.routes import ACTIONS as ROUTED
-from recommender.domain.experiments import lifecycle, shipping
-from recommender.domain.experiments.assignment import assign
-from recommender.domain.experiments.config import STATUSES, ExperimentConfig, Snapshot
-from recommender.domain.experiments.lifecycle import ACTIONS, REPEATED, check_action, start, status_of
+from recommender.domain.experiments.evidence import shipping
+from recommender.domain.experiments.running import lifecycle
+from recommender.domain.experiments.running.assignment import assign
+from recommender.domain.experiments.running.config import STATUSES, ExperimentConfig, Snapshot
+from recommender.domain.experiments.running.lifecycle import ACTIONS, REPEATED, check_action, start, status_of
 from recommender.errors import Conflict, InvalidInput
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

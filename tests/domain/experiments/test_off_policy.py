@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recommender.domain.arrays import Doubles
-from recommender.domain.experiments import reward_model
-from recommender.domain.experiments.off_policy import METHODS, Fitted, evaluate, refusal, weights
-from recommender.domain.experiments.reward_model import RewardLog, cross_fitted
+from recommender.domain.experiments.evidence import off_policy as reward_model
+from recommender.domain.experiments.evidence.off_policy import (
+    METHODS,
+    Fitted,
+    RewardLog,
+    cross_fitted,
+    evaluate,
+    refusal,
+    weights,
+)
+from recommender.domain.models.arrays import Doubles
 from recommender.errors import InvalidInput
 
 QUALITY = np.array([0.02, 0.05, 0.10, 0.30])  # chance of a click on each action

@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from recommender.domain.experiments import shipping
-from recommender.domain.experiments.assignment import assign
-from recommender.domain.experiments.config import ExperimentConfig, Snapshot, first_snapshot
-from recommender.domain.experiments.permitted import is_off, may_serve, may_ship, policies_after
+from recommender.domain.experiments.evidence import shipping
+from recommender.domain.experiments.running.assignment import assign
+from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot, first_snapshot
+from recommender.domain.experiments.running.permitted import is_off, may_serve, may_ship, policies_after
 from recommender.errors import Conflict, InvalidInput
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

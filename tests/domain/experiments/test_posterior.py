@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recommender.domain.arrays import Counts, Doubles
-from recommender.domain.experiments.posterior import Evidence, evidence, pool
+from recommender.domain.experiments.evidence.posterior import Evidence, evidence, pool
+from recommender.domain.models.arrays import Counts, Doubles
 
 P, T, K = 12, 14, 3
 

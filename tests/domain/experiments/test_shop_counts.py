@@ -6,9 +6,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from recommender.domain.experiments.assignment import in_holdout, is_held_out
-from recommender.domain.experiments.config import Snapshot, default_config, first_snapshot
-from recommender.domain.experiments.shop_counts import ShopCount, bucket_of, held_out_share, shop_counts, traded_items
+from recommender.domain.experiments.running.assignment import in_holdout, is_held_out
+from recommender.domain.experiments.running.config import Snapshot, default_config, first_snapshot
+from recommender.domain.experiments.running.shop_counts import (
+    ShopCount,
+    bucket_of,
+    held_out_share,
+    shop_counts,
+    traded_items,
+)
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 CONFIG = default_config(NOW)

@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from recommender.domain.experiments.boundaries import CONSTANTS, DAILY, TIME_BOX, WEEKLY, constant_for
-from recommender.domain.experiments.calibration import calibrate
-from recommender.domain.experiments.decision import UNDECIDED
-from recommender.domain.experiments.design import Design
-from recommender.domain.experiments.simulation import WEEKDAY_RATE, WEEKDAY_TRAFFIC, Truth, simulate
+from recommender.domain.experiments.evidence.allocation import UNDECIDED
+from recommender.domain.experiments.evidence.calibration import calibrate
+from recommender.domain.experiments.evidence.simulation import WEEKDAY_RATE, WEEKDAY_TRAFFIC, Truth, simulate
+from recommender.domain.experiments.running.design import CONSTANTS, DAILY, TIME_BOX, WEEKLY, Design, constant_for
 from recommender.errors import InvalidInput
 
 BOX = Design(time_box_days=10)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from recommender.domain.arrays import Counts, Doubles
-from recommender.domain.experiments.checks import check_split
-from recommender.domain.experiments.split_evidence import CONCENTRATION, split_evidence
-from recommender.domain.experiments.tally import Tally, exposure_clumping
+from recommender.domain.experiments.evidence.checks import CONCENTRATION, check_split, split_evidence
+from recommender.domain.experiments.evidence.tally import Tally, exposure_clumping
+from recommender.domain.models.arrays import Counts, Doubles
 from scipy import stats
 
 P, T, K = 2, 30, 3

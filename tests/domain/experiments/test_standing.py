@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from recommender.domain.experiments.config import Snapshot, default_config, first_snapshot
-from recommender.domain.experiments.standing import decision_json, overall, standings
+from recommender.domain.experiments.evidence.standing import decision_json, overall, standings
+from recommender.domain.experiments.running.config import Snapshot, default_config, first_snapshot
 
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
 CONFIG = replace(

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from recommender.domain.experiments.config import default_config
-from recommender.domain.experiments.counts import CellCount
-from recommender.domain.experiments.tally import Tally, design_effect, exposure_clumping, tally
+from recommender.domain.experiments.evidence.tally import Tally, design_effect, exposure_clumping, tally
+from recommender.domain.experiments.running.config import default_config
+from recommender.domain.experiments.running.counts import CellCount
 
 CONFIG = replace(default_config(datetime(2026, 11, 23, tzinfo=UTC)), placements=("home_hero", "cart_cross_sell"))
 P, T, K, S = 12, 4, 3, 8

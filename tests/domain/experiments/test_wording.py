@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recommender.domain.experiments.caveats import may_not_claim
-from recommender.domain.experiments.checks import SplitCheck
-from recommender.domain.experiments.config import default_config
-from recommender.domain.experiments.design import Design
-from recommender.domain.experiments.findings import Findings, percent
-from recommender.domain.experiments.standing import Standing
-from recommender.domain.experiments.wording import headline, may_claim, so_far
+from recommender.domain.experiments.evidence.checks import SplitCheck
+from recommender.domain.experiments.evidence.standing import Standing
+from recommender.domain.experiments.report.caveats import may_not_claim
+from recommender.domain.experiments.report.findings import Findings, percent
+from recommender.domain.experiments.report.wording import headline, may_claim, so_far
+from recommender.domain.experiments.running.config import default_config
+from recommender.domain.experiments.running.design import Design
 
 NAMES = ("home_hero", "home_trending", "category_top", "cart_cross_sell", "order_next")
 CONFIG = replace(default_config(datetime(2026, 11, 2, tzinfo=UTC)), placements=NAMES)

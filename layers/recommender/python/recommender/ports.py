@@ -8,15 +8,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from recommender.contracts.outbox import Accepted
-from recommender.domain.experiments.config import ExperimentConfig, Snapshot
-from recommender.domain.experiments.counts import CellCount
-from recommender.domain.experiments.shop_counts import ShopCount
-from recommender.domain.session import Session
-from recommender.domain.shopper import Shopper
-from recommender.domain.standby import Standby
+from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot
+from recommender.domain.experiments.running.counts import CellCount
+from recommender.domain.experiments.running.shop_counts import ShopCount
+from recommender.domain.serving.standby import Standby
+from recommender.domain.serving.visit import Session, Shopper
 
 if TYPE_CHECKING:  # numpy stays out of functions that need no models
-    from recommender.domain.bundle import Bundle
+    from recommender.domain.models.bundle import Bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class SessionState:
     session: Session
     version: int = 0  # 0: not stored yet
     seen: frozenset[bytes] = frozenset()  # 8-byte digests of the newest accepted event ids
-    credited: frozenset[bytes] = frozenset()  # 8-byte digests of orders (domain/credit.py)
+    credited: frozenset[bytes] = frozenset()  # 8-byte digests of orders (domain/serving/credit.py)
     lists: Mapping[bytes, int] = field(default_factory=dict)  # 8-byte digest of a list -> what of it is credited
     seen_before: frozenset[bytes] = frozenset()  # the ids before the newest
 

@@ -20,17 +20,16 @@ from recommender.adapters.bundle_files import fetch, read_manifest
 from recommender.adapters.onnx import OnnxModel, QueryEncoder
 from recommender.contracts import artifacts as names
 from recommender.contracts.artifacts import Manifest
-from recommender.domain.arrays import Counts, Floats, from_npz
-from recommender.domain.bundle import Bundle, Cohorts, ItemTable, Model, Neighbours
-from recommender.domain.complements import Complements
-from recommender.domain.discovery import Discovery
-from recommender.domain.features import FEATURES
-from recommender.domain.lexical import LexicalIndex
-from recommender.domain.next_item import NextItem
-from recommender.domain.next_item_features import FEATURES as NEXT_ITEM_FEATURES
-from recommender.domain.posterior import PreferencePrior
-from recommender.domain.prior import Prior
-from recommender.domain.session_knn import SessionIndex
+from recommender.domain.models.arrays import Counts, Floats, from_npz
+from recommender.domain.models.bundle import Bundle, Cohorts, ItemTable, Model, Neighbours
+from recommender.domain.models.discovery import Complements, Discovery
+from recommender.domain.models.next_item import NextItem
+from recommender.domain.models.next_item_features import FEATURES as NEXT_ITEM_FEATURES
+from recommender.domain.models.posterior import PreferencePrior
+from recommender.domain.models.prior import Prior
+from recommender.domain.models.search import LexicalIndex
+from recommender.domain.models.session_knn import SessionIndex
+from recommender.domain.serving.features import FEATURES
 from recommender.errors import ArtifactRefused, DependencyDown, RecommenderError
 from recommender.ports import ArtifactStore
 

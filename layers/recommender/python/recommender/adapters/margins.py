@@ -16,7 +16,7 @@ import numpy as np
 
 from recommender.adapters.bundle_files import current_bundle_id, read_manifest
 from recommender.contracts.artifacts import ITEM_IDS, ITEM_TABLE, Manifest, file_key
-from recommender.domain.arrays import Floats, Ids
+from recommender.domain.models.arrays import Floats, Ids
 from recommender.errors import ArtifactRefused, RecommenderError
 from recommender.ports import ArtifactStore
 

@@ -19,7 +19,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from tokenizers import Tokenizer
 
 from recommender.contracts.artifacts import TensorSpec
-from recommender.domain.arrays import Floats
+from recommender.domain.models.arrays import Floats
 from recommender.errors import ArtifactRefused, DependencyDown
 
 CACHED_QUERIES: Final = 4096

@@ -1,13 +1,25 @@
-"""An artifact store in S3: immutable objects, and one pointer that is flipped with If-Match."""
+"""An artifact store in S3: immutable objects, and one pointer that is flipped with If-Match.
+
+The landing of accepted events on S3: JSON lines, one object a batch, in a folder a day.
+
+The key names the batch, so a batch delivered twice is one object; the warehouse loads the folder's new
+objects and merges by event id, so even a batch that was cut differently counts once.
+
+The key that signs attribution tokens: from Secrets Manager, or from a variable on one machine.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from recommender.contracts.settings import MissingSetting
 from recommender.errors import Conflict, DependencyDown, NotFound
 from recommender.ports import StoredObject
 
@@ -70,3 +82,63 @@ class S3Artifacts:
 
 def _code(error: ClientError) -> str:
     return str(error.response["Error"]["Code"])
+
+
+PREFIX: Final = "landing/events"
+
+
+class S3Landing:
+    """An EventSink."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        """Below PREFIX in this bucket; `client` is boto3's S3 client."""
+        self._client = client
+        self._bucket = bucket
+
+    def deliver(self, batch_id: str, records: Sequence[Mapping[str, Any]], *, accepted_at: datetime) -> None:
+        """Store the records as one object. Raises DependencyDown; the stream delivers the batch again then."""
+        body = "".join(json.dumps(record, separators=(",", ":"), sort_keys=True) + "\n" for record in records)
+        try:
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=landing_key(batch_id, accepted_at),
+                Body=body.encode(),
+                ContentType="application/x-ndjson",
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise DependencyDown(f"S3 did not take batch {batch_id}: {error}") from error
+
+
+def landing_key(batch_id: str, accepted_at: datetime) -> str:
+    """The object of a batch, in the folder of the day (UTC) on which it was accepted."""
+    return f"{PREFIX}/dt={accepted_at.astimezone(UTC).date().isoformat()}/{batch_id}.jsonl"
+
+
+def s3_client() -> Any:
+    """boto3's client; it runs behind a stream, so it can wait longer than a page view."""
+    return boto3.client(
+        "s3", config=Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
+    )
+
+
+FROM_ENVIRONMENT: Final = "env:"
+MIN_BYTES: Final = 16
+
+
+def signing_secret(secret_id: str, environment: Mapping[str, str]) -> bytes:
+    """The secret named by `secret_id`: "env:NAME" for a variable, else a Secrets Manager id or ARN."""
+    if secret_id.startswith(FROM_ENVIRONMENT):
+        name = secret_id.removeprefix(FROM_ENVIRONMENT)
+        value = environment.get(name, "").encode()
+    else:
+        name, value = secret_id, _from_secrets_manager(secret_id)
+    if len(value) < MIN_BYTES:
+        raise MissingSetting(f"the signing secret {name} has {len(value)} bytes, expected at least {MIN_BYTES}")
+    return value
+
+
+def _from_secrets_manager(secret_id: str) -> bytes:
+    import boto3  # not needed where the secret is a variable
+
+    answer = boto3.client("secretsmanager").get_secret_value(SecretId=secret_id)
+    return answer["SecretString"].encode() if "SecretString" in answer else bytes(answer["SecretBinary"])

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from recommender.contracts.events import Event, EventItem
 from recommender.contracts.outbox import ATTRIBUTE, Accepted, pack
-from recommender.domain.session import Folded, Session, microseconds
+from recommender.domain.serving.visit import Folded, Session, microseconds
 from recommender.errors import TooLarge
 from recommender.ports import SessionState
 

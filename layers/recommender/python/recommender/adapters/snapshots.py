@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from recommender.adapters.background import Start, in_background
-from recommender.domain.experiments.config import NO_EXPERIMENTS, Snapshot
+from recommender.domain.experiments.running.config import NO_EXPERIMENTS, Snapshot
 from recommender.errors import DependencyDown
 
 UNREADABLE: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)  # what malformed items raise

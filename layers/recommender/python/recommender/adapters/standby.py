@@ -8,7 +8,7 @@ from typing import Final
 
 from recommender.adapters.background import OneAtATime, Start, in_background
 from recommender.contracts.artifacts import STANDBY
-from recommender.domain.standby import Standby, standby_from_json
+from recommender.domain.serving.standby import Standby, standby_from_json
 from recommender.errors import ArtifactRefused, DependencyDown, NotFound, RecommenderError
 from recommender.ports import ArtifactStore
 

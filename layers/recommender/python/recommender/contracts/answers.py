@@ -14,7 +14,7 @@ from recommender.contracts.requests import Caveat, Rejection
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why an item is shown: a code of domain/reasons.py, with the item or the attribute it rests on."""
+    """Why an item is shown: a code of domain/serving/reasons.py, with the item or the attribute it rests on."""
 
     code: str
     seed_item_id: str | None = None

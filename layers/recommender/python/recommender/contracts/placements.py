@@ -27,7 +27,9 @@ SOURCES: Final = (
 POLICIES: Final = ("cohorts", "hybrid", "hybrid_margin")
 INCUMBENT: Final = "cohorts"
 ALWAYS: Final = "always"
-HIDDEN_REASONS: Final[Mapping[str, str]] = {  # what a promise needs (domain/promises.py) -> why its list is hidden
+HIDDEN_REASONS: Final[
+    Mapping[str, str]
+] = {  # what a promise needs (domain/serving/promises.py) -> why its list is hidden
     "somebody": "nothing_known",  # anything that the visitor or the page shows: a history, an item, a cart
     "own_items": "no_history",  # items that the visitor has looked at or bought; the list holds nothing else
     "category": "no_category",  # the page's category; the list holds nothing else

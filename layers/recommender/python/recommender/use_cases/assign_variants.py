@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from recommender.domain.experiments.assignment import Assignment, assign
+from recommender.domain.experiments.running.assignment import Assignment, assign
 from recommender.ports import SnapshotSource
 
 

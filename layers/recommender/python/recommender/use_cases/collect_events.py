@@ -23,16 +23,16 @@ from recommender.contracts.fields import problem
 from recommender.contracts.outbox import SESSION, Accepted
 from recommender.contracts.requests import Caveat, EventBatch, Rejection
 from recommender.contracts.tables import SESSION_TTL_SECONDS
-from recommender.domain.attribution import Claims, verify
-from recommender.domain.attribution import to_record as claims_record
-from recommender.domain.credit import MAX_DIGESTS, MAX_LISTS, REWARDS, Credits, digest
-from recommender.domain.session import Session
+from recommender.domain.serving.attribution import Claims, verify
+from recommender.domain.serving.attribution import to_record as claims_record
+from recommender.domain.serving.credit import MAX_DIGESTS, MAX_LISTS, REWARDS, Credits, digest
+from recommender.domain.serving.visit import Session
 from recommender.errors import Conflict, FieldProblem, InvalidInput, TooLarge
 from recommender.ports import SessionState, SessionStore
 
 ATTEMPTS: Final = 8  # writers of one session race rarely: a shopper has one browser
 # An id is remembered until at least so many newer ones were accepted. Of what is sent again later than that nothing
-# counts twice (domain/credit.py), and the warehouse keeps the first delivery.
+# counts twice (domain/serving/credit.py), and the warehouse keeps the first delivery.
 REMEMBERED_IDS: Final = 512
 # A credited reward is remembered as long as the session's item lives after its last write. A token that
 # is younger than that cannot outlive the memory of having been used.

@@ -5,21 +5,27 @@ that is delivered again, in other portions or after a crash, adds only what has 
 batch has more cells than a transaction holds, the first transaction moves the position and leaves the
 rest beside it as pending; whoever comes next adds what is pending before anything else. An order counts once
 per transaction id, whatever session reports it: it is noted in the ledger by the very transaction that counts it.
+
+Carry accepted events to the landing, from which the warehouse loads them.
+
+A batch is named by the stream positions it spans, and stored under the day of its first acceptance: both
+are facts of the stream, so a batch that is delivered twice is the same object twice.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from recommender.contracts.outbox import ORDER, REFUND
+from recommender.contracts.outbox import ORDER, REFUND, StreamBatch
 from recommender.contracts.tables import LEDGER, order_key
-from recommender.domain.experiments.counts import CellCount, outcomes
-from recommender.domain.experiments.shop_counts import ShopCount, shop_counts, traded_items
+from recommender.domain.experiments.running.counts import CellCount, outcomes
+from recommender.domain.experiments.running.shop_counts import ShopCount, shop_counts, traded_items
 from recommender.errors import Conflict
-from recommender.ports import ExperimentStore, MarginSource, StreamPosition
+from recommender.ports import EventSink, ExperimentStore, MarginSource, StreamPosition
 
 CONSUMER: Final = "count_outcomes"
 ATTEMPTS: Final = 3
@@ -169,3 +175,17 @@ def _add(
         store.add_counts(part, consumer=CONSUMER, shard_id=shard_id, after=at, upto=reached, orders=orders)
         at, counted, orders = reached, counted.plus(part), ()
     return at, counted
+
+
+def deliver_events(batch: StreamBatch, *, sink: EventSink) -> int:
+    """Land the records of one stream batch; returns their number."""
+    records = batch.records
+    if records:
+        sink.deliver(batch_id(batch), records, accepted_at=batch.accepted_at)
+    return len(records)
+
+
+def batch_id(batch: StreamBatch) -> str:
+    """The name of a batch, safe in an object key; the shard only as a digest, because it may be an ARN."""
+    shard = hashlib.blake2b(batch.shard_id.encode(), digest_size=6).hexdigest()
+    return f"{shard}-{batch.first}-{batch.last}"

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from recommender.contracts.experiments import ExperimentRequest
-from recommender.domain.experiments.assignment import DEFAULT_VARIANT
-from recommender.domain.experiments.config import ExperimentConfig, Snapshot
-from recommender.domain.experiments.forecast import Traffic, forecast_of
-from recommender.domain.experiments.lifecycle import is_calibrated, overlaps
+from recommender.domain.experiments.evidence.forecast import Traffic, forecast_of
+from recommender.domain.experiments.running.assignment import DEFAULT_VARIANT
+from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot
+from recommender.domain.experiments.running.lifecycle import is_calibrated, overlaps
 from recommender.ports import ExperimentStore
 
 MEASURED_DAYS: Final = 7

@@ -12,10 +12,11 @@ from datetime import datetime
 from typing import Final
 
 from recommender.contracts.fields import problem
-from recommender.domain.experiments import lifecycle, shipping
-from recommender.domain.experiments.config import ExperimentConfig, Snapshot
-from recommender.domain.experiments.lifecycle import Step
-from recommender.domain.experiments.permitted import placement_killed, policies_after
+from recommender.domain.experiments.evidence import shipping
+from recommender.domain.experiments.running import lifecycle
+from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot
+from recommender.domain.experiments.running.lifecycle import Step
+from recommender.domain.experiments.running.permitted import placement_killed, policies_after
 from recommender.errors import Conflict, NotFound
 from recommender.ports import ArtifactStore, ExperimentStore
 from recommender.use_cases.release_bundle import promote_bundle, roll_back_bundle

@@ -3,20 +3,23 @@
 A page comes whole from one bundle, because its lists are made together. What a page cannot show as it was
 assigned is not counted. Where the canary's bundle is not loaded, neither of the experiment's variants is
 counted: a process that has only one of the two bundles would compare its own fate, not the bundles.
+
+Whether the process answers, and whether it can answer well: bundle loaded, snapshot read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
+from recommender.contracts.api import did_you_mean
 from recommender.contracts.placements import CANARY
-from recommender.domain.bundle import Bundle
-from recommender.domain.experiments.assignment import DEFAULT_VARIANT, Assignment, live_weights
-from recommender.domain.experiments.config import ExperimentConfig, Snapshot
-from recommender.errors import DependencyDown
-from recommender.ports import BundleSource, CanarySource
+from recommender.domain.experiments.running.assignment import DEFAULT_VARIANT, Assignment, live_weights
+from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot
+from recommender.domain.models.bundle import Bundle
+from recommender.errors import DependencyDown, NotFound
+from recommender.ports import BundleSource, CanarySource, SnapshotSource
 
 CANARY_UNAVAILABLE: Final = "canary_unavailable"  # the bundle in force serves and nothing is counted
 BUNDLE_UNAVAILABLE: Final = "bundle_unavailable"  # the standby lists, the same for everybody
@@ -90,3 +93,16 @@ def _loaded(canaries: CanarySource, bundle_id: str) -> Bundle | None:
         return canaries.current(bundle_id)
     except DependencyDown:
         return None
+
+
+def check_health(probe: str, *, bundles: BundleSource, snapshots: SnapshotSource) -> dict[str, Any]:
+    """The body of a health probe; `ready` raises DependencyDown where bundle or snapshot is missing."""
+    if probe == "live":
+        return {"status": "live"}
+    if probe != "ready":
+        raise NotFound(did_you_mean(probe, ("live", "ready")), code="unknown_probe")
+    snapshot = snapshots.current()
+    if snapshot is None:
+        raise DependencyDown("the experiments' snapshot was never read")
+    bundle = bundles.current()
+    return {"status": "ready", "model_version": bundle.bundle_id, "epoch": snapshot.epoch, "items": bundle.count_items}

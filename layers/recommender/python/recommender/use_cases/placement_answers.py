@@ -10,13 +10,13 @@ from recommender.contracts.answers import ExperimentArm, PlacementAnswer, Placem
 from recommender.contracts.api import did_you_mean
 from recommender.contracts.placements import Placement
 from recommender.contracts.requests import RecommendationRequest
-from recommender.domain.attribution import Claims, issue
-from recommender.domain.bundle import Bundle
-from recommender.domain.eligibility import Stock
-from recommender.domain.experiments.assignment import Assignment
-from recommender.domain.page import FilledList, Slot
-from recommender.domain.reasons import FALLBACK
-from recommender.domain.standby import StandbyList
+from recommender.domain.experiments.running.assignment import Assignment
+from recommender.domain.models.bundle import Bundle
+from recommender.domain.serving.attribution import Claims, issue
+from recommender.domain.serving.eligibility import Stock
+from recommender.domain.serving.page import FilledList, Slot
+from recommender.domain.serving.reasons import FALLBACK
+from recommender.domain.serving.standby import StandbyList
 from recommender.errors import NotFound
 
 

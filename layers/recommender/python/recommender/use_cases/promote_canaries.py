@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from recommender.contracts.placements import CANARY
-from recommender.domain.experiments.config import ExperimentConfig, Snapshot
+from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot
 from recommender.errors import Conflict, NotFound
 from recommender.ports import ArtifactStore, ExperimentStore
 from recommender.use_cases.manage_experiments import Order, change_experiment

@@ -14,20 +14,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from recommender.domain.experiments.analysis import conclusion, look, weights_of
-from recommender.domain.experiments.canary import steered
-from recommender.domain.experiments.checks import split_of
-from recommender.domain.experiments.clock import clock_of
-from recommender.domain.experiments.config import ExperimentConfig, Snapshot
-from recommender.domain.experiments.guardrails import (
+from recommender.domain.experiments.evidence.analysis import conclusion, look, weights_of
+from recommender.domain.experiments.evidence.canary import steered
+from recommender.domain.experiments.evidence.checks import split_of
+from recommender.domain.experiments.evidence.guardrails import (
     Guardrail,
     guardrail_to_json,
     guardrails,
     kills,
     variant_guardrails,
 )
-from recommender.domain.experiments.permitted import may_ship
-from recommender.domain.experiments.tally import tally
+from recommender.domain.experiments.evidence.tally import tally
+from recommender.domain.experiments.running.clock import clock_of
+from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot
+from recommender.domain.experiments.running.permitted import may_ship
 from recommender.errors import Conflict, DependencyDown
 from recommender.ports import ExperimentStore
 

@@ -17,17 +17,16 @@ from typing import Any, Final
 from recommender.contracts.answers import PageAnswer
 from recommender.contracts.placements import Placement, registry
 from recommender.contracts.requests import RecommendationRequest, RecommendCommand
-from recommender.domain.bundle import Bundle
-from recommender.domain.context import PageContext
-from recommender.domain.eligibility import current_stock, may_sell
-from recommender.domain.experiments.assignment import DEFAULT_VARIANT, Assignment, assign
-from recommender.domain.experiments.config import Snapshot
-from recommender.domain.page import Slot, assemble
-from recommender.domain.promises import Visit
-from recommender.domain.ranking import Ranked, rank
-from recommender.domain.session import Session
-from recommender.domain.shopper import ANONYMOUS, Shopper
-from recommender.domain.standby import Standby, standby_lists
+from recommender.domain.experiments.running.assignment import DEFAULT_VARIANT, Assignment, assign
+from recommender.domain.experiments.running.config import Snapshot
+from recommender.domain.models.bundle import Bundle
+from recommender.domain.models.prior import PageContext
+from recommender.domain.serving.eligibility import current_stock, may_sell
+from recommender.domain.serving.page import Slot, assemble
+from recommender.domain.serving.promises import Visit
+from recommender.domain.serving.ranking import Ranked, rank
+from recommender.domain.serving.standby import Standby, standby_lists
+from recommender.domain.serving.visit import ANONYMOUS, Session, Shopper
 from recommender.errors import DependencyDown
 from recommender.ports import BundleSource, CanarySource, CatalogOverrides, SnapshotSource, StandbySource, StateReader
 from recommender.use_cases.page_bundle import BUNDLE_UNAVAILABLE, CANARY_UNAVAILABLE, page_bundle

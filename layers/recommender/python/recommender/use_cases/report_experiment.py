@@ -1,4 +1,9 @@
-"""The report of an experiment, computed from its counters at this moment, beside the looks that were stored."""
+"""The report of an experiment, computed from its counters at this moment, beside the looks that were stored.
+
+Put a first experiment in force. Repeating it, or racing another start, changes nothing.
+
+This is what an installation does once, before anybody administers it; manage_experiments does the rest.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from recommender.domain.experiments.config import ExperimentConfig, Snapshot
-from recommender.domain.experiments.counts import CellCount
-from recommender.domain.experiments.guardrails import guardrail_to_json, guardrails, variant_guardrails
-from recommender.domain.experiments.report import Beside, report
-from recommender.errors import NotFound
+from recommender.domain.experiments.evidence.guardrails import guardrail_to_json, guardrails, variant_guardrails
+from recommender.domain.experiments.report.report import Beside, report
+from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot, with_experiment
+from recommender.domain.experiments.running.counts import CellCount
+from recommender.errors import Conflict, NotFound
 from recommender.ports import ExperimentStore
 
 SIMULATED: Final = "simulate"  # action of an audit entry: who moved the clock of this experiment
@@ -50,3 +55,32 @@ def _is_simulated(experiment_id: str, store: ExperimentStore) -> bool:
     return "simulated" in experiment_id or any(
         entry["action"] == SIMULATED for entry in store.audit_trail(experiment_id)
     )
+
+
+ATTEMPTS = 5
+
+
+def start_experiment(config: ExperimentConfig, *, store: ExperimentStore, now: datetime) -> Snapshot:
+    """Store the configuration and open an epoch in which it runs; returns the snapshot in force.
+
+    An experiment that was ended since is not started again.
+    """
+    for _ in range(ATTEMPTS):
+        current, stored = store.load_snapshot(), store.load_config(config.experiment_id)
+        ended = stored is not None and stored.status != "running"
+        if current is not None and (ended or current.config(config.experiment_id) is not None):
+            return current
+        chosen = stored or config
+        follower = with_experiment(current, chosen, now)
+        entry = {"action": "start", "actor": "", "reason": "", "epoch": follower.epoch, "version": chosen.version}
+        try:
+            store.transition(
+                config=None if stored else config,
+                snapshot=follower,
+                experiment_id=config.experiment_id,
+                moment=now.isoformat(),
+                entry=entry,
+            )
+        except Conflict:
+            continue  # a reallocation or another start was first
+    raise Conflict(f"experiment {config.experiment_id} lost {ATTEMPTS} races for the next epoch")

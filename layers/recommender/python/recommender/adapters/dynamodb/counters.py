@@ -12,8 +12,8 @@ from dataclasses import astuple
 from typing import Any, Final
 
 from recommender.contracts import tables
-from recommender.domain.experiments.counts import CellCount
-from recommender.domain.experiments.shop_counts import SUMS, ShopCount
+from recommender.domain.experiments.running.counts import CellCount
+from recommender.domain.experiments.running.shop_counts import SUMS, ShopCount
 from recommender.ports import StreamPosition
 
 Item = Mapping[str, Any]

@@ -29,7 +29,7 @@ from recommender.adapters.dynamodb.counters import (
 )
 from recommender.contracts import tables
 from recommender.contracts.settings import ServingSettings
-from recommender.domain.experiments.config import (
+from recommender.domain.experiments.running.config import (
     ExperimentConfig,
     Snapshot,
     config_from_json,
@@ -37,8 +37,8 @@ from recommender.domain.experiments.config import (
     snapshot_from_json,
     snapshot_to_json,
 )
-from recommender.domain.experiments.counts import CellCount
-from recommender.domain.experiments.shop_counts import ShopCount
+from recommender.domain.experiments.running.counts import CellCount
+from recommender.domain.experiments.running.shop_counts import ShopCount
 from recommender.errors import Conflict, DependencyDown, InvalidInput
 from recommender.ports import StreamPosition
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from recommender.adapters.dynamodb.client import Database, Item
-from recommender.domain.eligibility import AVAILABILITIES
+from recommender.domain.serving.eligibility import AVAILABILITIES
 from recommender.errors import DependencyDown
 
 Overrides = Mapping[str, Mapping[str, Any]]

@@ -14,7 +14,7 @@ from recommender.adapters.dynamodb.client import Database, Item
 from recommender.adapters.session_item import read_session, to_attributes, to_state
 from recommender.contracts.outbox import Accepted
 from recommender.contracts.tables import EXPIRES_AT, SESSION_TTL_SECONDS
-from recommender.domain.session import Session
+from recommender.domain.serving.visit import Session
 from recommender.ports import SessionState
 
 

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
-from recommender.domain.experiments.config import ExperimentConfig, Snapshot
-from recommender.domain.experiments.counts import CellCount, merged
-from recommender.domain.experiments.shop_counts import ShopCount
+from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot
+from recommender.domain.experiments.running.counts import CellCount, merged
+from recommender.domain.experiments.running.shop_counts import ShopCount
 from recommender.errors import Conflict
 from recommender.ports import StreamPosition
 

@@ -1,0 +1,237 @@
+"""Sequences benchmark: what comes next in a user's history? Leave-one-out, ranked over the full catalogue.
+
+    python -m benchmarks.sequences --data FILE [--items FILE] [--seeds 1,2,3] [--out DIR] [--peers PYTHON]
+
+The last item of each sequence is the test, the one before it the validation. Everything is chosen on the validation;
+the models are then refitted with it, as the training jobs do, and the test is read once. `two_tower_train_only` is the
+same tower without the refit, as published tables have it. Items of the history are not listed where users practically
+never repeat one; stratum `seen_listed` shows the figures with them. The last line of stdout is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from recommender.domain.models.arrays import Doubles, Floats
+
+from benchmarks import cli as door
+from benchmarks import intervals as statistics
+from benchmarks.cli import describe_machine
+from benchmarks.peers import bridge
+from benchmarks.sequences import models
+from benchmarks.sequences.data import REPEATING, Histories, SequenceData, content_vectors, load
+from benchmarks.sequences.fusion import ask_peers, fit_fusion, fused
+from benchmarks.sequences.scoring import Answers, Scorer, answer, marks
+from training_jobs.two_tower.training import TowerSettings, Trained
+
+FUSED_QUESTIONS = 4000  # of the validation, on which the hybrid's weights are fitted
+MEMBERS = {  # what each step adds, in order
+    "two-tower on ids": "two_tower",
+    "content in the item tower": "two_tower_content",
+    "both towers fused": "towers",
+    "counting members fused": "hybrid",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all methods share."""
+
+    data: SequenceData
+    vectors: Floats | None  # (I, C) what the items file says
+    keeps_seen: bool
+    counting: Mapping[str, tuple[Scorer, Scorer]]  # method -> fitted without and with the validation
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run, print the JSON line, and return the exit code."""
+    options = _parser().parse_args(arguments)
+    torch.set_num_threads(1)
+
+    def asked() -> dict[str, Any]:
+        python = bridge.interpreter(str(options.peers)) if options.peers else None
+        return run(load(options.data, options.items), options, python)
+
+    return door.answer(asked, options.out)
+
+
+def run(data: SequenceData, options: argparse.Namespace, python: Path | None) -> dict[str, Any]:
+    """All methods on one data set; seeds concern the methods that are learnt, `python` answers for the peers."""
+    started = time.process_time()
+    setting = _setting(data, options.out)
+    fixed = {name: _asked(refitted, setting) for name, (_, refitted) in setting.counting.items()}
+    encoded = time.process_time()
+    runs, details = [], []
+    for seed in options.seeds:
+        before = time.process_time()
+        asked, detail = _one_seed(setting, TowerSettings(most_steps=options.steps, seed=seed))
+        runs.append(asked)
+        details.append({"seed": seed, "fit_cpu_seconds": round(time.process_time() - before, 1), **detail})
+    peers, facts = ask_peers(python, data, keeps_seen=setting.keeps_seen) if python else ({}, {})
+    popularity = np.bincount(data.train_and_valid.items, minlength=data.count_items)
+    asked_by = {**{name: [asked] for name, asked in (fixed | peers).items()}, **_by_method(runs)}
+    return {
+        "benchmark": "sequences",
+        "data": data.facts,
+        "protocol": {
+            "split": "leave-one-out: last item test, the one before it validation; full catalogue",
+            "refit": "chosen without the validation, refitted with it (two_tower_train_only: not refitted)",
+            "seen_items": "listed" if setting.keeps_seen else "left out of `all`, listed in `seen_listed`",
+            "equal_scores": "expected rank",
+        },
+        "methods": {name: _summary(answered, popularity) for name, answered in asked_by.items()},
+        "intervals": {name: _intervals(answered) for name, answered in asked_by.items()},
+        "ratios": {"all": _ratios(asked_by)},
+        "ablation": {
+            name: _summary(asked_by[method], popularity) for name, method in MEMBERS.items() if method in asked_by
+        },
+        "cost": {
+            "fit_cpu_seconds": round(float(np.mean([detail["fit_cpu_seconds"] for detail in details])), 1),
+            "shared_cpu_seconds": round(encoded - started, 1),
+        },
+        "curves": {"two_tower": {f"valid_ndcg@10, seed {d['seed']}": d["valid_curve"] for d in details}},
+        "seeds": options.seeds,
+        "by_seed": {
+            str(seed): {name: _rounded(answered) for name, answered in asked.items()}
+            for seed, asked in zip(options.seeds, runs, strict=True)
+        },
+        "chosen_on_tail": details,
+        "peers": facts,
+        "machine": describe_machine(),
+    }
+
+
+def _setting(data: SequenceData, cache: Path | None) -> Setting:
+    vectors = None if data.items is None else content_vectors(data.items, cache)
+    keeps_seen = data.train_and_valid.repeat_share >= REPEATING
+    count = data.count_items
+    tuned = models.tuned_ials(data.train, data.valid, count, keeps_seen=keeps_seen) if len(data.valid) else None
+    both = (data.train, data.train_and_valid)
+
+    def fitted(histories: Histories) -> dict[str, Scorer]:
+        found = {
+            "popular": models.popular(histories, count),
+            "item_knn": models.item_knn(histories, count),
+            "markov": models.markov(histories, count),
+            "ials": models.fitted_ials(histories, tuned or models.IALS_CHOICES[0], count),
+        }
+        return found if vectors is None else found | {"content": models.by_content(vectors)}
+
+    early, late = (fitted(histories) for histories in both)
+    return Setting(data, vectors, keeps_seen, {name: (early[name], late[name]) for name in early})
+
+
+def _one_seed(setting: Setting, settings: TowerSettings) -> tuple[dict[str, dict[str, Answers]], dict[str, Any]]:
+    """The learnt methods of one seed, asked on the test."""
+    bare = _towers(setting, settings, None)
+    rich = bare if setting.vectors is None else _towers(setting, settings, setting.vectors)
+    scorers = [models.by_towers(trained.towers) for trained in (*bare, *rich)]
+    asked = {"two_tower_train_only": _asked(scorers[0], setting), "two_tower": _asked(scorers[1], setting)}
+    early, late = {"two_tower": scorers[2]}, {"two_tower": scorers[3]}
+    if setting.vectors is not None:
+        asked["two_tower_content"] = _asked(scorers[3], setting)
+        early, late = {**early, "two_tower_ids": scorers[0]}, {**late, "two_tower_ids": scorers[1]}
+    questions = models.sampled(setting.data.valid, FUSED_QUESTIONS)
+    if len(early) > 1:
+        both = fit_fusion(early, questions, keeps_seen=setting.keeps_seen)
+        asked["towers"] = _fused_asked(fused(late, both, keeps_seen=setting.keeps_seen), setting)
+    early |= {name: pair[0] for name, pair in setting.counting.items()}
+    late |= {name: pair[1] for name, pair in setting.counting.items()}
+    fusion = fit_fusion(early, questions, keeps_seen=setting.keeps_seen)
+    asked["hybrid"] = _fused_asked(fused(late, fusion, keeps_seen=setting.keeps_seen), setting)
+    names = [*early, *(f"log share of {name}" for name in early)]
+    return asked, {
+        "best_step": bare[0].best_step,
+        "best_step_content": rich[0].best_step,
+        "valid_curve": [[point["step"], point["measure"]] for point in rich[0].curve if "measure" in point],
+        "fusion": {name: round(float(weight), 3) for name, weight in zip(names, fusion.weights, strict=True)},
+    }
+
+
+def _towers(setting: Setting, settings: TowerSettings, vectors: Floats | None) -> tuple[Trained, Trained]:
+    """The towers without the validation, stopped by it, and those of as many steps with it."""
+    data, count = setting.data, setting.data.count_items
+    label = "ids" if vectors is None else "ids and content"
+    measure = models.tail_measure(data.valid, keeps_seen=setting.keeps_seen) if len(data.valid) else None
+    early = models.towers_of(data.train, vectors, count, settings, measure=measure, label=label)
+    steps = max(early.best_step, 1) if early.curve else None  # no curve: nothing to learn from before the validation
+    late = models.towers_of(data.train_and_valid, vectors, count, settings, steps=steps, label=f"{label}, refit")
+    return early, late
+
+
+def _asked(scorer: Scorer, setting: Setting) -> dict[str, Answers]:
+    """The test's answers, by stratum."""
+    test = setting.data.test
+    if setting.keeps_seen:
+        return {"all": answer(scorer, test, keeps_seen=True)}
+    return {"all": answer(scorer, test, keeps_seen=False), "seen_listed": answer(scorer, test, keeps_seen=True)}
+
+
+def _fused_asked(scorer: Scorer, setting: Setting) -> dict[str, Answers]:
+    """As `_asked`; weights fitted on lists without seen items say nothing of lists with them."""
+    return {"all": answer(scorer, setting.data.test, keeps_seen=setting.keeps_seen)}
+
+
+def _by_method(runs: list[dict[str, dict[str, Answers]]]) -> dict[str, list[dict[str, Answers]]]:
+    return {name: [asked[name] for asked in runs] for name in (runs[0] if runs else {})}
+
+
+def _means(answered: list[dict[str, Answers]], stratum: str) -> dict[str, Doubles]:
+    """(Q,) each metric of each question, averaged over seeds."""
+    found = [marks(run[stratum]) for run in answered]
+    return {metric: np.mean([one[metric] for one in found], axis=0) for metric in found[0]}
+
+
+def _summary(answered: list[dict[str, Answers]], popularity: np.ndarray) -> dict[str, dict[str, float]]:
+    found = {}
+    for stratum in answered[0]:
+        values = {metric: round(float(q.mean()), 5) for metric, q in _means(answered, stratum).items()}
+        breadths = [statistics.breadth(run[stratum].lists, popularity) for run in answered]
+        broad = {name: round(float(np.mean([one[name] for one in breadths])), 5) for name in breadths[0]}
+        found[stratum] = values | broad
+    return found
+
+
+def _intervals(answered: list[dict[str, Answers]]) -> dict[str, dict[str, list[float]]]:
+    return {stratum: statistics.intervals(_means(answered, stratum)) for stratum in answered[0]}
+
+
+def _ratios(asked: dict[str, list[dict[str, Answers]]]) -> dict[str, Any]:
+    """ndcg@10 of the hybrid over that of each other method, on the same users."""
+    own = _means(asked["hybrid"], "all")["ndcg@10"]
+    others = {name: _means(answered, "all")["ndcg@10"] for name, answered in asked.items() if name != "hybrid"}
+    ratios = {name: statistics.ratio(own, values) for name, values in others.items()}
+    return {name: None if ratio is None else ratio.to_json() for name, ratio in ratios.items()}
+
+
+def _rounded(answered: dict[str, Answers]) -> dict[str, float]:
+    return {metric: round(float(values.mean()), 5) for metric, values in marks(answered["all"]).items()}
+
+
+def _seeds(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sequences", description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="Parquet with the columns user and items")
+    parser.add_argument("--items", type=Path, help="Parquet or CSV with item and what is known of it: title, …")
+    parser.add_argument("--seeds", type=_seeds, default=[1, 2, 3], help="comma separated")
+    parser.add_argument(
+        "--steps", type=int, default=8000, help="most training steps of a tower, a bound for large data"
+    )
+    parser.add_argument("--out", type=Path, help="folder for the report, its plots and the result")
+    parser.add_argument("--peers", type=Path, help="Python of the peers' environment (make bench-peers)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

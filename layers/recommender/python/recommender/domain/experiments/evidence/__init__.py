@@ -1,0 +1,1 @@
+"""What counts say: posteriors, decisions, checks, forecasts."""

@@ -1,0 +1,1 @@
+"""What an owner reads: findings, claims and caveats in words."""

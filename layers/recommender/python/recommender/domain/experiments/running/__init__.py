@@ -1,0 +1,1 @@
+"""What runs: configurations, who may serve, assignment, counting, the life cycle."""

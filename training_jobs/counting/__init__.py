@@ -1,0 +1,1 @@
+"""What is counted from exports: catalogue, purchases, visits, contexts, cohorts."""

@@ -1,0 +1,1 @@
+"""The session encoder and the network that ranks what a visit looks at next."""

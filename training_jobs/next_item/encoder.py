@@ -1,0 +1,247 @@
+"""The neural session encoder: a session is an attention-weighted average of its items' vectors (after CORE).
+
+The score of item j after a session is cos(session vector, E_j) / temperature. Because the session vector is an average
+of item vectors, both live in one space, and an item seen a few times is placed as well as a frequent one.
+
+    h = 3 E(x) + position -> one causal Transformer layer -> norm
+    a_ts = softmax over s <= t of (q(h_t) k(h_s) / sqrt(E) + relative[t - s])
+    v_t  = normalise(sum_s a_ts E(x_s))
+
+Letters: B sessions, L items of a session, E width, I items.
+
+Sampled softmax over shared negatives, with its gradient worked out in the same pass over the CPU's cache.
+
+    loss = mean over p of log(exp(positive_p) + sum_m exp(v_p . n_m - log expected_m)) - positive_p
+
+`log expected` (how often m is expected among the draws) makes the sum an estimate of the full softmax's; a negative
+that is the target itself is left out. Autograd would keep five matrices of P x M; here a block of rows is scored,
+exponentiated and turned into gradients before the next one, which takes a third of the time.
+
+Letters: P targets, M negatives, E width.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from recommender.domain.models.arrays import Floats
+from recommender.domain.models.bundle import Model
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+from torch.nn import functional as F  # noqa: N812 - its usual name
+
+LONGEST = 20  # items of a session that are read, the newest
+INPUT_SCALE = 3.0
+NEVER = -1e9  # attention logit of what must not be seen
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSettings:
+    """The shape of the encoder."""
+
+    width: int = 64
+    heads: int = 2
+    hidden: int = 256
+    dropout: float = 0.2
+    temperature: float = 0.07
+
+
+class SessionEncoder(nn.Module):
+    """Vectors of all prefixes of a batch of sessions in one pass."""
+
+    def __init__(self, count_items: int, settings: EncoderSettings) -> None:
+        super().__init__()
+        width = settings.width
+        self.settings = settings
+        self.items = nn.Embedding(count_items, width)
+        self.positions = nn.Parameter(torch.randn(LONGEST, width) * 0.02)
+        self.relative = nn.Parameter(torch.linspace(0.0, -3.0, LONGEST))
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention_in = nn.Linear(width, 3 * width)
+        self.attention_out = nn.Linear(width, width)
+        self.hidden_norm = nn.LayerNorm(width)
+        self.hidden_in = nn.Linear(width, settings.hidden)
+        self.hidden_out = nn.Linear(settings.hidden, width)
+        self.norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(width, width, bias=False)
+        self.dropout = nn.Dropout(settings.dropout)
+        nn.init.normal_(self.items.weight, std=0.1)
+
+    def forward(self, items: Tensor) -> Tensor:
+        """Items (B, L <= LONGEST) int64, -1 where absent -> unit vectors (B, L, E), entry t after items 0..t."""
+        return self.read(items, self.items(items.clamp(min=0)))
+
+    def read(self, items: Tensor, embedded: Tensor) -> Tensor:
+        """`forward` for items whose embeddings (B, L, E) were looked up already."""
+        known = items >= 0  # (B, L)
+        place = (known.long().cumsum(1) - 1).clamp(min=0)  # (B, L) how many known items came before
+        embedded = embedded * known.unsqueeze(-1)
+        visible = self._visible(known)  # (B, L, L)
+        h = self.dropout(INPUT_SCALE * embedded + self.positions[place])
+        h = h + self.dropout(self._attend(self.attention_norm(h), visible))
+        h = h + self.dropout(self.hidden_out(F.gelu(self.hidden_in(self.hidden_norm(h)))))
+        h = self.norm(h)
+        gap = (place.unsqueeze(2) - place.unsqueeze(1)).clamp(min=0)  # (B, L, L)
+        logits = self.query(h) @ self.key(h).transpose(1, 2) / self.settings.width**0.5 + self.relative[gap]
+        shares = torch.softmax(logits.masked_fill(~visible, NEVER), dim=2)  # (B, L, L)
+        vectors: Tensor = F.normalize(shares @ embedded, dim=-1)
+        return vectors
+
+    def item_vectors(self) -> Tensor:
+        """(I, E) unit vectors of all items."""
+        return F.normalize(self.items.weight, dim=-1)
+
+    @staticmethod
+    def _visible(known: Tensor) -> Tensor:
+        """(B, L, L): position t may look at known item s <= t."""
+        steps = torch.arange(known.shape[1], device=known.device)
+        return (steps.unsqueeze(0) <= steps.unsqueeze(1)).unsqueeze(0) & known.unsqueeze(1)
+
+    def _attend(self, h: Tensor, visible: Tensor) -> Tensor:
+        heads, width = self.settings.heads, self.settings.width
+        split = (*h.shape[:2], heads, width // heads)
+        q, k, v = (
+            part.reshape(split).transpose(1, 2) for part in self.attention_in(h).split(width, dim=-1)
+        )  # (B, H, L, E/H)
+        logits = q @ k.transpose(2, 3) / (width // heads) ** 0.5
+        mixed = torch.softmax(logits.masked_fill(~visible.unsqueeze(1), NEVER), dim=3) @ v
+        out: Tensor = self.attention_out(mixed.transpose(1, 2).flatten(2))
+        return out
+
+
+class LastVector(nn.Module):
+    """What serving asks: the vector after the last known item of one session; zeros where none is known."""
+
+    def __init__(self, encoder: SessionEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, items: Tensor) -> Tensor:
+        """Items (1, L) int64 in order, -1 anywhere is passed over -> session_vec (1, E)."""
+        recent = items[:, -LONGEST:]
+        known = (recent >= 0).long()  # (1, L)
+        last = (known.cumsum(1) * known).argmax(dim=1)  # (1,) the place of the last known item
+        vectors = self.encoder(recent)  # (1, L, E)
+        chosen = vectors.gather(1, last.view(-1, 1, 1).expand(-1, 1, vectors.shape[2])).squeeze(1)
+        session_vec: Tensor = chosen * known.amax(dim=1, keepdim=True)
+        return session_vec
+
+
+def to_onnx(encoder: SessionEncoder) -> bytes:
+    """`session_encoder.onnx`: items (1, L) int64 -> session_vec (1, E), L free."""
+    module = LastVector(encoder).eval()
+    example = torch.arange(3).remainder(encoder.items.num_embeddings).unsqueeze(0)  # (1, 3)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports optional packages that are not installed
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own deprecated parts
+        program = torch.onnx.export(
+            module,
+            (example,),
+            input_names=["items"],
+            output_names=["session_vec"],
+            dynamic_shapes={"items": {1: torch.export.Dim("length", min=1, max=4096)}},
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None  # the exporter raises where it cannot
+    content: bytes = program.model_proto.SerializeToString()
+    return content
+
+
+def as_function(encoder: SessionEncoder) -> Model:
+    """The PyTorch encoder as a function of arrays, as an ONNX session is."""
+    last = LastVector(encoder).eval()
+
+    def run(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        with torch.inference_mode():
+            return {"session_vec": last(torch.from_numpy(feed["items"])).numpy()}
+
+    return run
+
+
+@torch.no_grad()
+def forget(encoder: SessionEncoder, rows: NDArray[np.integer]) -> None:
+    """Set these items' vectors to zero: one that was never seen must not keep the random one it started from."""
+    encoder.items.weight[torch.from_numpy(np.asarray(rows, np.int64))] = 0.0
+
+
+@torch.no_grad()
+def vectors_of(encoder: SessionEncoder) -> Floats:
+    """(I, E) the file session_item_vectors.npy: unit vectors, zero where forgotten."""
+    return encoder.item_vectors().numpy().astype(np.float32)
+
+
+@torch.no_grad()
+def encode(encoder: SessionEncoder, sessions: list[list[int]]) -> Floats:
+    """(B, E) the vectors after each of these sessions, as serving computes them; rows without items are zero."""
+    encoder.eval()
+    vectors = [LastVector(encoder)(torch.tensor([rows or [-1]])).numpy() for rows in sessions]
+    return np.concatenate(vectors).astype(np.float32)
+
+
+BLOCK = 128  # rows at a time: a block of logits stays in the cache
+
+
+def sampled_softmax_loss(
+    vectors: Tensor, negatives: Tensor, positive: Tensor, *, target: Tensor, drawn: Tensor, log_expected: Tensor
+) -> Tensor:
+    """Mean loss of logits `vectors` (P, E) . `negatives` (M, E) against `positive` (P,) logits of `target` (P,) rows.
+
+    `drawn` (M,) are the rows of the negatives. Logits must stay below 80: they are cosines over a temperature.
+    """
+    loss: Tensor = _SampledSoftmax.apply(vectors, negatives, positive, target, drawn, log_expected)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _SampledSoftmax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *inputs: Tensor) -> Tensor:
+        vectors, negatives, positive, target, drawn, log_expected = inputs
+        count = len(vectors)
+        for_vectors, for_negatives = torch.empty_like(vectors), torch.zeros_like(negatives)
+        total = positive.exp()  # (P,)
+        hit_row, hit_column = _hits(target, drawn)
+        weight = (-log_expected).exp()  # (M,)
+        for start in range(0, count, BLOCK):
+            rows = slice(start, min(start + BLOCK, count))
+            mass = _product(vectors[rows], negatives.T).exp_().mul_(weight)  # (BLOCK, M)
+            in_block = (hit_row >= rows.start) & (hit_row < rows.stop)
+            mass[hit_row[in_block] - rows.start, hit_column[in_block]] = 0.0
+            total[rows] += mass.sum(1)
+            mass /= total[rows, None]  # softmax shares
+            for_vectors[rows] = _product(mass, negatives)
+            for_negatives += _product(mass.T, vectors[rows])
+        for_positive = positive.exp() / total - 1.0  # (P,)
+        ctx.save_for_backward(for_vectors, for_negatives, for_positive)
+        return (total.log() - positive).mean()
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        for_vectors, for_negatives, for_positive = ctx.saved_tensors  # type: ignore[attr-defined]
+        scale = gradients[0] / len(for_vectors)
+        return for_vectors * scale, for_negatives * scale, for_positive * scale, None, None, None
+
+
+def _hits(target: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
+    """Every (target, negative) pair of the same item."""
+    ordered, place = drawn.sort()
+    first = torch.searchsorted(ordered, target)
+    times = torch.searchsorted(ordered, target, right=True) - first
+    row = torch.repeat_interleave(torch.arange(len(target)), times)
+    step = torch.arange(len(row)) - torch.repeat_interleave(times.cumsum(0) - times, times)
+    return row, place[first[row] + step]
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """left @ right, with bfloat16 factors where the CPU multiplies them at twice the speed."""
+    if not torch.cpu.get_capabilities().get("avx512_bf16", False):
+        return left @ right
+    return (left.bfloat16() @ right.bfloat16()).float()

@@ -1,0 +1,225 @@
+"""Labelled candidates for the ranker: what was known at a moment of the past, and what was bought after it.
+
+Each group is one request. `window` groups ask at a cut for everything bought in the weeks after it; `visit` groups
+ask at an order, with one to four of its items in the cart, for the rest of it; in `stranger` groups the shopper's
+history is hidden, so that the ranker has seen first-time visitors; `arrival` groups ask at a cut for the items that
+nobody had bought yet. All features are as of the cut: counts stop
+there, and the towers were trained before the first cut. Letters: C candidates, F features, I items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+from recommender.domain.models.arrays import Flags, Floats, Rows
+from recommender.domain.models.bundle import Bundle
+from recommender.domain.models.posterior import STRENGTHS
+from recommender.domain.models.prior import PageContext
+from recommender.domain.serving.arrivals import arrival_scores, arrivals
+from recommender.domain.serving.candidates import candidate_rows, top_rows
+from recommender.domain.serving.features import features_of
+from recommender.domain.serving.signals import Signals, gather
+from recommender.domain.serving.visit import UNKNOWN_COHORT
+from recommender.domain.serving.visitor import NOTHING_OWNED, Owned, Seen
+
+from training_jobs.counting.lines import Histories, Lines
+
+EMPTY_ROWS: Rows = np.empty(0, np.int32)
+NOT_SEEN = Seen(EMPTY_ROWS, np.empty(0, np.float32), np.empty(0, np.float32), EMPTY_ROWS, EMPTY_ROWS)
+FEWEST_IN_ORDER = 4  # items of an order that some can be shown of
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One request with its outcome."""
+
+    shopper_id: str
+    owned: Owned
+    seen: Seen
+    cohort: int
+    now_days: float
+    targets: Rows  # what was bought, distinct and sorted
+    category: str | None = None  # of the category page that it is asked from
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The candidates of one request."""
+
+    features: Floats  # (C, F)
+    is_bought: Flags  # (C,)
+    is_owned: Flags  # (C,)
+    is_clicked: Flags | None = None  # (C,) of a recorded visit; None: nobody recorded it
+    is_carted: Flags | None = None  # (C,)
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Lines of a window after a cut, by shopper."""
+
+    lines: Lines
+    by_shopper: dict[str, NDArray[np.int64]]  # shopper id -> its line numbers in order of time
+
+    def targets(self, shopper_id: str) -> Rows:
+        """The distinct items that the shopper bought in the window."""
+        return np.unique(self.lines.item[self.by_shopper.get(shopper_id, EMPTY_ROWS)])
+
+    def orders(self, shopper_id: str) -> Iterator[tuple[float, Rows]]:
+        """(day, distinct items) of the shopper's orders in the window, in order of time."""
+        numbers = self.by_shopper.get(shopper_id, EMPTY_ROWS)
+        order = self.lines.order[numbers]
+        _, first = np.unique(order, return_index=True)
+        for start in np.sort(first):
+            inside = numbers[order == order[start]]
+            yield float(self.lines.days[inside[0]]), np.unique(self.lines.item[inside])
+
+
+def later(lines: Lines, *, after_days: float, until_days: float) -> Later:
+    """The part of `lines` from one day until another."""
+    inside = np.flatnonzero((lines.days >= after_days) & (lines.days < until_days))
+    order = inside[np.argsort(lines.shopper[inside], kind="stable")]
+    shoppers, first = np.unique(lines.shopper[order], return_index=True)
+    parts = np.split(order, first[1:]) if len(shoppers) else []
+    return Later(lines, {lines.shopper_ids[s]: part for s, part in zip(shoppers, parts, strict=True)})
+
+
+def owned_of(histories: Histories, shopper_id: str) -> Owned:
+    """A shopper's history in rows, as serving builds it from ids."""
+    span = histories.entries(shopper_id)
+    rows = histories.rows[span]
+    if not len(rows):
+        return NOTHING_OWNED
+    order = np.argsort(rows, kind="stable")
+    return Owned(
+        rows[order],
+        histories.orders[span][order].astype(np.float64),
+        histories.last_on[span][order],
+        histories.first_on[span][order],
+        histories.recent[span][order],
+        int(histories.count_orders[histories.numbers[shopper_id]]),
+    )
+
+
+def in_cart(rows: Rows) -> Seen:
+    """A visit that has put these items in the cart."""
+    return _visit(rows, "add_to_cart", anchors=rows)
+
+
+def looked_at(rows: Rows) -> Seen:
+    """A visit that has looked at these items."""
+    return _visit(rows, "view_item", anchors=EMPTY_ROWS)
+
+
+def _visit(rows: Rows, event_name: str, *, anchors: Rows) -> Seen:
+    strength = STRENGTHS[event_name]
+    return Seen(
+        rows,
+        np.full(len(rows), strength.weight, np.float32),
+        np.full(len(rows), strength.observation, np.float32),
+        rows,
+        anchors,
+    )
+
+
+def context_at(now_days: float, *, category: str | None = None) -> PageContext:
+    """A request from a category page, or from no page in particular."""
+    return PageContext("", datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=now_days), category=category)
+
+
+def signals_of(bundle: Bundle, case: Case) -> Signals:
+    """The evidence of a request, by serving's own function."""
+    context = context_at(case.now_days, category=case.category)
+    return gather(bundle, case.owned, case.seen, case.cohort, context, case.now_days)
+
+
+def score_rows(bundle: Bundle, case: Case, *, limit: int) -> tuple[Rows, Floats]:
+    """The candidates of a request (C,) and their features (C, F), by serving's own functions."""
+    signals = signals_of(bundle, case)
+    rows = candidate_rows(bundle, signals, category=case.category, limit=limit)
+    return rows, features_of(bundle, signals, rows)
+
+
+def group_of(bundle: Bundle, case: Case, *, limit: int) -> Group:
+    """The labelled candidates of a request."""
+    rows, features = score_rows(bundle, case, limit=limit)
+    return Group(features, np.isin(rows, case.targets), case.owned.places(rows)[1])
+
+
+def arrival_group(bundle: Bundle, case: Case, arrived: Rows, *, limit: int) -> Group:
+    """The same request asked for new arrivals alone: the best of them by what is known without a purchase."""
+    signals = signals_of(bundle, case)
+    rows = np.sort(arrived[top_rows(arrival_scores(bundle, signals, arrived), limit)])
+    return Group(features_of(bundle, signals, rows), np.isin(rows, case.targets), np.zeros(len(rows), bool))
+
+
+def window_cases(histories: Histories, bought: Later, cohorts: dict[str, int], *, now_days: float) -> Iterator[Case]:
+    """Every shopper of the window at its start."""
+    for shopper_id in sorted(bought.by_shopper):
+        yield Case(
+            shopper_id,
+            owned_of(histories, shopper_id),
+            NOT_SEEN,
+            cohorts.get(shopper_id, UNKNOWN_COHORT),
+            now_days,
+            bought.targets(shopper_id),
+        )
+
+
+def visit_cases(
+    histories: Histories, bought: Later, cohorts: dict[str, int], rng: np.random.Generator
+) -> Iterator[Case]:
+    """One order of each shopper of the window, with one to four of its items shown, more often three than one."""
+    for shopper_id in sorted(bought.by_shopper):
+        large = [(day, rows) for day, rows in bought.orders(shopper_id) if len(rows) >= FEWEST_IN_ORDER]
+        if not large:
+            continue
+        day, rows = large[int(rng.integers(0, len(large)))]
+        shown = rng.permutation(rows)[: int(rng.integers(1, min(len(rows), 5)))].astype(np.int32)
+        seen = in_cart(shown) if rng.random() < 0.5 else looked_at(shown)
+        targets = np.setdiff1d(rows, shown).astype(np.int32)
+        owned = owned_of(histories, shopper_id)
+        yield Case(shopper_id, owned, seen, cohorts.get(shopper_id, UNKNOWN_COHORT), day, targets)
+
+
+def as_stranger(case: Case) -> Case:
+    """The same request from somebody unknown."""
+    return Case("", NOTHING_OWNED, case.seen, UNKNOWN_COHORT, case.now_days, case.targets)
+
+
+def draw_groups(
+    bundle: Bundle,
+    histories: Histories,
+    bought: Later,
+    cohorts: dict[str, int],
+    rng: np.random.Generator,
+    *,
+    now_days: float,
+    most: int,
+    limit: int,
+    share_of_windows: float = 1.0,
+    share_of_strangers: float = 0.1,
+) -> list[Group]:
+    """Labelled groups at one cut: a share of `most` of the window, `most` visits, a share of both as strangers.
+
+    New arrivals are asked for in a quarter as many.
+    """
+    windows = list(window_cases(histories, bought, cohorts, now_days=now_days))
+    windows = _sample(windows, int(share_of_windows * min(most, len(windows))), rng)
+    visits = _sample(list(visit_cases(histories, bought, cohorts, rng)), most, rng)
+    cases = [as_stranger(case) if rng.random() < share_of_strangers else case for case in windows + visits]
+    groups = (group_of(bundle, case, limit=limit) for case in cases)
+    asked = [group for group in groups if group.is_bought.any()]
+    arrived = arrivals(bundle)
+    hopeful = [case for case in windows if np.isin(case.targets, arrived).any()]
+    fresh = (arrival_group(bundle, case, arrived, limit=limit) for case in _sample(hopeful, most // 4, rng))
+    return asked + [group for group in fresh if group.is_bought.any()]
+
+
+def _sample(cases: list[Case], most: int, rng: np.random.Generator) -> list[Case]:
+    if len(cases) <= most:
+        return cases
+    return [cases[n] for n in np.sort(rng.choice(len(cases), most, replace=False))]

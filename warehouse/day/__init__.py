@@ -1,0 +1,1 @@
+"""One day of the warehouse: steps, runs, checks, erasures, schedule."""

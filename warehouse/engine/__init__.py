@@ -1,0 +1,1 @@
+"""How statements reach Snowflake, or its stand-in on this machine."""

@@ -1,0 +1,1 @@
+"""From marts to Parquet parts with a manifest."""

@@ -1,0 +1,1 @@
+"""From a shop's files and the landing folder to raw tables."""

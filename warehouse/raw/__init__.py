@@ -1,0 +1,1 @@
+"""Appending to the raw tables: files in parts, landed events, withdrawals."""
