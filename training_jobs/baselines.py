@@ -98,7 +98,10 @@ def item_knn(data: Matrix, *, neighbours: int = NEIGHBOURS) -> Scorer:
     by_shopper = sp.diags(np.log(max(len(kept), 1) / np.maximum(size, 1.0)).clip(min=0.0)) @ owned
     length = np.sqrt(np.asarray(by_shopper.multiply(by_shopper).sum(axis=0)).ravel())
     unit = (by_shopper @ sp.diags(1.0 / np.maximum(length, 1e-9))).astype(np.float32).tocsc()
-    parts = [_best_of_rows(unit[:, at : at + 2048].T @ unit, at, neighbours) for at in range(0, len(kept), 2048)]
+    parts = [
+        strongest_of_rows(_without_self(unit[:, at : at + 2048].T @ unit, at), neighbours)
+        for at in range(0, len(kept), 2048)
+    ]
     votes = sp.csr_matrix(sp.vstack(parts).T) if parts else sp.csr_matrix((0, 0))
 
     def score(shopper: int) -> NDArray[np.floating]:
@@ -179,19 +182,27 @@ def _solve(
     return x.astype(np.float32)
 
 
-def _best_of_rows(block: sp.spmatrix, first: int, count: int) -> sp.csr_matrix:
-    """The `count` largest entries of each row, ties by column, without the item itself."""
-    block = sp.csr_matrix(block)
-    block.sort_indices()
-    columns, values, counts = [], [], []
+def strongest_of_rows(matrix: sp.spmatrix, count: int) -> sp.csr_matrix:
+    """(N, I) with only the `count` largest entries above zero of each row of (N, I); ties by column."""
+    matrix = sp.csr_matrix(matrix)
+    matrix.sort_indices()
+    columns, values, counts = [np.empty(0, np.int32)], [np.empty(0, matrix.dtype)], []
     # Row by row: sorting all entries of a block at once costs fifty times as much.
-    for row in range(block.shape[0]):
-        span = slice(block.indptr[row], block.indptr[row + 1])
-        indices = block.indices[span]
-        likeness = np.where(indices == row + first, 0.0, block.data[span])
-        best = top_rows(likeness, count)
+    for row in range(matrix.shape[0]):
+        span = slice(matrix.indptr[row], matrix.indptr[row + 1])
+        indices, entries = matrix.indices[span], matrix.data[span]
+        best = top_rows(entries, count)
+        best = np.sort(best[entries[best] > 0.0])
         columns.append(indices[best])
-        values.append(likeness[best])
+        values.append(entries[best])
         counts.append(len(best))
     ends = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-    return sp.csr_matrix((np.concatenate(values), np.concatenate(columns), ends), shape=block.shape)
+    return sp.csr_matrix((np.concatenate(values), np.concatenate(columns), ends), shape=matrix.shape)
+
+
+def _without_self(block: sp.spmatrix, first: int) -> sp.csr_matrix:
+    """The likenesses of the items `first`.. to all items, each item's to itself set to zero."""
+    block = sp.csr_matrix(block)
+    of_row = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
+    block.data[block.indices == of_row + first] = 0.0
+    return block

@@ -26,7 +26,6 @@ from recommender.domain.models.arrays import Doubles
 from tqdm import tqdm
 
 from benchmarks import cli as door
-from benchmarks import intervals as statistics
 from benchmarks.cli import describe_machine
 from benchmarks.experiments import calibration as experiments_calibration
 from benchmarks.experiments.methods import (
@@ -42,10 +41,10 @@ from benchmarks.experiments.methods import (
     pooled_whole_weeks,
 )
 from benchmarks.experiments.report import sections
+from training_jobs.intervals import PLACES, intervals
 
 BATCH: Final = 100  # experiments at once: bounds the memory
 DAY_TEN: Final = 10
-PLACES: Final = 5
 
 Method = Callable[[Scenario, Truth, np.random.Generator], Outcome]
 ALWAYS: Final[Mapping[str, Method]] = {"per_slot_thompson": per_slot_thompson, "pooled": pooled}
@@ -145,7 +144,7 @@ def _figures(scenario: Scenario, lifts: Doubles, found: Outcome) -> dict[str, An
     means = {name: np.asarray(values, float).mean(axis=1) for name, values in shares.items()}  # (E,) each
     if scenario.harmed:
         means["harm_there"] = np.asarray(shares["harm"], float)[:, : scenario.harmed].mean(axis=1)
-    ends = statistics.intervals(means)
+    ends = intervals(means)
     true_lift = float(chosen[ships].mean()) if ships.any() else 0.0
     reported = float(np.nanmean(found.reported)) if ships.any() else 0.0
     return {

@@ -13,6 +13,7 @@ session_popular: what the visit clicked most, the rest by popularity in train.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from recommender.contracts.fields import problem
 from recommender.domain.models.arrays import Doubles, Floats, Rows
 from recommender.domain.models.prior import build_prior, decay
 
+from training_jobs.baselines import strongest_of_rows
 from training_jobs.counting.catalogue import build_neighbours
 from training_jobs.next_item.encoder_training import Sequences
 from training_jobs.next_item.prefixes import LISTED, Answers, Prefixes, all_prefixes, collect
@@ -131,14 +133,13 @@ def markov(data: NextItemData, prefixes: Prefixes) -> Answers:
     before, after = items[:-1][~is_first[1:]], items[1:][~is_first[1:]]
     shape = (data.count_items, data.count_items)
     counts = sp.csr_matrix((np.ones(len(before), np.float32), (before, after)), shape=shape)
-    rows = np.full((data.count_items, LISTED), -1, np.int32)
-    scores = np.zeros((data.count_items, LISTED), np.float32)
-    for row in np.unique(before):
-        span = slice(counts.indptr[row], counts.indptr[row + 1])
-        order = np.lexsort((counts.indices[span], -counts.data[span]))[:LISTED]
-        rows[row, : len(order)] = counts.indices[span][order]
-        scores[row, : len(order)] = counts.data[span][order]
-    return _after_last(prefixes, rows, scores)
+    strongest = strongest_of_rows(counts, LISTED)
+    lists = []
+    for start, stop in pairwise(strongest.indptr):
+        order = np.argsort(-strongest.data[start:stop], kind="stable")
+        lists.append((strongest.indices[start:stop][order], strongest.data[start:stop][order]))
+    found = collect(lists)
+    return _after_last(prefixes, found.rows, found.scores)
 
 
 def session_popular(data: NextItemData, prefixes: Prefixes) -> Answers:

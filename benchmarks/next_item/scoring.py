@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from recommender.domain.models.arrays import Counts, Doubles, Flags
 
-from benchmarks.intervals import breadth, intervals
-from training_jobs.next_item.prefixes import Answers, Prefixes, marks
+from training_jobs.intervals import PLACES, intervals
+from training_jobs.metrics import breadth
+from training_jobs.next_item.prefixes import Answers, Prefixes, next_item_metrics
 
 Values = dict[str, Doubles]  # metric -> (N,)
 Marks = dict[str, dict[str, float]]  # stratum -> metric -> value
 Intervals = dict[str, dict[str, list[float]]]
 AT_ONCE = 2000  # questions
-PLACES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Scored:
 
     def intervals(self) -> Intervals:
         """stratum -> metric -> [low, high], drawing whole sessions."""
-        return {stratum: intervals(values, self.groups[stratum]) for stratum, values in self.values.items()}
+        return {stratum: intervals(values, groups=self.groups[stratum]) for stratum, values in self.values.items()}
 
 
 def strata_of(prefixes: Prefixes) -> dict[str, Flags]:
@@ -58,21 +58,21 @@ def strata_of(prefixes: Prefixes) -> dict[str, Flags]:
 
 def score(answers: Answers, prefixes: Prefixes, strata: dict[str, Flags], popularity: Doubles) -> Scored:
     """The answers to all questions, by stratum."""
-    found = marks(answers, prefixes.targets)
+    found = next_item_metrics(answers, prefixes.targets)
     values = {stratum: {metric: each[chosen] for metric, each in found.items()} for stratum, chosen in strata.items()}
     groups = {stratum: prefixes.starts[chosen] for stratum, chosen in strata.items()}
     fresh = strata.get("no_repeats")
     if fresh is not None:
         asked = np.flatnonzero(fresh)
         cut = without_visited(answers.take(asked), prefixes.take(asked))
-        values["without_repeats"] = marks(cut, prefixes.targets[asked])
+        values["without_repeats"] = next_item_metrics(cut, prefixes.targets[asked])
         groups["without_repeats"] = prefixes.starts[asked]
     return Scored(values, groups, breadth(list(answers.rows), popularity))
 
 
 def score_openings(answers: Answers, openings: Prefixes) -> Scored:
     """The answers before the first event."""
-    return Scored({"events_0": marks(answers, openings.targets)}, {"events_0": openings.starts})
+    return Scored({"events_0": next_item_metrics(answers, openings.targets)}, {"events_0": openings.starts})
 
 
 def joined(first: Scored, second: Scored) -> Scored:

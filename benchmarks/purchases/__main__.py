@@ -22,13 +22,12 @@ from recommender.domain.models.arrays import Floats
 
 from benchmarks import cli as door
 from benchmarks.cli import describe_machine
-from benchmarks.intervals import breadth
 from benchmarks.purchases.data import PurchaseData, complete_journey, from_files
 from benchmarks.purchases.evaluation import Asked, ablation, fixed_methods, learnt_answers, peers_answers, questions_of
 from benchmarks.purchases.models import Fitted, History, encode_content, fit, settings_of
 from training_jobs.evaluate.measure import Answered, ask, calibration, joined, recall_ratio, summary
 from training_jobs.evaluate.methods import BLIND
-from training_jobs.metrics import value_of
+from training_jobs.metrics import breadth, value_of
 
 DEFAULT_OUT = Path(".local/benchmarks/purchases")
 NO_MARGINS = "the data set records no costs"

@@ -21,7 +21,7 @@ from training_jobs.content_bert.train import encode_catalogue
 from training_jobs.evaluate.measure import ask
 from training_jobs.evaluate.methods import from_scorer
 from training_jobs.evaluate.strata import window_questions
-from training_jobs.metrics import per_shopper
+from training_jobs.metrics import recall_by_shopper
 from training_jobs.next_item.encoder import as_function as encoder_function
 from training_jobs.session_ranker.data import Group
 from training_jobs.session_ranker.fitting import (
@@ -142,7 +142,7 @@ def tune_ials(history: History) -> tuple[IalsSettings, dict[str, float]]:
     for choice in IALS_CHOICES:
         method = from_scorer(ials(entries, choice), numbers)
         found = ask({"ials": method}, [questions[n] for n in chosen], label="tune ials")["ials"]["new"]
-        marks[choice] = float(per_shopper(found.lists, found.targets).mean())
+        marks[choice] = float(recall_by_shopper(found.lists, found.targets).mean())
     best = max(IALS_CHOICES, key=marks.__getitem__)
     return best, {f"{c.width}/{c.alpha}/{c.ridge}": round(mark, 5) for c, mark in marks.items()}
 

@@ -21,11 +21,23 @@ from recommender.domain.models.search import LexicalIndex
 
 from benchmarks import cli as door
 from benchmarks.cli import describe_machine
-from benchmarks.intervals import PLACES, coverage, difference, intervals, ratio
 from benchmarks.search.data import SearchData, load
-from benchmarks.search.models import Encoded, LoadModel, by_words, fused, pretrained, search_cost, tuned, word_index
-from benchmarks.search.scoring import Scored, Search, score
+from benchmarks.search.models import (
+    Encoded,
+    LoadModel,
+    Scored,
+    Search,
+    by_words,
+    fused,
+    pretrained,
+    score,
+    search_cost,
+    tuned,
+    word_index,
+)
 from training_jobs.content_bert.model import load_pretrained
+from training_jobs.intervals import PLACES, difference, intervals, ratio
+from training_jobs.metrics import coverage
 
 MAIN = "ndcg@10"
 PROTOCOL = {
@@ -128,11 +140,7 @@ def _against(
         for other in others:
             estimate = compare(metrics[MAIN], values[other][stratum][MAIN])
             if estimate is not None:
-                found.setdefault(stratum, {})[other] = {
-                    "value": round(estimate.value, PLACES),
-                    "low": round(estimate.low, PLACES),
-                    "high": round(estimate.high, PLACES),
-                }
+                found.setdefault(stratum, {})[other] = estimate.to_json()
     return found
 
 

@@ -1,38 +1,76 @@
-"""What is compared: BM25F, the encoder as downloaded and as tuned on this catalogue, and their fusion.
+"""The methods of the search benchmark, by the product's own code, and NDCG@10 and Recall@50 of their scores.
 
-All of it is the product's own code: the content job's tuning, export and int8 encoding, the served query encoder
-and the served word index. Nothing here sees a judgment. I items, T distinct texts, C content width, Q queries.
+Judgments are pooled: an item nobody judged is unknown, not irrelevant, so `all` ranks the items that were judged for
+the query. `judged_pool` ranks all items judged for any query and `full_catalogue` ranks everything; both take an
+unjudged pair as irrelevant, which favours the search engine that the pool was drawn from. No method reads a judgment.
+Letters: I items, T distinct texts, C content width, Q queries.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from recommender.adapters.onnx import OnnxModel, QueryEncoder, normalise
 from recommender.contracts.artifacts import QUERY_ENCODER, TOKENIZER
 from recommender.domain.models.arrays import Doubles, Floats
 from recommender.domain.models.search import LexicalIndex, fused_scores, lexical_scores
 from tokenizers import Tokenizer
+from tqdm import tqdm
 
-from benchmarks.search.data import SearchData
-from benchmarks.search.scoring import Search
+from benchmarks.search.data import Judged, SearchData
 from training_jobs.content_bert.data import catalogue_pairs
 from training_jobs.content_bert.encode import encode_texts
 from training_jobs.content_bert.lexical import build_index
 from training_jobs.content_bert.model import TextModel
 from training_jobs.content_bert.train import Settings, encode_catalogue
 from training_jobs.content_bert.tune import TuneSettings, fine_tune
+from training_jobs.metrics import LISTED, expected_recall, graded_ndcg
 
+NDCG_AT, RECALL_AT = 10, 50
+Search = Callable[[int], NDArray[np.floating]]  # number of a query -> (I,) scores
 LoadModel = Callable[[], TextModel]
 TIMED, WARM = 300, 20
 EIGHT_TOKENS = "black wireless headphones with long battery life"  # eight, and the two that frame a text
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What one method did: values of each query, and the head of each list."""
+
+    values: Mapping[str, Mapping[str, Doubles]]  # stratum -> metric -> (Q,)
+    lists: NDArray[np.int64]  # (Q, 20) rows
+
+
+def score(search: Search, judged: Sequence[Judged], *, label: str) -> Scored:
+    """Ask every query."""
+    pool = np.unique(np.concatenate([one.rows for one in judged]))
+    is_graded = any(len(np.unique(one.gains)) > 1 for one in judged)
+    rows, lists = [], []
+    for number, one in enumerate(tqdm(judged, desc=label, unit="query", leave=False, mininterval=1.0)):
+        scores = search(number)
+        gains = np.zeros(len(scores))
+        gains[one.rows] = one.gains
+        pooled = graded_ndcg(scores[pool], gains[pool], NDCG_AT)
+        within = graded_ndcg(scores[one.rows], one.gains, NDCG_AT) if is_graded else pooled
+        found = expected_recall(scores, one.rows[one.gains > 0], RECALL_AT)
+        rows.append((within, found, pooled, graded_ndcg(scores, gains, NDCG_AT)))
+        lists.append(np.argsort(-scores, kind="stable")[:LISTED])
+    table = np.array(rows)  # (Q, 4)
+    metric, depth = f"ndcg@{NDCG_AT}", f"recall@{RECALL_AT}"
+    values = {
+        "all": {metric: table[:, 0], depth: table[:, 1]},
+        "judged_pool": {metric: table[:, 2]},
+        "full_catalogue": {metric: table[:, 3], depth: table[:, 1]},
+    }
+    return Scored(values, np.array(lists))
 
 
 @dataclass(frozen=True, slots=True)

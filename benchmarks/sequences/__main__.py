@@ -23,13 +23,14 @@ import torch
 from recommender.domain.models.arrays import Doubles, Floats
 
 from benchmarks import cli as door
-from benchmarks import intervals as statistics
 from benchmarks.cli import describe_machine
 from benchmarks.peers import bridge
 from benchmarks.sequences import models
 from benchmarks.sequences.data import REPEATING, Histories, SequenceData, content_vectors, load
 from benchmarks.sequences.fusion import ask_peers, fit_fusion, fused
-from benchmarks.sequences.scoring import Answers, Scorer, answer, marks
+from benchmarks.sequences.models import Answers, Scorer, answer, sequence_metrics
+from training_jobs.intervals import intervals, ratio
+from training_jobs.metrics import breadth
 from training_jobs.two_tower.training import TowerSettings, Trained
 
 FUSED_QUESTIONS = 4000  # of the validation, on which the hybrid's weights are fitted
@@ -186,7 +187,7 @@ def _by_method(runs: list[dict[str, dict[str, Answers]]]) -> dict[str, list[dict
 
 def _means(answered: list[dict[str, Answers]], stratum: str) -> dict[str, Doubles]:
     """(Q,) each metric of each question, averaged over seeds."""
-    found = [marks(run[stratum]) for run in answered]
+    found = [sequence_metrics(run[stratum]) for run in answered]
     return {metric: np.mean([one[metric] for one in found], axis=0) for metric in found[0]}
 
 
@@ -194,26 +195,26 @@ def _summary(answered: list[dict[str, Answers]], popularity: np.ndarray) -> dict
     found = {}
     for stratum in answered[0]:
         values = {metric: round(float(q.mean()), 5) for metric, q in _means(answered, stratum).items()}
-        breadths = [statistics.breadth(run[stratum].lists, popularity) for run in answered]
+        breadths = [breadth(run[stratum].lists, popularity) for run in answered]
         broad = {name: round(float(np.mean([one[name] for one in breadths])), 5) for name in breadths[0]}
         found[stratum] = values | broad
     return found
 
 
 def _intervals(answered: list[dict[str, Answers]]) -> dict[str, dict[str, list[float]]]:
-    return {stratum: statistics.intervals(_means(answered, stratum)) for stratum in answered[0]}
+    return {stratum: intervals(_means(answered, stratum)) for stratum in answered[0]}
 
 
 def _ratios(asked: dict[str, list[dict[str, Answers]]]) -> dict[str, Any]:
     """ndcg@10 of the hybrid over that of each other method, on the same users."""
     own = _means(asked["hybrid"], "all")["ndcg@10"]
     others = {name: _means(answered, "all")["ndcg@10"] for name, answered in asked.items() if name != "hybrid"}
-    ratios = {name: statistics.ratio(own, values) for name, values in others.items()}
-    return {name: None if ratio is None else ratio.to_json() for name, ratio in ratios.items()}
+    ratios = {name: ratio(own, values) for name, values in others.items()}
+    return {name: None if found is None else found.to_json() for name, found in ratios.items()}
 
 
 def _rounded(answered: dict[str, Answers]) -> dict[str, float]:
-    return {metric: round(float(values.mean()), 5) for metric, values in marks(answered["all"]).items()}
+    return {metric: round(float(values.mean()), 5) for metric, values in sequence_metrics(answered["all"]).items()}
 
 
 def _seeds(text: str) -> list[int]:

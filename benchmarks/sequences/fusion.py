@@ -22,7 +22,8 @@ from recommender.domain.models.arrays import Doubles, Floats
 from benchmarks.peers import bridge
 from benchmarks.peers.split import Ragged, Split, nothing, ragged
 from benchmarks.sequences.data import Histories, Questions, SequenceData
-from benchmarks.sequences.scoring import LISTED, Answers, Scorer, batches, head
+from benchmarks.sequences.models import Answers, Scorer, batches, head
+from training_jobs.metrics import LISTED, target_ranks
 
 CANDIDATES = 150  # of each member
 FLOOR = 0.01  # share of the best score below which shares are not told apart
@@ -189,11 +190,7 @@ def _joined(parts: list[Ragged]) -> Ragged:
     return ragged([part.of(number) for part in parts for number in range(len(part))])
 
 
-def _answers(rows: np.ndarray, scores: np.ndarray, data: SequenceData) -> Answers:
-    """Places of the wanted items; what is not listed stands behind the catalogue."""
-    is_wanted = (rows == data.test.targets[:, None]) & (rows >= 0)  # (Q, K)
-    found, is_listed = is_wanted.any(axis=1), rows >= 0
-    own = np.where(found, (scores * is_wanted).sum(axis=1), np.inf)[:, None]  # (Q, 1)
-    above = np.where(found, ((scores > own) & is_listed).sum(axis=1), data.count_items)
-    equal = np.where(found, ((scores == own) & is_listed).sum(axis=1), 1)
+def _answers(rows: NDArray[np.int32], scores: Floats, data: SequenceData) -> Answers:
+    """The ranks of the wanted items in lists (Q, K) with scores (Q, K); an unlisted one ranks behind the catalogue."""
+    above, equal = target_ranks(rows, scores, data.test.targets, unlisted=data.count_items)
     return Answers(above.astype(np.int64), equal.astype(np.int64), rows.astype(np.int64))

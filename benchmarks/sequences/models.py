@@ -1,35 +1,96 @@
-"""The methods of the sequences benchmark: counting ones, iALS, content, and the two-tower job's own towers.
+"""The methods of the sequences benchmark, and the rank that each gives to the wanted item in the whole catalogue.
 
-Each is fitted on histories and gives a scorer for histories of the same users. Letters: U users, B of a batch, I items,
-L items of a history, D width.
+A method is fitted on histories and gives a scorer for histories of the same users. Equal scores count at their expected
+rank. Letters: Q questions, U users, B of a batch, I items, K length of a list, L items of a history, D width.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
-from recommender.domain.models.arrays import Floats
+from recommender.domain.models.arrays import Doubles, Floats
 from recommender.domain.serving.visitor import TOWER_ITEMS
 
 from benchmarks.sequences.data import Histories, Questions
-from benchmarks.sequences.scoring import Scorer, answer, marks
-from training_jobs.baselines import IalsSettings, Matrix, ials
+from training_jobs.baselines import IalsSettings, Matrix, ials, strongest_of_rows
+from training_jobs.metrics import LISTED, expected_metrics
 from training_jobs.two_tower.batches import ONCE
 from training_jobs.two_tower.data import Catalogue, Purchases
 from training_jobs.two_tower.model import TwoTower, UserTower
 from training_jobs.two_tower.training import Measure, TowerSettings, Trained, train_towers
 
+METRICS = (("recall", 10), ("ndcg", 10))
+AT_ONCE = 256  # questions at most, and as many scores
+SCORES_AT_ONCE = 4_000_000
 RETENTION = 0.8  # weight of an item of a history against the one after it
 NEIGHBOURS = 200
 NEWEST = 200  # items of a history that are each other's company
 DISTANCE = 5  # steps within which one item counts as following another
 DAMPING = 3.0  # users added to an item's count, so that rare items are not each other's nearest for nothing
 TAIL_USERS = 3000
+Scorer = Callable[[Histories, NDArray[np.int64]], NDArray[np.floating]]  # histories, users (B,) -> (B, I)
 IALS_CHOICES = tuple(IalsSettings(width=64, alpha=alpha, ridge=ridge) for alpha, ridge in ((1.0, 1.0), (4.0, 4.0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What one method answered: for each question the place of the wanted item, and the head of the list."""
+
+    above: NDArray[np.int64]  # (Q,) items with a better score
+    equal: NDArray[np.int64]  # (Q,) items with the same score, itself included
+    lists: NDArray[np.int64]  # (Q, K) rows, best first, ties by row
+
+
+def batches(questions: Questions) -> Iterator[slice]:
+    """The questions in parts that fit in memory with a score for every item."""
+    size = min(max(SCORES_AT_ONCE // questions.count_items, 1), AT_ONCE)
+    yield from (slice(at, min(at + size, len(questions))) for at in range(0, len(questions), size))
+
+
+def answer(scorer: Scorer, questions: Questions, *, keeps_seen: bool) -> Answers:
+    """Ask every question; without `keeps_seen`, items of the history are not listed."""
+    parts = [_answered(scored, targets) for _, scored, targets in scored_batches(scorer, questions, keeps_seen)]
+    above, equal, lists = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Answers(above, equal, lists)
+
+
+def scored_batches(
+    scorer: Scorer, questions: Questions, keeps_seen: bool
+) -> Iterator[tuple[NDArray[np.int64], Doubles, NDArray[np.int64]]]:
+    """(users, scores (B, I), targets) of one batch after the other; what may not be listed has -inf."""
+    for part in batches(questions):
+        users = questions.users[part]
+        scores = np.array(scorer(questions.histories, users), np.float64)
+        if not keeps_seen:
+            for n, user in enumerate(users):
+                scores[n, questions.histories.of(int(user))] = -np.inf
+        yield users, scores, questions.targets[part]
+
+
+def _answered(scores: Doubles, targets: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+    own = scores[np.arange(len(targets)), targets][:, None]  # (B, 1)
+    above, equal = (scores > own).sum(axis=1), (scores == own).sum(axis=1)
+    # An item that may not be listed stands behind everything.
+    above = np.where(np.isneginf(own[:, 0]), scores.shape[1], above)
+    return above, equal, head(scores, LISTED)
+
+
+def head(scores: Doubles, count: int) -> NDArray[np.int64]:
+    """(B, K) the best rows, ties by row."""
+    count = min(count, scores.shape[1])
+    best = np.sort(np.argpartition(-scores, count - 1, axis=1)[:, :count], axis=1)
+    order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(best, order, axis=1)
+
+
+def sequence_metrics(answers: Answers) -> dict[str, Doubles]:
+    """recall@10 and ndcg@10 of each question, (Q,), expected over the order of equal scores."""
+    return expected_metrics(answers.above, answers.equal, METRICS)
 
 
 def popular(train: Histories, count_items: int) -> Scorer:
@@ -49,7 +110,7 @@ def item_knn(train: Histories, count_items: int) -> Scorer:
     together = (owned.T @ owned).tocsr()
     length = np.sqrt(together.diagonal() + DAMPING)
     together.setdiag(0.0)
-    return _votes(_heads(sp.diags(1.0 / length) @ together @ sp.diags(1.0 / length)))
+    return _votes(sp.diags(1.0 / length) @ together @ sp.diags(1.0 / length))
 
 
 def markov(train: Histories, count_items: int) -> Scorer:
@@ -61,14 +122,14 @@ def markov(train: Histories, count_items: int) -> Scorer:
         pair = (train.items[:-steps][same], train.items[steps:][same])
         follows = follows + sp.csr_matrix((np.full(same.sum(), 1.0 / steps), pair), shape=follows.shape)
     total = np.asarray(follows.sum(axis=1)).ravel() + DAMPING
-    return _votes(_heads(sp.diags(1.0 / total) @ follows))
+    return _votes(sp.diags(1.0 / total) @ follows)
 
 
 def tuned_ials(train: Histories, valid: Questions, count_items: int, *, keeps_seen: bool) -> IalsSettings:
     """The choice with the best ndcg@10 on a sample of the validation."""
     sample = sampled(valid, TAIL_USERS)
     found = {
-        choice: marks(answer(fitted_ials(train, choice, count_items), sample, keeps_seen=keeps_seen))["ndcg@10"].mean()
+        choice: _mean_ndcg(fitted_ials(train, choice, count_items), sample, keeps_seen=keeps_seen)
         for choice in IALS_CHOICES
     }
     return max(found, key=lambda choice: found[choice])
@@ -113,7 +174,11 @@ def towers_of(
 def tail_measure(valid: Questions, *, keeps_seen: bool) -> Measure:
     """ndcg@10 of towers on a sample of the validation."""
     sample = sampled(valid, TAIL_USERS)
-    return lambda towers: float(marks(answer(by_towers(towers), sample, keeps_seen=keeps_seen))["ndcg@10"].mean())
+    return lambda towers: _mean_ndcg(by_towers(towers), sample, keeps_seen=keeps_seen)
+
+
+def _mean_ndcg(scorer: Scorer, questions: Questions, *, keeps_seen: bool) -> float:
+    return float(sequence_metrics(answer(scorer, questions, keeps_seen=keeps_seen))["ndcg@10"].mean())
 
 
 def by_towers(towers: TwoTower) -> Scorer:
@@ -162,19 +227,11 @@ def _matrix(
     return chosen
 
 
-def _votes(likeness: sp.csr_matrix) -> Scorer:
+def _votes(likeness: sp.spmatrix) -> Scorer:
+    """Sum over the history, the newest first, of each item's NEIGHBOURS strongest likenesses (I, I)."""
+    likeness = strongest_of_rows(likeness, NEIGHBOURS)
+
     def score(histories: Histories, users: NDArray[np.int64]) -> NDArray[np.floating]:
         return np.asarray((recent(histories, users, likeness.shape[0]) @ likeness).toarray())
 
     return score
-
-
-def _heads(likeness: sp.csr_matrix) -> sp.csr_matrix:
-    """The NEIGHBOURS largest entries of each row, ties by column."""
-    likeness = sp.csr_matrix(likeness)
-    rows = np.repeat(np.arange(likeness.shape[0]), np.diff(likeness.indptr))
-    order = np.lexsort((likeness.indices, -likeness.data, rows))
-    place = np.arange(len(order)) - likeness.indptr[rows]
-    kept = order[place < NEIGHBOURS]
-    kept = kept[likeness.data[kept] > 0.0]
-    return sp.csr_matrix((likeness.data[kept], (rows[kept], likeness.indices[kept])), shape=likeness.shape)

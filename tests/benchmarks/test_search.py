@@ -14,8 +14,9 @@ from recommender.errors import RecommenderError
 
 from benchmarks.search.__main__ import main, run
 from benchmarks.search.data import Judged, SearchData, load
-from benchmarks.search.scoring import ndcg, recall, score
+from benchmarks.search.models import score
 from tests.training.tiny_bert import tiny_text_model
+from training_jobs.metrics import expected_recall, graded_ndcg
 
 PRODUCTS = [
     ("p1", "rye bread small", "dark and sour", "Food > Bread", "Acme"),
@@ -102,15 +103,15 @@ def test_ndcg_by_hand() -> None:
     gains = np.array([7.0, 0.0, 3.0])
 
     best = 7.0 / log2(2) + 3.0 / log2(3)
-    assert ndcg(np.array([3.0, 2.0, 1.0]), gains) == pytest.approx((7.0 / log2(2) + 3.0 / log2(4)) / best)
-    assert ndcg(np.array([3.0, 1.0, 2.0]), gains) == pytest.approx(1.0)
+    assert graded_ndcg(np.array([3.0, 2.0, 1.0]), gains, 10) == pytest.approx((7.0 / log2(2) + 3.0 / log2(4)) / best)
+    assert graded_ndcg(np.array([3.0, 1.0, 2.0]), gains, 10) == pytest.approx(1.0)
 
 
 def test_equal_scores_share_their_gain() -> None:
     gains = np.array([7.0, 0.0])
 
-    assert ndcg(np.zeros(2), gains) == pytest.approx((3.5 / log2(2) + 3.5 / log2(3)) / (7.0 / log2(2)))
-    assert ndcg(np.zeros(100), np.eye(100)[0], cutoff=10) == pytest.approx(
+    assert graded_ndcg(np.zeros(2), gains, 10) == pytest.approx((3.5 / log2(2) + 3.5 / log2(3)) / (7.0 / log2(2)))
+    assert graded_ndcg(np.zeros(100), np.eye(100)[0], 10) == pytest.approx(
         sum(0.01 / log2(place + 1) for place in range(1, 11))
     )
 
@@ -118,9 +119,9 @@ def test_equal_scores_share_their_gain() -> None:
 def test_recall_of_equal_scores_is_expected() -> None:
     scores = np.array([2.0, 1.0, 1.0, 1.0, 1.0])
 
-    assert recall(scores, np.array([0]), cutoff=2) == 1.0
-    assert recall(scores, np.array([1]), cutoff=2) == 1 / 4  # one place left for four
-    assert recall(scores, np.array([0, 1, 2]), cutoff=2) == (1 + 1 / 4 + 1 / 4) / 2
+    assert expected_recall(scores, np.array([0]), cutoff=2) == 1.0
+    assert expected_recall(scores, np.array([1]), cutoff=2) == 1 / 4  # one place left for four
+    assert expected_recall(scores, np.array([0, 1, 2]), cutoff=2) == (1 + 1 / 4 + 1 / 4) / 2
 
 
 def test_an_unjudged_item_does_no_harm_but_in_the_wider_readings() -> None:

@@ -14,8 +14,7 @@ from recommender.errors import InvalidInput
 from benchmarks.sequences.__main__ import main
 from benchmarks.sequences.data import Histories, SequenceData, content_vectors, load
 from benchmarks.sequences.fusion import fit_fusion, fused
-from benchmarks.sequences.models import item_knn, markov, popular
-from benchmarks.sequences.scoring import Answers, answer, marks
+from benchmarks.sequences.models import Answers, answer, item_knn, markov, popular, sequence_metrics
 
 
 def _write(folder: Path, sequences: list[list[Any]], kind: pl.DataType | None = None) -> Path:
@@ -83,7 +82,7 @@ def test_a_file_that_is_not_there_is_one_clear_error(tmp_path: Path, capsys: pyt
 def test_equal_scores_count_at_their_expected_rank() -> None:
     lists = np.zeros((3, 1), np.int64)
 
-    found = marks(Answers(above=np.array([0, 1, 8]), equal=np.array([1, 2, 4]), lists=lists))
+    found = sequence_metrics(Answers(above=np.array([0, 1, 8]), equal=np.array([1, 2, 4]), lists=lists))
 
     # The third stands at place 9, 10, 11 or 12 with the same chance.
     assert found["recall@10"] == pytest.approx([1.0, 1.0, 2 / 4])
@@ -94,7 +93,7 @@ def test_equal_scores_count_at_their_expected_rank() -> None:
 def test_a_method_that_scores_nothing_gets_chance_and_no_more(tmp_path: Path) -> None:
     data = load(_two_tastes(tmp_path), None)
 
-    found = marks(answer(lambda histories, users: np.zeros((len(users), 20)), data.test, keeps_seen=True))
+    found = sequence_metrics(answer(lambda histories, users: np.zeros((len(users), 20)), data.test, keeps_seen=True))
 
     assert found["recall@10"].mean() == pytest.approx(10 / 20)
 
@@ -130,8 +129,8 @@ def test_the_fusion_follows_the_member_that_knows(tmp_path: Path) -> None:
     }
 
     fusion = fit_fusion(members, data.valid, keeps_seen=False)
-    hybrid = marks(answer(fused(members, fusion, keeps_seen=False), data.valid, keeps_seen=False))["ndcg@10"]
-    best = marks(answer(members["markov"], data.valid, keeps_seen=False))["ndcg@10"]
+    hybrid = sequence_metrics(answer(fused(members, fusion, keeps_seen=False), data.valid, keeps_seen=False))["ndcg@10"]
+    best = sequence_metrics(answer(members["markov"], data.valid, keeps_seen=False))["ndcg@10"]
 
     assert hybrid.mean() >= best.mean() - 0.01
 

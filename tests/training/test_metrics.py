@@ -1,4 +1,4 @@
-"""Recall, gain, ties and intervals on lists that fit on one line."""
+"""Recall, gain, ties and breadth on lists that fit on one line."""
 
 from __future__ import annotations
 
@@ -6,10 +6,23 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training_jobs.metrics import best_rows, bootstrap, ndcg, ratio, recall, summarise, value_of
+from training_jobs.metrics import (
+    best_rows,
+    breadth,
+    coverage,
+    expected_metrics,
+    expected_rank,
+    hit_rate,
+    ndcg,
+    popularity_percentile,
+    recall,
+    summarise,
+    target_ranks,
+    value_of,
+)
 
 NOTHING = np.empty(0, np.int32)
 
@@ -46,29 +59,6 @@ def test_best_rows_is_the_head_of_a_full_stable_sort(values: list[int], count: i
     assert best_rows(scores, NOTHING, count).tolist() == np.argsort(-scores, kind="stable")[:count].tolist()
 
 
-def test_the_interval_holds_the_mean_and_shrinks_to_a_point_without_spread() -> None:
-    spread = bootstrap(np.array([0.0, 1.0] * 50), np.random.default_rng(1))
-    point = bootstrap(np.full(10, 0.25), np.random.default_rng(1))
-
-    assert spread.low < 0.5 < spread.high and spread.value == 0.5
-    assert (point.low, point.value, point.high) == (0.25, 0.25, 0.25)
-
-
-def test_a_ratio_of_a_method_with_itself_is_one() -> None:
-    values = np.array([0.1, 0.5, 0.9])
-
-    itself = ratio(values, values, np.random.default_rng(0))
-
-    assert itself is not None and itself.to_json() == {"value": 1.0, "low": 1.0, "high": 1.0}
-
-
-def test_there_is_no_ratio_to_a_method_that_may_have_no_hit_at_all() -> None:
-    hits, hardly_any = np.full(20, 0.5), np.eye(1, 20)[0]
-
-    assert ratio(hits, np.zeros(20), np.random.default_rng(0)) is None
-    assert ratio(hits, hardly_any, np.random.default_rng(0)) is None
-
-
 def test_seeds_are_averaged_for_each_shopper() -> None:
     targets = [np.array([1]), np.array([2])]
     first = [np.array([1]), np.array([2])]  # both right
@@ -90,3 +80,52 @@ def test_margin_is_the_mean_share_of_the_first_ten_places() -> None:
     )
 
     assert found["margin@10"] == pytest.approx((0.5 + 0.3) / 2)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.lists(st.integers(-1, 9), max_size=5).map(lambda row: np.array(row, np.int32)), max_size=6))
+def test_coverage_and_popularity_are_shares(lists: list[np.ndarray]) -> None:
+    popularity = np.arange(10.0)
+
+    assert 0.0 <= coverage(lists, 10) <= 1.0
+    assert set(breadth(lists, popularity)) <= {"coverage@20", "popularity@20"}
+    if any((row >= 0).any() for row in lists):
+        assert 0.0 < popularity_percentile(lists, popularity) < 1.0
+
+
+def test_breadth_on_lists_that_fit_on_one_line() -> None:
+    popularity = np.array([1.0, 2.0, 2.0, 9.0])  # percentiles 1/8, 4/8, 4/8, 7/8
+
+    assert coverage(np.array([[3, -1], [3, 0]]), 4) == 2 / 4
+    assert popularity_percentile(np.array([[3, -1], [3, 0]]), popularity) == pytest.approx((7 + 7 + 1) / 24)
+    assert popularity_percentile([np.array([1]), np.array([2])], popularity) == 0.5
+
+
+def test_a_hit_counts_only_in_the_places_that_are_seen() -> None:
+    listed = np.arange(12)
+
+    assert [hit_rate(listed, np.array([row])) for row in (9, 10)] == [1.0, 0.0]
+
+
+def test_a_target_shares_its_rank_with_items_of_its_score_and_ranks_behind_where_it_is_not_listed() -> None:
+    rows = np.array([[4, 2, 7, -1], [4, 2, 7, -1]])
+    scores = np.array([[0.9, 0.5, 0.5, 0.0], [0.9, 0.5, 0.5, 0.0]])
+
+    above, equal = target_ranks(rows, scores, np.array([7, 3]), unlisted=100)
+
+    assert above.tolist() == [1, 100] and equal.tolist() == [2, 1]
+
+
+def test_equal_scores_count_as_the_mean_over_their_ranks() -> None:
+    found = expected_metrics(np.array([1, 100]), np.array([2, 1]), (("hr", 2), ("mrr", 20), ("ndcg", 20)))
+
+    assert found["hr@2"].tolist() == [1 / 2, 0.0]  # rank 2 or 3
+    assert found["mrr@20"] == pytest.approx([(1 / 2 + 1 / 3) / 2, 0.0])
+    assert found["ndcg@20"] == pytest.approx([(1 / math.log2(3) + 1 / math.log2(4)) / 2, 0.0])
+
+
+def test_an_excluded_rival_does_not_push_a_target_down() -> None:
+    scores = np.array([0.9, 0.5, 0.5, 0.1])
+
+    assert expected_rank(scores, 1) == 2.5
+    assert expected_rank(scores, 1, [0]) == 1.5

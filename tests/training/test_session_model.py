@@ -1,4 +1,4 @@
-"""Next-item questions, their marks, and the fused session model's choices."""
+"""Next-item questions, their metrics, and the fused session model's choices."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from recommender.domain.models.search import Fusion
 
 from training_jobs.next_item.encoder import EncoderSettings
 from training_jobs.next_item.encoder_training import Sequences, TrainingSettings
-from training_jobs.next_item.prefixes import Answers, all_prefixes, collect, marks
+from training_jobs.next_item.prefixes import Answers, all_prefixes, collect, next_item_metrics
 from training_jobs.next_item.session_model import SessionModel, SessionModelSettings, fit_session_model
 
 COUNT = 40
@@ -33,7 +33,7 @@ def test_every_prefix_asks_for_the_next_known_item() -> None:
 
 
 def test_a_rank_is_marked_by_its_definition() -> None:
-    found = marks(answers([8, 3, 5], [0.9, 0.5, 0.1]), np.array([3], np.int32))
+    found = next_item_metrics(answers([8, 3, 5], [0.9, 0.5, 0.1]), np.array([3], np.int32))
 
     assert found["hr@5"] == pytest.approx([1.0])
     assert found["mrr@20"] == pytest.approx([1 / 2])
@@ -41,7 +41,7 @@ def test_a_rank_is_marked_by_its_definition() -> None:
 
 
 def test_equal_scores_count_at_their_expected_rank() -> None:
-    found = marks(answers(list(range(8)), [1.0] + [0.5] * 6 + [0.1]), np.array([4], np.int32))
+    found = next_item_metrics(answers(list(range(8)), [1.0] + [0.5] * 6 + [0.1]), np.array([4], np.int32))
 
     # one above, six equal: ranks 2..7 alike
     assert found["hr@5"] == pytest.approx([4 / 6])
@@ -51,9 +51,10 @@ def test_equal_scores_count_at_their_expected_rank() -> None:
 def test_what_is_not_listed_or_beyond_the_cutoff_is_no_hit() -> None:
     many = answers(list(range(30)), list(np.linspace(1, 0.1, 30)))
 
-    assert marks(many, np.array([25], np.int32))["mrr@20"] == pytest.approx([0.0])
-    assert marks(many, np.array([99], np.int32))["hr@20"] == pytest.approx([0.0])
-    assert marks(collect([(np.empty(0, int), np.empty(0))]), np.array([0], np.int32))["hr@20"] == pytest.approx([0.0])
+    assert next_item_metrics(many, np.array([25], np.int32))["mrr@20"] == pytest.approx([0.0])
+    assert next_item_metrics(many, np.array([99], np.int32))["hr@20"] == pytest.approx([0.0])
+    nothing = collect([(np.empty(0, int), np.empty(0))])
+    assert next_item_metrics(nothing, np.array([0], np.int32))["hr@20"] == pytest.approx([0.0])
 
 
 def sessions(count: int) -> tuple[Sequences, np.ndarray]:
@@ -83,7 +84,7 @@ def test_the_fused_model_answers_with_its_members() -> None:
 
     assert set(found) == {"session_encoder", "vstan", "plain_fusion", "hybrid"}
     hits = {
-        name: marks(listed, all_prefixes(asked.offsets, asked.items).targets)["hr@5"].mean()
+        name: next_item_metrics(listed, all_prefixes(asked.offsets, asked.items).targets)["hr@5"].mean()
         for name, listed in found.items()
     }
     assert hits["hybrid"] > 0.9

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from recommender.domain.models.arrays import Floats
 from recommender.domain.models.search import words
 from torch import Tensor
 from tqdm import tqdm
@@ -26,6 +25,7 @@ from tqdm import tqdm
 from training_jobs.content_bert.data import KINDS, Pair, split
 from training_jobs.content_bert.encode import Tokens, encode_texts, padded, tokenize
 from training_jobs.content_bert.model import TextEncoder, TextModel
+from training_jobs.metrics import expected_rank
 from training_jobs.onnx_parity import require_finite
 
 QUERY_TOLERANCE = 0.005  # what the search pairs may lose while the mean over all kinds gains
@@ -131,18 +131,13 @@ def retrieval(model: TextModel, pairs: Sequence[Pair], max_tokens: int) -> dict[
     for row, pair in enumerate(pairs):
         others = answers[pair.left] | (_with_words(said, pair.left) if pair.kind == "query" else set())
         others = others - {place[pair.right]}
-        found[pair.kind].append(1.0 / _expected_rank(scores[row], place[pair.right], others))
+        found[pair.kind].append(1.0 / expected_rank(scores[row], place[pair.right], sorted(others)))
     return {kind: round(float(np.mean(ranks)), 4) for kind, ranks in found.items() if ranks}
 
 
 def _with_words(said: Mapping[str, set[str]], query: str) -> set[int]:
     asked = set(words(query))
     return {column for column, found in enumerate(said.values()) if asked <= found}
-
-
-def _expected_rank(scores: Floats, target: int, others: set[int]) -> float:
-    rivals = np.delete(scores, [target, *others])
-    return 1.0 + float((rivals > scores[target]).sum()) + 0.5 * float((rivals == scores[target]).sum())
 
 
 def _of_each_kind(pairs: Sequence[Pair], limit: int) -> list[Pair]:

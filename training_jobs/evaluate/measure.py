@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from training_jobs.evaluate.methods import BLIND, Method, listed
 from training_jobs.evaluate.strata import Question
-from training_jobs.metrics import Estimate, per_shopper, ratio, summarise
+from training_jobs.intervals import Estimate, ratio
+from training_jobs.metrics import recall_by_shopper, summarise
 from training_jobs.session_ranker.calibration import reliability
 from training_jobs.session_ranker.data import score_rows
 
@@ -87,5 +88,5 @@ def summary(
 
 def recall_ratio(above: Sequence[Answers], below: Sequence[Answers]) -> Estimate | None:
     """Recall@20 of one method over that of another on the same shoppers, with its interval."""
-    means = [np.mean([per_shopper(run.lists, run.targets) for run in runs], axis=0) for runs in (above, below)]
-    return ratio(means[0], means[1], np.random.default_rng(BOOTSTRAP_SEED))
+    means = [np.mean([recall_by_shopper(run.lists, run.targets) for run in runs], axis=0) for runs in (above, below)]
+    return ratio(means[0], means[1], BOOTSTRAP_SEED)

@@ -1,13 +1,6 @@
-"""Next-item questions: every prefix of a session asks for the item that follows. And how answers are marked.
+"""Prefixes of sessions as next-item questions, and the lists with which each member of the session layer answers them.
 
-An answer is a ranked list with scores; an item that is not listed was not found, and a group of equal scores counts at
-its expected rank: with g scores above and t equal ones (the target's included), each of the ranks g + 1 .. g + t is
-equally likely. Repeats are allowed as targets.
-
-Letters: N prefixes, K length of a list.
-
-What each member of the session layer lists for many questions at once, by the code that serves.
-
+Every prefix has the item that follows as its target, repeats included. The lists come from the code that serves.
 Letters: N prefixes, K length of a list, E width of the encoder, I items.
 """
 
@@ -25,10 +18,13 @@ from recommender.domain.models.next_item_features import Question
 from recommender.domain.models.search import Fusion, fuse
 from recommender.domain.models.session_knn import DEFAULT_SETTINGS, KnnSettings, SessionIndex, session_scores
 
+from training_jobs.metrics import expected_metrics, target_ranks
 from training_jobs.next_item.encoder import LONGEST, LastVector, SessionEncoder
 
 CUTOFFS = (5, 10, 20)
+METRICS = (*(("hr", cutoff) for cutoff in CUTOFFS), ("mrr", 20), ("ndcg", 20))
 LISTED = 100
+ENCODED_AT_ONCE = 512  # prefixes
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +80,12 @@ class Answers:
         return Answers(self.rows[chosen], self.scores[chosen])
 
 
+def next_item_metrics(answers: Answers, targets: Rows) -> dict[str, Doubles]:
+    """(N,) expected hr@5, hr@10, hr@20, mrr@20 and ndcg@20 of each prefix; `targets` (N,) rows."""
+    above, equal = target_ranks(answers.rows, answers.scores, targets, unlisted=max(CUTOFFS))
+    return expected_metrics(above, equal, METRICS)
+
+
 def all_prefixes(offsets: NDArray[np.integer], items: Rows, *, least: int = 1) -> Prefixes:
     """Every prefix of at least `least` events whose target is known, over sessions with offsets (S + 1,)."""
     places = np.arange(len(items))
@@ -99,34 +101,6 @@ def collect(lists: Sequence[tuple[NDArray[np.integer], NDArray[np.floating]]], *
         count = min(size, len(found))
         rows[n, :count], scores[n, :count] = found[:count], worth[:count]
     return Answers(rows, scores)
-
-
-def marks(answers: Answers, targets: Rows) -> dict[str, Doubles]:
-    """(N,) expected hr@5, hr@10, hr@20, mrr@20 and ndcg@20 of each prefix."""
-    is_target = (answers.rows == targets[:, None]) & (answers.rows >= 0)  # (N, K)
-    found = is_target.any(axis=1)
-    own = np.where(found, (answers.scores * is_target).sum(axis=1), np.inf)[:, None]
-    is_listed = answers.rows >= 0
-    above = ((answers.scores > own) & is_listed).sum(axis=1)  # (N,) g
-    equal = np.where(found, ((answers.scores == own) & is_listed).sum(axis=1), 1)  # (N,) t
-    last = max(CUTOFFS)
-    ranks = np.arange(1.0, last + 1.0)
-    return {
-        **{f"hr@{k}": found * _expected(np.where(ranks <= k, 1.0, 0.0), above, equal) for k in CUTOFFS},
-        f"mrr@{last}": found * _expected(1.0 / ranks, above, equal),
-        f"ndcg@{last}": found * _expected(1.0 / np.log2(ranks + 1.0), above, equal),
-    }
-
-
-def _expected(gain: Doubles, above: NDArray[np.integer], equal: NDArray[np.integer]) -> Doubles:
-    """(N,) mean gain over the ranks above + 1 .. above + equal; ranks past the end of `gain` gain nothing."""
-    total = np.concatenate([[0.0], np.cumsum(gain)])
-    low, high = np.minimum(above, len(gain)), np.minimum(above + equal, len(gain))
-    mean: Doubles = (total[high] - total[low]) / equal
-    return mean
-
-
-ENCODED_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True)

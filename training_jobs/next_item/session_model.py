@@ -48,7 +48,7 @@ from training_jobs.next_item.prefixes import (
     fused,
     knn_answers,
     knn_list,
-    marks,
+    next_item_metrics,
     questions,
     ranked,
 )
@@ -261,7 +261,7 @@ def _mark(answers: Answers, prefixes: Prefixes) -> float:
     """What choices are made by: the geometric mean of hit rate and reciprocal rank."""
     if not len(prefixes):
         return 0.0
-    found = marks(answers, prefixes.targets)
+    found = next_item_metrics(answers, prefixes.targets)
     return float(np.sqrt(found["hr@20"].mean() * found["mrr@20"].mean()))
 
 
