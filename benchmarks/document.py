@@ -23,10 +23,9 @@ from recommender.contracts.fields import problem
 from recommender.contracts.folders import write_over
 from recommender.errors import Conflict, RecommenderError
 
-from benchmarks.capacity import __main__ as capacity
-from benchmarks.projection import __main__ as projection
+from benchmarks import capacity, projection
 from benchmarks.report import BREADTH, marks_of
-from training_jobs.evaluate.figures import Number, number
+from training_jobs.evaluate.plots import Number, number
 
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results"

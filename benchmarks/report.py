@@ -17,7 +17,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from training_jobs.evaluate import plots
-from training_jobs.evaluate.figures import METHODS, Number, metrics_of, number, strata_of, title
+from training_jobs.evaluate.plots import METHODS, Number, metrics_of, number, strata_of, title
 from training_jobs.evaluate.report import Stratum, curve_plots, stratum_table, templates
 
 Marks = Mapping[str, Mapping[str, Mapping[str, Any]]]  # method -> stratum -> metric -> number

@@ -1,27 +1,25 @@
-"""Publishing a bundle: collect, describe, upload what is new, flip the pointer.
+"""Publishing a bundle: collect and describe its files, upload what is new, and flip the pointer.
 
-Nothing that is published is ever changed: files are written if absent, the manifest last, and the pointer
-(`current.json`, or `canary.json` for a bundle that is to be tried out first) is flipped only if it is still
-what this run has read. Publishing the same files again therefore changes nothing, and a run that dies halfway
-leaves the old bundle in force. Beside the pointer lie the standby lists, for when no bundle can be loaded.
-
-Where a bundle comes from: the commit and the hash of the code that made it.
+Published files are never changed: files are written if absent, the manifest last, and the pointer (`current.json`, or
+`canary.json` for a bundle on trial) flips only if it is still what this run has read. Publishing the same files again
+changes nothing, and a run that dies halfway leaves the old bundle in force. Beside the pointer lie the standby lists:
+the bundle's precomputed lists and most popular items, for a time when no bundle can be loaded.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import recommender
+import numpy as np
 from recommender.adapters.bundle_files import read_manifest
 from recommender.adapters.onnx import OnnxModel
+from recommender.contracts import artifacts as names
 from recommender.contracts.artifacts import (
     CANDIDATE,
     CURRENT,
@@ -34,12 +32,11 @@ from recommender.contracts.artifacts import (
     Pointer,
     file_key,
 )
+from recommender.domain.serving.standby import Standby, standby_from_json
 from recommender.domain.serving.visit import PurchaseHistory, Shopper
 from recommender.errors import ArtifactRefused, Conflict, NotFound
 from recommender.pointers import flip, pointed, pointer_etag, read_pointer
 from recommender.ports import ArtifactStore, ShopperStore
-
-from training_jobs.standby import standby_of
 
 SHOPPERS_AT_ONCE = 500
 
@@ -228,30 +225,32 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else value
 
 
-UNKNOWN = "unknown"
+POPULAR: Final = 200  # items that fill what the lists leave open
 
 
-def git_commit(folder: Path) -> str:
-    """The commit checked out in `folder`, with `-dirty` where files differ from it; "unknown" outside a repository."""
-    head = _git(folder, "rev-parse", "HEAD")
-    if not head:
-        return UNKNOWN
-    return f"{head}-dirty" if _git(folder, "status", "--porcelain", "--untracked-files=no") else head
+def standby_of(paths: Mapping[str, Path]) -> Standby:
+    """The lists from a bundle's files, without what was sold out when it was made. Raises ArtifactRefused if empty."""
+    item_ids = [bytes(item_id).decode() for item_id in np.load(paths[names.ITEM_IDS], allow_pickle=False)]
+    place = {item_id: row for row, item_id in enumerate(item_ids)}
+    with np.load(paths[names.ITEM_TABLE], allow_pickle=False) as table:
+        in_stock = table["in_stock"]
+    with np.load(paths[names.PRIOR], allow_pickle=False) as prior:
+        best_first = np.argsort(-prior["log_share"], kind="stable")
+    popular = [item_ids[row] for row in best_first[in_stock[best_first]][:POPULAR].tolist()]
+    lists = {
+        name: [item_id for item_id in listed if item_id in place and in_stock[place[item_id]]]
+        for name, listed in json.loads(paths[names.FALLBACK].read_text()).items()
+    }
+    wanted = dict.fromkeys([*popular, *(item_id for listed in lists.values() for item_id in listed)])
+    facts = _facts(paths, [place[item_id] for item_id in wanted])
+    return standby_from_json(json.dumps({"items": facts, "lists": lists}).encode())
 
 
-def code_hash() -> str:
-    """SHA-256 over the paths and bytes of the Python files that train and serve."""
-    digest = hashlib.sha256()
-    for root in (Path(recommender.__file__).parent, Path(__file__).parent):
-        for path in sorted(root.rglob("*.py")):
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-            digest.update(f"{root.name}/{path.relative_to(root).as_posix()} {content}\n".encode())
-    return digest.hexdigest()
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+def _facts(paths: Mapping[str, Path], rows: list[int]) -> list[dict[str, Any]]:
+    offsets = np.load(paths[names.CATALOGUE_OFFSETS], allow_pickle=False)
+    with paths[names.CATALOGUE].open("rb") as lines:
+        found = []
+        for row in rows:
+            lines.seek(int(offsets[row]))
+            found.append(json.loads(lines.read(int(offsets[row + 1] - offsets[row]))))
+    return found

@@ -3,7 +3,7 @@
     python -m benchmarks.experiments [--scenarios null,lift_10] [--experiments 400] [--seed 1] [--out DIR]
     python -m benchmarks.experiments --calibrate daily,weekly,time_box
 
-Simulated experiments with a known truth (experiments_scenarios.py), run by the product's own analysis and by what
+Simulated experiments with a known truth (methods.py), run by the product's own analysis and by what
 others do with the same traffic. Progress goes to stderr; the last line of stdout is one JSON object. `--calibrate`
 computes the constants of domain/experiments/running/design.py anew, one JSON line a shape.
 """
@@ -27,13 +27,14 @@ from tqdm import tqdm
 
 from benchmarks import cli as door
 from benchmarks.cli import describe_machine
-from benchmarks.experiments import calibration as experiments_calibration
 from benchmarks.experiments.methods import (
+    DESIGNS,
     PLACEMENTS,
     SCENARIOS,
     VARIANTS,
     Outcome,
     Scenario,
+    calibration_table,
     fixed_and_peeking,
     per_slot_thompson,
     pooled,
@@ -164,8 +165,8 @@ def _by_day(found: Outcome) -> list[float]:
 
 def _calibrate(options: argparse.Namespace) -> None:
     """One line of JSON a design."""
-    designs = _known(options.calibrate, experiments_calibration.DESIGNS, "--calibrate")
-    for row in experiments_calibration.table(designs, experiments=options.experiments, seed=options.seed):
+    designs = _known(options.calibrate, DESIGNS, "--calibrate")
+    for row in calibration_table(designs, experiments=options.experiments, seed=options.seed):
         print(json.dumps(row), flush=True)
 
 

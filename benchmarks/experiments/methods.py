@@ -1,27 +1,25 @@
-"""The methods that are compared: the product's pooled test, and what others do with the same traffic.
+"""The compared methods, the simulated truths that they run on, and the calibration of the product's own constants.
 
 `fixed` is the textbook: equal shares for 28 days, one two-proportion z-test a challenger, Bonferroni over three.
-`peeking` looks at that test every day from day 3 and stops at 1.96. `per_slot_thompson` moves traffic by plain Thompson
-Sampling, each placement for itself, and ships at a boundary of its own calibration.
-
-The truths that experiments are run on: what is better, by how much, and what makes it hard to see.
-
-12 placements, a control and 3 challengers, clicked 1.8 % of the time; traffic is what a textbook test of 28 days needs
-to find +10 % (17,118 exposures a placement and day: Bonferroni over three comparisons, power 80 %).
+`peeking` looks at that test every day from day 3 and stops at 1.96. `per_slot_thompson` runs plain Thompson Sampling in
+each placement alone and ships at a boundary of its own calibration. A truth has 12 placements, a control and 3
+challengers, clicked 1.8 % of the time, and the traffic that a textbook test of 28 days needs to find +10 % (17,118
+exposures a placement and day: Bonferroni over three comparisons, power 80 %). Letters: E experiments, P placements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from recommender.domain.experiments.evidence.calibration import CLICK_RATE, DAILY_EXPOSURES
+from recommender.domain.experiments.evidence.calibration import CLICK_RATE, DAILY_EXPOSURES, calibrate
 from recommender.domain.experiments.evidence.simulation import WEEKDAY_TRAFFIC, Course, Truth, simulate
 from recommender.domain.experiments.running.design import DAILY, TIME_BOX, WEEK_DAYS, WEEKLY, Design, constant_for
 from recommender.domain.models.arrays import Doubles
+from tqdm import tqdm
 
 PLACEMENTS: Final = 12
 VARIANTS: Final = 4
@@ -200,3 +198,31 @@ def _lost(truth: Truth, choice: NDArray[np.int64], day: Doubles) -> Doubles:
     lost = (best - truth.lifts.mean(axis=-1)) * day + (best - chosen) * (HORIZON_DAYS - day)
     result: Doubles = lost / (1 + best) / HORIZON_DAYS
     return result
+
+
+DESIGNS: Final[dict[str, Design]] = {"daily": DAILY, "time_box": TIME_BOX, "weekly": WEEKLY, "per_slot": PER_SLOT}
+SHAPES: Final = tuple((p, k) for k in (4, 3, 2, 5) for p in (12, 8, 4, 2, 1))  # placements, variants
+SMALL: Final = 4  # placements below which more experiments are needed for the same precision, and cost no more
+
+
+def calibration_table(designs: Sequence[str], *, experiments: int, seed: int) -> Iterator[dict[str, Any]]:
+    """One row for each shape and design, as soon as it is known."""
+    todo = [(shape, name) for shape in SHAPES for name in designs if name != "per_slot" or shape == (1, VARIANTS)]
+    for (placements, variants), name in tqdm(todo, desc="calibrate", unit="constant"):
+        found = calibrate(
+            DESIGNS[name],
+            placements=placements,
+            variants=variants,
+            experiments=experiments * max(1, SMALL // placements),
+            seed=seed,
+        )
+        yield {
+            "design": name,
+            "placements": placements,
+            "variants": variants,
+            "boundary": round(found.boundary, 3),
+            "standard_error": round(found.standard_error, 3),
+            "global_boundary": round(found.global_boundary, 3),
+            "experiments": found.experiments,
+            "seed": seed,
+        }

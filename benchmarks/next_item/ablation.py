@@ -26,7 +26,7 @@ from recommender.domain.models.next_item_features import FEATURES
 
 from benchmarks.next_item.data import NextItemData
 from benchmarks.peers import bridge
-from benchmarks.peers.split import Ragged, Split, nothing, ragged
+from benchmarks.peers.exchange import Ragged, Split, nothing, ragged
 from training_jobs.next_item.encoder import to_onnx
 from training_jobs.next_item.fitting import FittingSettings, Questions, fit_network
 from training_jobs.next_item.prefixes import LISTED, Answers, Encoded, Prefixes, encoded, fused, knn_answers, ranked

@@ -25,7 +25,7 @@ from recommender.contracts.fields import problem
 from recommender.domain.models.arrays import Floats
 from recommender.errors import DependencyDown
 
-from benchmarks.peers.split import Ragged, Split, nothing, ragged
+from benchmarks.peers.exchange import Ragged, Split, nothing, ragged
 
 METHODS: Final = ("implicit_item_knn", "implicit_ials", "rectools_sasrec")
 SECONDS: Final = 360.0  # most CPU of one method
@@ -33,7 +33,7 @@ TAIL_QUESTIONS: Final = 2000
 TAIL_SHARE: Final = 0.05  # newest sequences, where a tail is cut by sequence
 ROOT: Final = Path(__file__).resolve().parents[2]
 KEPT: Final = ROOT / ".local/benchmarks/peers"
-CODE: Final = ("fit.py", "implicit_models.py", "ranking.py", "rectools_models.py", "requirements.txt", "split.py")
+CODE: Final = ("exchange.py", "fit.py", "implicit_models.py", "rectools_models.py", "requirements.txt")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.peers.fit FOLDER METHOD --seed 1 --seconds 360
 
-FOLDER holds tail.npz and test.npz (benchmarks.peers.split); METHOD.npz and METHOD.json are written into it. Imports
+FOLDER holds tail.npz and test.npz (benchmarks.peers.exchange); METHOD.npz and METHOD.json are written into it. Imports
 nothing of the product, and a method's packages only when it is asked for.
 """
 
@@ -19,8 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.ranking import Lists, lists_of, popularity, say, with_popular
-from benchmarks.peers.split import Split, load
+from benchmarks.peers.exchange import Lists, Split, lists_of, load, popularity, say, with_popular
 
 Fit = Callable[..., tuple[Lists, dict[str, Any]]]
 PACKAGES = ("pm-implicit", "implicit", "rectools", "torch", "numpy")

@@ -12,8 +12,7 @@ from implicit.cpu.als import AlternatingLeastSquares
 from implicit.nearest_neighbours import BM25Recommender, CosineRecommender, TFIDFRecommender
 from implicit.utils import ParameterWarning
 
-from benchmarks.peers.ranking import Lists, Scores, lists_of, recall, say
-from benchmarks.peers.split import Ragged, Split
+from benchmarks.peers.exchange import Lists, Ragged, Scores, Split, lists_of, recall, say
 
 KNN = {"tf-idf": TFIDFRecommender, "cosine": CosineRecommender, "bm25": BM25Recommender}
 NEIGHBOURS = (100, 500)

@@ -21,8 +21,7 @@ from rectools.dataset import Dataset
 from rectools.models import SASRecModel
 from rectools.models.nn.transformers.ligr import LiGRLayers
 
-from benchmarks.peers.ranking import Lists, empty_lists, recall, say
-from benchmarks.peers.split import Ragged, Split
+from benchmarks.peers.exchange import Lists, Ragged, Split, empty_lists, recall, say
 
 SHORTEST, LONGEST = 8, 50  # of a window, in events: every history is padded to it, so long ones cost everybody
 LONG_SHARE = 80.0  # percentile of the train histories that sets the window

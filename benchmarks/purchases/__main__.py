@@ -25,7 +25,7 @@ from benchmarks.cli import describe_machine
 from benchmarks.purchases.data import PurchaseData, complete_journey, from_files
 from benchmarks.purchases.evaluation import Asked, ablation, fixed_methods, learnt_answers, peers_answers, questions_of
 from benchmarks.purchases.models import Fitted, History, encode_content, fit, settings_of
-from training_jobs.evaluate.measure import Answered, ask, calibration, joined, recall_ratio, summary
+from training_jobs.evaluate.evaluation import Answered, ask, calibration, joined, recall_ratio, summary
 from training_jobs.evaluate.methods import BLIND
 from training_jobs.metrics import breadth, value_of
 

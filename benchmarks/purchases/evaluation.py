@@ -28,13 +28,13 @@ from recommender.domain.serving.features import FEATURES
 from tqdm import tqdm
 
 from benchmarks.peers import bridge
-from benchmarks.peers.split import Ragged, Split, nothing, ragged
+from benchmarks.peers.exchange import Ragged, Split, nothing, ragged
 from benchmarks.purchases.models import Fitted, History, tune_ials
 from training_jobs.baselines import matrix
-from training_jobs.counting.statistics import Statistics
-from training_jobs.evaluate.measure import NOTHING, Answered, Answers, ask, joined
+from training_jobs.counting.counts import Statistics
+from training_jobs.evaluate.evaluation import NOTHING, Answered, Answers, ask, joined
 from training_jobs.evaluate.methods import Method, arrival_methods, baselines, learnt_methods, listed, stranger_methods
-from training_jobs.evaluate.strata import (
+from training_jobs.evaluate.questions import (
     Question,
     arrival_questions,
     basket_questions,

@@ -18,9 +18,9 @@ from training_jobs.content_bert.data import CatalogueTexts, catalogue_texts
 from training_jobs.content_bert.model import load_pretrained
 from training_jobs.content_bert.train import Settings as ContentSettings
 from training_jobs.content_bert.train import encode_catalogue
-from training_jobs.evaluate.measure import ask
+from training_jobs.evaluate.evaluation import ask
 from training_jobs.evaluate.methods import from_scorer
-from training_jobs.evaluate.strata import window_questions
+from training_jobs.evaluate.questions import window_questions
 from training_jobs.metrics import recall_by_shopper
 from training_jobs.next_item.encoder import as_function as encoder_function
 from training_jobs.session_ranker.data import Group

@@ -27,9 +27,8 @@ from tqdm import tqdm
 
 from benchmarks.search.data import Judged, SearchData
 from training_jobs.content_bert.data import catalogue_pairs
-from training_jobs.content_bert.encode import encode_texts
 from training_jobs.content_bert.lexical import build_index
-from training_jobs.content_bert.model import TextModel
+from training_jobs.content_bert.model import TextModel, encode_texts
 from training_jobs.content_bert.train import Settings, encode_catalogue
 from training_jobs.content_bert.tune import TuneSettings, fine_tune
 from training_jobs.metrics import LISTED, expected_recall, graded_ndcg

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from recommender.domain.models.arrays import Doubles, Floats
 
 from benchmarks.peers import bridge
-from benchmarks.peers.split import Ragged, Split, nothing, ragged
+from benchmarks.peers.exchange import Ragged, Split, nothing, ragged
 from benchmarks.sequences.data import Histories, Questions, SequenceData
 from benchmarks.sequences.models import Answers, Scorer, batches, head
 from training_jobs.metrics import LISTED, target_ranks

@@ -16,7 +16,7 @@ from recommender.domain.models.arrays import Doubles
 from benchmarks.report import LABELS, Section
 from benchmarks.uplift.visits import Outcome
 from training_jobs.evaluate import plots
-from training_jobs.evaluate.figures import Number, title
+from training_jobs.evaluate.plots import Number, title
 
 LABEL: Final = "simulated"
 QUANTITIES: Final = ("modules", "clicks", "orders", "items", "value_cents", "margin_cents", "from_modules", "visits")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmarks.capacity.__main__ import PAGE, Assumptions, Capacity, Measured, Prices, measured, render
+from benchmarks.capacity import PAGE, Assumptions, Capacity, Measured, Prices, measured, render
 from benchmarks.document import RESULTS
 
 ROW = Measured(rows=2_000_000, events=1_000_000, cpu_seconds=40.0, bytes_a_row=200.0)

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from recommender.errors import DependencyDown, InvalidInput
 
 from benchmarks.peers import bridge
-from benchmarks.peers.ranking import best
-from benchmarks.peers.split import Ragged, Split, load, nothing, ragged
+from benchmarks.peers.exchange import Ragged, Split, best, load, nothing, ragged
 
 HERE = Path(sys.executable)
 LISTS = st.lists(st.lists(st.integers(0, 8), max_size=5).map(lambda row: np.array(row, np.int32)), max_size=6)

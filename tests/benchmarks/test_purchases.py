@@ -13,7 +13,7 @@ from recommender.errors import InvalidInput, NotFound
 
 from benchmarks.purchases import __main__ as purchases
 from benchmarks.purchases.data import from_files
-from training_jobs.evaluate.strata import (
+from training_jobs.evaluate.questions import (
     EVENTS,
     ON_CATEGORY_PAGE,
     arrival_questions,

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import report
 from training_jobs.evaluate import plots
-from training_jobs.evaluate.figures import Number
+from training_jobs.evaluate.plots import Number
 
 NEXT_ITEM: dict[str, Any] = {
     "benchmark": "next_item",

@@ -13,8 +13,7 @@ import pytest
 from recommender.domain.models.arrays import Floats
 from recommender.errors import InvalidInput
 
-from benchmarks import document, report
-from benchmarks.projection import __main__ as projection
+from benchmarks import document, projection, report
 from benchmarks.uplift import __main__ as uplift
 from benchmarks.uplift.figures import against, figures, sections
 from benchmarks.uplift.history import UNTIL, record, shopper_id

@@ -29,7 +29,7 @@ from tests.handlers.deployed import KEY, SETTINGS, deployed
 from tests.handlers.lambda_events import answer_of, lambda_event, with_body
 from tests.tiny_bundle import item_id
 from tests.use_cases.serving import ALL_PLACEMENTS, Serving
-from training_jobs.standby import standby_of
+from training_jobs.publishing import standby_of
 
 ASKED = with_body(
     lambda_event("post_recommendations"),

@@ -10,8 +10,8 @@ import polars as pl
 
 from tests.training.shop import UNTIL, frame, shop
 from training_jobs.counting.cohorts import SEGMENTS, SMALLEST, build_cohorts, read_attributes
+from training_jobs.counting.counts import build_statistics
 from training_jobs.counting.lines import days_since_epoch
-from training_jobs.counting.statistics import build_statistics
 
 CONTENT_ROWS = np.arange(5)
 NOW = days_since_epoch(UNTIL)

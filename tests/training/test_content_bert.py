@@ -17,11 +17,10 @@ from recommender.errors import ArtifactRefused
 from tests.training.small_exports import KINDS, SIZES, START, small_exports
 from tests.training.tiny_bert import WIDTH, tiny_text_model
 from training_jobs.content_bert.data import Pair, catalogue_texts, item_text, item_texts, split, training_pairs
-from training_jobs.content_bert.encode import encode_texts, encode_with, run_torch, tokenize
-from training_jobs.content_bert.model import TextModel, load_pretrained
+from training_jobs.content_bert.model import TextModel, encode_texts, encode_with, load_pretrained, run_torch, tokenize
 from training_jobs.content_bert.train import Settings, encode_catalogue
 from training_jobs.content_bert.tune import TuneSettings, _belongs, _train, fine_tune, is_better, retrieval
-from training_jobs.onnx_parity import TrainingFailed
+from training_jobs.onnx_models import TrainingFailed
 
 TEXTS = ["apple juice small", "rye bread", "green tea large food acme", "cheddar cheese", "rye bread"]
 

@@ -17,7 +17,7 @@ from training_jobs.next_item.encoder import (
     to_onnx,
 )
 from training_jobs.next_item.encoder_training import Sequences, TrainingSettings, new_encoder, one_cycle, train_encoder
-from training_jobs.onnx_parity import TrainingFailed
+from training_jobs.onnx_models import TrainingFailed
 
 COUNT = 30
 SMALL = EncoderSettings(width=16, hidden=32)

@@ -20,7 +20,7 @@ from training_jobs.next_item.fitting import (
     fit_network,
     plain,
 )
-from training_jobs.onnx_parity import TrainingFailed
+from training_jobs.onnx_models import TrainingFailed
 
 COUNT = 30
 VECTORS = np.eye(COUNT, dtype=np.float32)

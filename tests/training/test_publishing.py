@@ -29,14 +29,12 @@ from recommender.pointers import pointed
 
 from tests.adapters.bundle_files import CREATED_AT, ORIGIN, manifest_of, publish_tiny, write_bundle_files
 from training_jobs.gate import judge, require_pass
-from training_jobs.onnx_parity import assert_parity
+from training_jobs.onnx_models import assert_parity
+from training_jobs.publish.train import UNKNOWN, code_hash, git_commit
 from training_jobs.publishing import (
-    UNKNOWN,
     build_manifest,
-    code_hash,
     collect_files,
     content_digest,
-    git_commit,
     load_shoppers,
     publish,
     read_shopper,

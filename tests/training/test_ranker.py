@@ -18,7 +18,7 @@ from recommender.errors import ArtifactRefused
 from tests.tiny_bundle import tiny_bundle
 from tests.training.shop import START, UNTIL, frame, shop
 from training_jobs.counting.lines import build_histories, days_since_epoch, label_cuts, read_lines
-from training_jobs.onnx_parity import TrainingFailed, assert_parity
+from training_jobs.onnx_models import TrainingFailed, assert_parity
 from training_jobs.session_ranker.data import (
     NOT_SEEN,
     Case,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from training_jobs.evaluate.figures import Number, number
+from training_jobs.evaluate.plots import Number, number
 from training_jobs.evaluate.report import gate_of, headline, render, stratum_table, write_report
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}

@@ -1,14 +1,16 @@
-"""What the content model reads: one text an item, and pairs of texts that belong together.
+"""The content model's training data: one text an item, and pairs of texts that belong together.
 
-Three kinds of pairs: `title` (a title and what else the catalogue says of the item), `query` (a search
-and the item that the same visit turned to next) and `bought` (two items of one order). Behaviour is
-taken from before `until` only, so nothing of the holdout reaches the weights.
+Pairs are a title with the rest of its text (`title`), a search with the item that the visit opened next (`query`), and
+two items of one order (`bought`), all from before `until`. Where nobody has searched yet, phrases that several items
+share stand in for searches; in half of these pairs the phrase is removed from the text, so that its meaning has to be
+learnt from the rest (inverse cloze: Lee, Chang, Toutanova 2019). Letters: I items, T distinct texts.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,11 +18,10 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 from recommender.domain.models.arrays import Rows
+from recommender.domain.models.search import WORD
 
-from training_jobs.content_bert.pseudo_queries import pseudo_queries
 from training_jobs.exports import Exports
 
-WORD = re.compile(r"[^\W_]+")
 KINDS = ("title", "query", "bought")
 TEXT_FIELDS = ("title", "category", "brand", "description", "reviews")
 NEW_WORDS_OF_A_DESCRIPTION = 4
@@ -179,3 +180,45 @@ def _bought_pairs(
             left, right = rng.choice(len(known), 2, replace=False)
             pairs.append(Pair("bought", text_of[known[left]], text_of[known[right]]))
     return pairs
+
+
+LONGEST = 3  # words
+FEWEST_TEXTS = 3
+MOST_SHARE = 0.2  # of the texts: beyond, a phrase tells nothing apart
+FULL_WEIGHT_TEXTS = 100
+HEAD_WORDS = 24  # of a text, where a phrase is looked for
+SHARE_TAKEN_OUT = 0.5
+
+
+def pseudo_queries(texts: Sequence[str], limit: int, rng: np.random.Generator) -> list[tuple[int, str, str]]:
+    """At most `limit` of (row of the text, query, the text that answers it), in random order."""
+    heads = [_phrases(text) for text in texts]
+    shared = Counter(phrase for phrases in heads for phrase in set(phrases))
+    most = max(MOST_SHARE * len(texts), FEWEST_TEXTS)
+    found: list[tuple[int, str, str]] = []
+    for row in rng.permutation(len(texts)):
+        if len(found) >= limit:
+            break
+        phrases = [phrase for phrase in heads[row] if FEWEST_TEXTS <= shared[phrase] <= most]
+        phrases = phrases or heads[row]
+        if phrases:
+            weights = np.minimum([shared[phrase] for phrase in phrases], FULL_WEIGHT_TEXTS).astype(np.float64)
+            query = phrases[rng.choice(len(phrases), p=weights / weights.sum())]
+            answer = _without(texts[row], query) if rng.random() < SHARE_TAKEN_OUT else texts[row]
+            found.append((int(row), query, answer))
+    return found
+
+
+def _phrases(text: str) -> list[str]:
+    """Runs of one to three words from the head of the text; a run of digits alone is no query."""
+    words = WORD.findall(text.casefold())[:HEAD_WORDS]
+    runs = [
+        words[start : start + length] for length in range(1, LONGEST + 1) for start in range(len(words) - length + 1)
+    ]
+    return [" ".join(run) for run in runs if any(len(word) > 2 and not word.isdigit() for word in run)]
+
+
+def _without(text: str, query: str) -> str:
+    """The text without the phrase; the whole text where nothing would be left."""
+    rest = re.sub(r"[\W_]+".join(map(re.escape, query.split())), " ", text, flags=re.IGNORECASE)
+    return " ".join(rest.split()) if WORD.search(rest) else text

@@ -19,8 +19,7 @@ import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from recommender.domain.models.arrays import Floats
 
-from training_jobs.content_bert.encode import EncodeBatch, Tokens
-from training_jobs.content_bert.model import TextEncoder
+from training_jobs.content_bert.model import EncodeBatch, TextEncoder, Tokens
 
 INPUTS = ("input_ids", "attention_mask")
 OUTPUT = "text_vec"

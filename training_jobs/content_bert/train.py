@@ -23,7 +23,6 @@ from recommender.domain.models.arrays import Floats, to_npz
 from recommender.errors import ArtifactRefused
 
 from training_jobs.content_bert.data import CatalogueTexts, catalogue_fields, catalogue_texts, training_pairs
-from training_jobs.content_bert.encode import EncodeBatch, encode_texts, encode_with, padded, run_torch, tokenize
 from training_jobs.content_bert.export import (
     NEIGHBOUR_OVERLAP,
     agreement,
@@ -33,12 +32,21 @@ from training_jobs.content_bert.export import (
     run_onnx,
 )
 from training_jobs.content_bert.lexical import build_index
-from training_jobs.content_bert.model import TextModel, load_pretrained
+from training_jobs.content_bert.model import (
+    EncodeBatch,
+    TextModel,
+    encode_texts,
+    encode_with,
+    load_pretrained,
+    padded,
+    run_torch,
+    tokenize,
+)
 from training_jobs.content_bert.tune import TuneSettings, fine_tune
 from training_jobs.environment import JobEnvironment
 from training_jobs.export_days import DATA_HASH
 from training_jobs.exports import exports_of
-from training_jobs.onnx_parity import assert_parity
+from training_jobs.onnx_models import assert_parity
 
 CONTENT_ROWS = "content_rows.npy"
 

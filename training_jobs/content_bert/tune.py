@@ -23,10 +23,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from training_jobs.content_bert.data import KINDS, Pair, split
-from training_jobs.content_bert.encode import Tokens, encode_texts, padded, tokenize
-from training_jobs.content_bert.model import TextEncoder, TextModel
+from training_jobs.content_bert.model import TextEncoder, TextModel, Tokens, encode_texts, padded, tokenize
 from training_jobs.metrics import expected_rank
-from training_jobs.onnx_parity import require_finite
+from training_jobs.onnx_models import require_finite
 
 QUERY_TOLERANCE = 0.005  # what the search pairs may lose while the mean over all kinds gains
 WARM_UP_STEPS = 10

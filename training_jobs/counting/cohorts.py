@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from recommender.domain.models.arrays import Doubles
 from recommender.domain.models.bundle import Cohorts
 
-from training_jobs.counting.statistics import Statistics
+from training_jobs.counting.counts import Statistics
 
 SEGMENTS = 12
 LISTED = 200

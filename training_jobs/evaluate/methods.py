@@ -23,8 +23,8 @@ from recommender.domain.serving.signals import content_of, taste_of, user_vector
 
 from training_jobs.baselines import IalsSettings, Matrix, Scorer, ials, item_knn, own_frequency, popular, popular_recent
 from training_jobs.counting.cohorts import Segmentation
-from training_jobs.counting.statistics import Statistics
-from training_jobs.evaluate.strata import without_visit
+from training_jobs.counting.counts import Statistics
+from training_jobs.evaluate.questions import without_visit
 from training_jobs.metrics import LISTED, best_rows
 from training_jobs.session_ranker.data import Case, signals_of
 

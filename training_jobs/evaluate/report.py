@@ -16,7 +16,7 @@ from markupsafe import Markup
 from recommender.errors import ArtifactRefused
 
 from training_jobs.evaluate import plots
-from training_jobs.evaluate.figures import (
+from training_jobs.evaluate.plots import (
     HYBRID,
     METHODS,
     STRATA,

@@ -28,7 +28,7 @@ from recommender.domain.models.next_item import NextItem
 from recommender.domain.models.session_knn import SessionIndex
 
 from training_jobs.environment import METRICS, JobEnvironment, read_metrics
-from training_jobs.evaluate.measured import Settings, measured
+from training_jobs.evaluate.evaluation import Settings, measured
 from training_jobs.evaluate.report import write_report
 from training_jobs.exports import exports_of
 from training_jobs.session_ranker.fitting import Models, SessionModel

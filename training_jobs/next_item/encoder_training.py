@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from training_jobs.next_item.encoder import LONGEST, EncoderSettings, SessionEncoder, sampled_softmax_loss
-from training_jobs.onnx_parity import require_finite
+from training_jobs.onnx_models import require_finite
 
 WARM_UP = 0.1  # share of the steps in which the rate rises
 FINAL_RATE = 1e-3  # of the peak

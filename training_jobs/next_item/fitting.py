@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from training_jobs.next_item.encoder_training import Sequences
-from training_jobs.onnx_parity import require_finite
+from training_jobs.onnx_models import require_finite
 
 WARM_UP = 0.1  # share of the steps
 WEIGHT_DECAY = 1e-4

@@ -6,12 +6,15 @@ shoppers are written where RECOMMENDER_SHOPPERS_TABLE is set.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import recommender
 from recommender.adapters.dynamodb.client import connect
 from recommender.adapters.dynamodb.state import DynamoShoppers
 from recommender.adapters.folder import FolderArtifacts
@@ -23,6 +26,7 @@ from recommender.domain.serving.features import FEATURES
 from recommender.pointers import pointed
 from recommender.ports import ArtifactStore
 
+import training_jobs
 from training_jobs.environment import JobEnvironment, read_metrics
 from training_jobs.exports import Exports, exports_of
 from training_jobs.gate import judge, require_pass
@@ -31,10 +35,8 @@ from training_jobs.publishing import (
     Origin,
     build_manifest,
     champion_manifest,
-    code_hash,
     collect_files,
     describe_files,
-    git_commit,
     load_shoppers,
     publish,
 )
@@ -44,6 +46,7 @@ FOLDER = "RECOMMENDER_ARTIFACTS_FOLDER"
 SHOPPERS_TABLE = "RECOMMENDER_SHOPPERS_TABLE"
 MODEL_CHANNELS = ("content", "two_tower", "session_ranker")
 SHOPPERS = "shoppers.jsonl"
+UNKNOWN = "unknown"  # the commit outside a repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,32 @@ def _origin(exports: Exports) -> Origin:
 def _write_shoppers(path: Path, variables: Mapping[str, str]) -> int:
     table = variables.get(SHOPPERS_TABLE)
     return load_shoppers(path, DynamoShoppers(connect(), table)) if table else 0
+
+
+def git_commit(folder: Path) -> str:
+    """The commit checked out in `folder`, with `-dirty` where files differ from it; "unknown" outside a repository."""
+    head = _git(folder, "rev-parse", "HEAD")
+    if not head:
+        return UNKNOWN
+    return f"{head}-dirty" if _git(folder, "status", "--porcelain", "--untracked-files=no") else head
+
+
+def code_hash() -> str:
+    """SHA-256 over the paths and bytes of the Python files that train and serve."""
+    digest = hashlib.sha256()
+    for root in (Path(recommender.__file__).parent, Path(training_jobs.__file__).parent):
+        for path in sorted(root.rglob("*.py")):
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{root.name}/{path.relative_to(root).as_posix()} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ from recommender.domain.serving.features import FEATURES
 
 from training_jobs.counting.catalogue import CatalogueText
 from training_jobs.counting.cohorts import Segmentation, build_cohorts
+from training_jobs.counting.counts import Statistics, build_statistics
 from training_jobs.counting.lines import days_since_epoch, read_lines
-from training_jobs.counting.statistics import Statistics, build_statistics
 from training_jobs.exports import Exports
 from training_jobs.next_item.encoder_training import Sequences
 from training_jobs.next_item.fitting import count_facts, with_facts

@@ -26,7 +26,7 @@ from recommender.errors import ArtifactRefused
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from training_jobs.onnx_parity import require_finite
+from training_jobs.onnx_models import require_finite
 from training_jobs.session_ranker.calibration import Reliability, fit_logistic, halves, of_heads, reliability
 from training_jobs.session_ranker.data import Group
 

@@ -31,8 +31,8 @@ from recommender.domain.serving.features import FEATURES
 from recommender.errors import ArtifactRefused
 from tqdm import tqdm
 
+from training_jobs.counting.counts import write_statistics
 from training_jobs.counting.lines import label_cuts, read_lines, shopper_line
-from training_jobs.counting.statistics import write_statistics
 from training_jobs.counting.visits import Visits, read_visits
 from training_jobs.environment import JobEnvironment
 from training_jobs.exports import Exports, exports_of
@@ -49,7 +49,7 @@ from training_jobs.next_item.encoder_training import Sequences, TrainingSettings
 from training_jobs.next_item.fitting import with_facts
 from training_jobs.next_item.prefixes import Knn
 from training_jobs.next_item.session_model import ORDERLESS, SessionModel, SessionModelSettings, fit_session_model
-from training_jobs.onnx_parity import assert_parity
+from training_jobs.onnx_models import assert_parity
 from training_jobs.session_ranker.fitting import Counted, Models, RankerPlan, count_until, fit_ranker, visit_facts
 from training_jobs.session_ranker.fitting import SessionModel as SessionPart
 from training_jobs.session_ranker.ranker import Ranker, RankerSettings, TrainedRanker, ranker_onnx

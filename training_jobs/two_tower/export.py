@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from recommender.domain.models.arrays import Floats
 from recommender.domain.models.bundle import Model
 
-from training_jobs.onnx_parity import assert_parity
+from training_jobs.onnx_models import assert_parity
 from training_jobs.two_tower.model import UserTower
 
 EXACT_ITEMS = 20_000

@@ -31,7 +31,7 @@ from recommender.domain.models.arrays import Floats, to_npz
 from training_jobs.counting.lines import label_cuts
 from training_jobs.environment import JobEnvironment
 from training_jobs.exports import Exports, exports_of
-from training_jobs.onnx_parity import assert_parity
+from training_jobs.onnx_models import assert_parity
 from training_jobs.two_tower.data import Purchases
 from training_jobs.two_tower.export import (
     onnx_function,

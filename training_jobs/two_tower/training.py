@@ -25,7 +25,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from training_jobs.next_item.encoder_training import one_cycle
-from training_jobs.onnx_parity import require_finite
+from training_jobs.onnx_models import require_finite
 from training_jobs.two_tower.batches import Drawing, draw, negatives_for, softmax_loss
 from training_jobs.two_tower.data import Catalogue, Purchases, learnable, spectral_vectors
 from training_jobs.two_tower.model import TowerShape, TwoTower

@@ -10,8 +10,8 @@ import pytest
 
 from tests.training.shop import START, shop
 from tests.training.test_poor_data import CONTENT_ROWS, _models
-from training_jobs.evaluate.figures import strata_of
-from training_jobs.evaluate.measured import Settings, measured
+from training_jobs.evaluate.evaluation import Settings, measured
+from training_jobs.evaluate.plots import strata_of
 from training_jobs.evaluate.report import render
 
 SETTINGS = Settings(holdout_days=41, shoppers=10, visits=5, candidates=50)  # from day 30 on

@@ -15,9 +15,9 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from recommender.contracts.fields import problem
 
-from training_jobs.evaluate.figures import Number, number
+from training_jobs.evaluate.plots import Number, number
 
-HERE: Final = Path(__file__).parents[1]
+HERE: Final = Path(__file__).parent
 PAGE: Final = HERE.parent / "docs/projection.md"
 TEMPLATE: Final = "projection.md.j2"
 LABEL: Final = "simulated"

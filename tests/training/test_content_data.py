@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training_jobs.content_bert.pseudo_queries import pseudo_queries
+from training_jobs.content_bert.data import pseudo_queries
 
 TEXTS = [f"Acme wireless mouse M{number}" for number in range(20)] + ["Rye bread", "", "12 34"]
 

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from warehouse.sources.synthetic_lists import SIZES
 from warehouse.sources.synthetic_shop import CLICK_SHARE, EVENTS_PER_SESSION, UNKNOWN_SHARE
 
-HERE: Final = Path(__file__).parents[1]
+HERE: Final = Path(__file__).parent
 PAGE: Final = HERE.parent / "docs/capacity.md"
 TEMPLATE: Final = "capacity.md.j2"
 DAYS: Final = 3 * 365

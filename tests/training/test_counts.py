@@ -17,8 +17,8 @@ from recommender.errors import ArtifactRefused
 
 from tests.training.shop import START, UNTIL, event, frame, shop
 from training_jobs.counting.catalogue import build_neighbours
+from training_jobs.counting.counts import Statistics, build_statistics, write_statistics
 from training_jobs.counting.lines import shopper_line
-from training_jobs.counting.statistics import Statistics, build_statistics, write_statistics
 from training_jobs.exports import Exports
 
 JAM, MILK, SOAP, TEA, WAX = range(5)  # rows: items sorted by id

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from training_jobs.onnx_parity import TrainingFailed, require_finite
+from training_jobs.onnx_models import TrainingFailed, require_finite
 
 
 def test_a_finite_loss_passes_through() -> None:

@@ -23,7 +23,7 @@ from recommender.domain.models.bundle import ItemTable
 from recommender.domain.serving.visit import UNKNOWN_COHORT
 from recommender.domain.serving.visitor import NOTHING_OWNED
 
-from training_jobs.counting.statistics import Statistics
+from training_jobs.counting.counts import Statistics
 from training_jobs.session_ranker.data import EMPTY_ROWS, NOT_SEEN, Case, Later, in_cart, owned_of, window_cases
 
 SHOWN = 3
