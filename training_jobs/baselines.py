@@ -90,7 +90,7 @@ def own_frequency(data: Matrix) -> Scorer:
     return score
 
 
-def item_knn(data: Matrix, *, neighbours: int = NEIGHBOURS) -> Scorer:
+def item_knn(data: Matrix) -> Scorer:
     """Sum over the shopper's items of the cosine of the two items' TF-IDF weighted shoppers."""
     kept = np.flatnonzero(data.popularity >= FEWEST_SHOPPERS)
     owned = (data.orders[:, kept] > 0).astype(np.float32)  # (M, kept)
@@ -99,7 +99,7 @@ def item_knn(data: Matrix, *, neighbours: int = NEIGHBOURS) -> Scorer:
     length = np.sqrt(np.asarray(by_shopper.multiply(by_shopper).sum(axis=0)).ravel())
     unit = (by_shopper @ sp.diags(1.0 / np.maximum(length, 1e-9))).astype(np.float32).tocsc()
     parts = [
-        strongest_of_rows(_without_self(unit[:, at : at + 2048].T @ unit, at), neighbours)
+        strongest_of_rows(_without_self(unit[:, at : at + 2048].T @ unit, at), NEIGHBOURS)
         for at in range(0, len(kept), 2048)
     ]
     votes = sp.csr_matrix(sp.vstack(parts).T) if parts else sp.csr_matrix((0, 0))

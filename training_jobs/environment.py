@@ -18,6 +18,9 @@ from recommender.contracts.fields import problem
 from recommender.errors import NotFound
 
 METRICS = "metrics.json"
+CURVES = "curves.json"
+CONTENT_ROWS = "content_rows.npy"  # the text of each item among the content vectors
+SHOPPERS = "shoppers.jsonl"
 CHANNEL_PREFIX = "SM_CHANNEL_"
 MAX_AGE_DAYS = "TRAINING_MAX_AGE_DAYS"
 
@@ -87,6 +90,10 @@ class JobEnvironment:
         """Write `metrics.json` beside the model files."""
         text = json.dumps(metrics, indent=2, sort_keys=True, allow_nan=False)
         (self.model_dir / METRICS).write_text(text + "\n")
+
+    def write_curves(self, curves: Mapping[str, Any]) -> None:
+        """Write the training curves to `curves.json`."""
+        (self.model_dir / CURVES).write_text(json.dumps(curves) + "\n")
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:

@@ -144,13 +144,13 @@ def popularity_percentile(lists: Lists, popularity: NDArray[np.floating]) -> flo
     return float(((below + up_to) / (2.0 * len(values)))[listed].mean())
 
 
-def breadth(lists: Lists, popularity: NDArray[np.floating], *, cutoff: int = LISTED) -> dict[str, float]:
+def breadth(lists: Lists, popularity: NDArray[np.floating]) -> dict[str, float]:
     """coverage@20 and popularity@20 as a benchmark prints them; `popularity` (I,) in train."""
-    heads = [row[:cutoff] for row in lists]
+    heads = [row[:LISTED] for row in lists]
     found = popularity_percentile(heads, popularity)
     return {
-        f"coverage@{cutoff}": round(coverage(heads, len(popularity)), PLACES),
-        **({f"popularity@{cutoff}": round(found, PLACES)} if np.isfinite(found) else {}),
+        f"coverage@{LISTED}": round(coverage(heads, len(popularity)), PLACES),
+        **({f"popularity@{LISTED}": round(found, PLACES)} if np.isfinite(found) else {}),
     }
 
 

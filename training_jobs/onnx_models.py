@@ -1,28 +1,84 @@
-"""Does an ONNX file say what its PyTorch source says? Every exporting job asks before it writes.
+"""PyTorch modules as ONNX files and as functions of arrays, and the checks that stop a job before it writes a model.
 
-A loss that is not a number ends the training at once: what comes after it would be published noise.
+A model is a function from named arrays to named arrays, whichever library runs it. Every exporting job compares the
+ONNX file with its PyTorch source, and a training stops at the first loss that is not a number.
 """
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import onnxruntime
+import torch
 from numpy.typing import NDArray
+from recommender.domain.models.bundle import Model
 from recommender.errors import Conflict, RecommenderError
+from torch import Tensor, nn
 
 TOLERANCE = 1e-4
 
 
-def assert_parity(
-    expected: Mapping[str, NDArray[Any]],
-    found: Mapping[str, NDArray[Any]],
+def onnx_bytes(
+    module: nn.Module,
+    example: tuple[Tensor, ...],
     *,
-    name: str,
-    tolerance: float = TOLERANCE,
-) -> float:
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    free: Mapping[str, Mapping[int, Any]],
+) -> bytes:
+    """The ONNX file of a module; `free` names the dimensions of each input that may vary."""
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports optional packages that are not installed
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own deprecated parts
+        program = torch.onnx.export(
+            module.eval(),
+            example,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes={name: dict(dimensions) for name, dimensions in free.items()},
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None  # the exporter raises where it cannot
+    content: bytes = program.model_proto.SerializeToString()
+    return content
+
+
+def torch_function(module: nn.Module, *, inputs: Sequence[str], outputs: Sequence[str]) -> Model:
+    """The module as a function of named arrays, as an ONNX session is."""
+    module.eval()
+
+    def run(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        with torch.inference_mode():
+            found = module(*(torch.from_numpy(feed[name]) for name in inputs))
+        tensors = found if isinstance(found, tuple) else (found,)
+        return {name: tensor.numpy() for name, tensor in zip(outputs, tensors, strict=True)}
+
+    return run
+
+
+def onnx_function(content: bytes) -> Model:
+    """The ONNX file as a function of named arrays."""
+    run = onnx_session(content)
+    names = [output.name for output in run.get_outputs()]
+    return lambda feed: dict(zip(names, run.run(None, dict(feed)), strict=True))
+
+
+def onnx_session(source: bytes | Path) -> onnxruntime.InferenceSession:
+    """A session of an ONNX file on one thread, as serving runs it."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    graph = str(source) if isinstance(source, Path) else source
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def assert_parity(expected: Mapping[str, NDArray[Any]], found: Mapping[str, NDArray[Any]], *, name: str) -> float:
     """The largest absolute difference over all tensors. Raises Conflict where a tensor is off or missing."""
     worst = 0.0
     for tensor, values in expected.items():
@@ -35,9 +91,9 @@ def assert_parity(
                 code="onnx_parity",
             )
         difference = float(np.max(np.abs(values.astype(np.float64) - other.astype(np.float64)), initial=0.0))
-        if not difference <= tolerance:  # also refuses NaN
+        if not difference <= TOLERANCE:  # also refuses NaN
             raise Conflict(
-                f"{name}: {tensor} differs by {difference:.3g}, expected at most {tolerance:g}", code="onnx_parity"
+                f"{name}: {tensor} differs by {difference:.3g}, expected at most {TOLERANCE:g}", code="onnx_parity"
             )
         worst = max(worst, difference)
     return worst

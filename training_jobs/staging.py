@@ -16,10 +16,10 @@ REQUIREMENTS = "training_jobs/requirements.txt"  # inside the staged folder
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "*.egg-info", ".*")
 
 
-def stage_code(target: Path, *, root: Path = ROOT) -> Path:
+def stage_code(target: Path) -> Path:
     """Copy the code that a job runs into the empty folder `target`."""
-    shutil.copytree(root / "training_jobs", target / "training_jobs", ignore=LEFT_OUT)
-    package = root / "layers" / "recommender" / "python" / "recommender"
+    shutil.copytree(ROOT / "training_jobs", target / "training_jobs", ignore=LEFT_OUT)
+    package = ROOT / "layers" / "recommender" / "python" / "recommender"
     shutil.copytree(package, target / "recommender", ignore=LEFT_OUT)
     return target
 

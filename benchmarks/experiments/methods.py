@@ -48,10 +48,10 @@ class Scenario:
         """What the pooled method registers."""
         return TIME_BOX if self.time_box else DAILY
 
-    def truth(self, experiments: int, rng: np.random.Generator, *, placements: int = PLACEMENTS) -> Truth:
+    def truth(self, experiments: int, rng: np.random.Generator) -> Truth:
         """Draw experiments of this scenario."""
         truth = Truth(
-            self._drawn(experiments, placements, rng),
+            self._drawn(experiments, rng),
             DAILY_EXPOSURES,
             CLICK_RATE,
             drift=self.drift,
@@ -61,11 +61,11 @@ class Scenario:
         )
         return replace(truth, arrival=self.arrival) if self.arrival else truth
 
-    def _drawn(self, experiments: int, placements: int, rng: np.random.Generator) -> Doubles:
-        lifts = np.zeros((experiments, placements, VARIANTS))
+    def _drawn(self, experiments: int, rng: np.random.Generator) -> Doubles:
+        lifts = np.zeros((experiments, PLACEMENTS, VARIANTS))
         lifts[..., 1:] = self.lifts
         lifts[..., 1:] += self.shared * rng.standard_normal((experiments, 1, VARIANTS - 1))
-        lifts[..., 1:] += self.spread * rng.standard_normal((experiments, placements, VARIANTS - 1))
+        lifts[..., 1:] += self.spread * rng.standard_normal((experiments, PLACEMENTS, VARIANTS - 1))
         if self.swapped:
             lifts[:, -self.swapped :, [1, 2]] = lifts[:, -self.swapped :, [2, 1]]
         lifts[:, : self.harmed, 1] *= -1

@@ -31,7 +31,8 @@ from training_jobs.next_item.encoder import to_onnx
 from training_jobs.next_item.fitting import FittingSettings, Questions, fit_network
 from training_jobs.next_item.prefixes import LISTED, Answers, Encoded, Prefixes, encoded, fused, knn_answers, ranked
 from training_jobs.next_item.session_model import SessionModel
-from training_jobs.two_tower.export import retrieval_onnx, session
+from training_jobs.onnx_models import onnx_session
+from training_jobs.two_tower.export import retrieval_onnx
 
 ENCODER = ("mixed", "like_last", "like_before", *(name for name in FEATURES if name.startswith("encoder_")))
 KNN = ("mixed", *(name for name in FEATURES if name.startswith("sessions_")))
@@ -103,8 +104,8 @@ WARM_UP = 50
 
 def serving_cost(model: SessionModel, prefixes: Prefixes) -> dict[str, float]:
     """predict_cpu_ms_p50 and _p99 over a spread of test prefixes."""
-    encoder = session(to_onnx(model.encoder))
-    retrieval = session(retrieval_onnx(model.item_vectors, returned=LISTED))
+    encoder = onnx_session(to_onnx(model.encoder))
+    retrieval = onnx_session(retrieval_onnx(model.item_vectors, returned=LISTED))
     chosen = np.linspace(0, len(prefixes) - 1, min(TIMED + WARM_UP, len(prefixes))).astype(int)
     spent = []
     for number in chosen:

@@ -30,6 +30,7 @@ from benchmarks.peers.exchange import Ragged, Split, nothing, ragged
 METHODS: Final = ("implicit_item_knn", "implicit_ials", "rectools_sasrec")
 SECONDS: Final = 360.0  # most CPU of one method
 TAIL_QUESTIONS: Final = 2000
+TAIL_SEED: Final = 0
 TAIL_SHARE: Final = 0.05  # newest sequences, where a tail is cut by sequence
 ROOT: Final = Path(__file__).resolve().parents[2]
 KEPT: Final = ROOT / ".local/benchmarks/peers"
@@ -120,14 +121,14 @@ def _read(folder: Path, method: str, test: Split) -> PeerLists:
     return PeerLists(rows, scores, facts)
 
 
-def last_events(train: Ragged, *, count_items: int, listed: int, excludes_history: bool, seed: int = 0) -> Split:
+def last_events(train: Ragged, *, count_items: int, listed: int, excludes_history: bool) -> Split:
     """A tail of train by leave-one-out: everybody's last event is taken away, and asked of some."""
     sizes = train.sizes
     is_last = np.zeros(len(train.items), bool)
     is_last[train.offsets[1:][sizes > 1] - 1] = True
     kept = np.concatenate([[0], np.cumsum(sizes - (sizes > 1))]).astype(np.int64)
     shorter = Ragged(kept, train.items[~is_last])
-    asked = _some(np.flatnonzero(sizes > 1), seed)
+    asked = _some(np.flatnonzero(sizes > 1))
     histories = shorter.take(asked)
     return Split(
         count_items,
@@ -139,13 +140,13 @@ def last_events(train: Ragged, *, count_items: int, listed: int, excludes_histor
     )
 
 
-def newest_sequences(train: Ragged, *, count_items: int, listed: int, seed: int = 0) -> Split:
+def newest_sequences(train: Ragged, *, count_items: int, listed: int) -> Split:
     """A tail of train by time: the newest sequences are taken away, and one event of each is asked for."""
     count = max(1, round(TAIL_SHARE * len(train))) if len(train) > 1 else 0
     cut = len(train) - count
     older = train.take(range(cut))
-    asked = _some(np.arange(cut, len(train))[train.sizes[cut:] > 1], seed)
-    places = np.random.default_rng(seed).integers(1, np.maximum(train.sizes[asked], 2))
+    asked = _some(np.arange(cut, len(train))[train.sizes[cut:] > 1])
+    places = np.random.default_rng(TAIL_SEED).integers(1, np.maximum(train.sizes[asked], 2))
     return Split(
         count_items,
         listed,
@@ -156,6 +157,6 @@ def newest_sequences(train: Ragged, *, count_items: int, listed: int, seed: int 
     )
 
 
-def _some(numbers: NDArray[np.integer], seed: int) -> NDArray[np.integer]:
+def _some(numbers: NDArray[np.integer]) -> NDArray[np.integer]:
     """At most TAIL_QUESTIONS of them, in order."""
-    return np.sort(np.random.default_rng(seed).permutation(numbers)[:TAIL_QUESTIONS])
+    return np.sort(np.random.default_rng(TAIL_SEED).permutation(numbers)[:TAIL_QUESTIONS])

@@ -90,6 +90,7 @@ def load(path: Path) -> Split:
 
 
 AT_ONCE = 256
+CUTOFF = 20
 Scores = Callable[[NDArray[np.int64]], NDArray[np.float32]]  # numbers of questions (B,) -> (B, I); -inf: not listed
 Lists = tuple[NDArray[np.int32], NDArray[np.float32]]  # rows (N, K), -1 behind a shorter list; scores (N, K)
 
@@ -146,10 +147,10 @@ def popularity(split: Split) -> Scores:
     return lambda numbers: np.where(counts > 0, counts, -np.inf)[None].repeat(len(numbers), axis=0)
 
 
-def recall(rows: NDArray[np.int32], split: Split, cutoff: int = 20) -> float:
-    """Mean hits in the first `cutoff` over min(cutoff, targets), on a split with targets."""
+def recall(rows: NDArray[np.int32], split: Split) -> float:
+    """Mean hits of the lists (N, K) in the first 20 places over min(20, targets), on a split with targets."""
     found = [
-        np.isin(row[:cutoff], split.targets.of(number)).sum() / min(cutoff, len(split.targets.of(number)))
+        np.isin(row[:CUTOFF], split.targets.of(number)).sum() / min(CUTOFF, len(split.targets.of(number)))
         for number, row in enumerate(rows)
         if len(split.targets.of(number))
     ]

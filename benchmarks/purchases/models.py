@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,10 +12,9 @@ from recommender.domain.models.bundle import Bundle
 
 from benchmarks.purchases.data import PurchaseData
 from training_jobs.baselines import IalsSettings, ials, matrix
-from training_jobs.content_bert.data import CatalogueTexts, catalogue_texts
-from training_jobs.content_bert.model import load_pretrained
+from training_jobs.content_bert.data import catalogue_texts
 from training_jobs.content_bert.train import Settings as ContentSettings
-from training_jobs.content_bert.train import encode_catalogue
+from training_jobs.content_bert.train import pretrained_vectors
 from training_jobs.evaluate.evaluation import ask
 from training_jobs.evaluate.methods import from_scorer
 from training_jobs.evaluate.questions import window_questions
@@ -93,13 +90,7 @@ class History:
 def encode_content(data: PurchaseData, cache: Path) -> Content:
     """Vectors of the pretrained encoder, by the content job's own path; kept in `cache` for the next run."""
     texts = catalogue_texts(data.exports)
-    path = cache / f"content-{_digest(texts)}.npy"
-    if not path.is_file():
-        with tempfile.TemporaryDirectory() as folder:
-            vectors = encode_catalogue(load_pretrained(), texts, ContentSettings(), Path(folder)).vectors
-        cache.mkdir(parents=True, exist_ok=True)
-        np.save(path, vectors)
-    return Content(np.load(path), texts.rows)
+    return Content(pretrained_vectors(texts, ContentSettings(), cache), texts.rows)
 
 
 def fit(history: History, *, seed: int, plan: RankerPlan, towers: TowerSettings) -> Fitted:
@@ -155,9 +146,3 @@ def _refit(history: History, settings: TowerSettings, early: Trained) -> Towers:
         full.purchases, full.catalogue, settings, steps=max(early.best_step, 1), label="two_tower, refit"
     )
     return finished(trained.towers, full.purchases)
-
-
-def _digest(texts: CatalogueTexts) -> str:
-    settings = ContentSettings()
-    key = "\n".join((str(settings), *texts.texts))
-    return hashlib.sha256(key.encode()).hexdigest()[:16]

@@ -12,8 +12,6 @@ leading singular vectors stand beside the text's. Letters: I items, V values, C 
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +23,7 @@ from recommender.contracts.fields import problem
 from recommender.domain.models.arrays import Counts, Floats, Rows
 
 from training_jobs.content_bert.data import CatalogueTexts, item_text
-from training_jobs.content_bert.model import load_pretrained
-from training_jobs.content_bert.train import Settings, encode_catalogue
+from training_jobs.content_bert.train import Settings, pretrained_vectors
 
 REPEATING = 0.01  # share of a user's later items that occurred before, from which on seen items may be listed
 
@@ -200,23 +197,8 @@ def _text_vectors(items: pl.DataFrame, cache: Path | None) -> Floats | None:
     place: dict[str, int] = {}
     rows = np.array([place.setdefault(text, len(place)) for text in texts], np.int32)
     distinct = CatalogueTexts(tuple(place), rows, tuple(columns[0]))
-    vectors = _encoded(distinct, cache)[rows]
+    vectors = pretrained_vectors(distinct, Settings(), cache)[rows]
     vectors[[not text for text in texts]] = 0.0
-    return vectors
-
-
-def _encoded(texts: CatalogueTexts, cache: Path | None) -> Floats:
-    """(T, C) by the pretrained encoder; kept in `cache` for the next run."""
-    digest = hashlib.sha256("\n".join(texts.texts).encode()).hexdigest()[:16]
-    path = None if cache is None else cache / f"content-{digest}.npy"
-    if path is not None and path.is_file():
-        kept: Floats = np.load(path)
-        return kept
-    with tempfile.TemporaryDirectory() as folder:
-        vectors = encode_catalogue(load_pretrained(), texts, Settings(), Path(folder)).vectors
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, vectors)
     return vectors
 
 

@@ -14,11 +14,9 @@ ranker on the labels of both cuts, towers once more on everything, and the count
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -28,17 +26,16 @@ from recommender.domain.models.bundle import Bundle
 from recommender.domain.serving.visit import Shopper
 
 from training_jobs.content_bert.data import CatalogueTexts, catalogue_texts
-from training_jobs.content_bert.model import load_pretrained
 from training_jobs.content_bert.train import Settings as ContentSettings
-from training_jobs.content_bert.train import encode_catalogue
+from training_jobs.content_bert.train import pretrained_vectors
 from training_jobs.counting.lines import label_cuts, read_lines
 from training_jobs.counting.visits import read_visits
 from training_jobs.exports import Exports
 from training_jobs.next_item.encoder import as_function as encoder_function
-from training_jobs.session_ranker.fitting import Models, SessionModel, count_until, fit_ranker
+from training_jobs.session_ranker.fitting import JUST_AFTER, Models, SessionModel, count_until, fit_ranker
 from training_jobs.session_ranker.ranker import as_function as ranker_function
-from training_jobs.session_ranker.train import JUST_AFTER, fit_encoder
 from training_jobs.session_ranker.train import Settings as SessionSettings
+from training_jobs.session_ranker.train import fit_encoder
 from training_jobs.two_tower.fitting import fit_early, tower_data
 from training_jobs.two_tower.towers import finished
 from training_jobs.two_tower.training import TowerSettings, train_towers
@@ -224,9 +221,7 @@ class Trained:
 
 def encoded(texts: CatalogueTexts, effort: Effort) -> Floats:
     """(T, C) vectors of the texts by the content job's own path, from the pretrained encoder."""
-    with tempfile.TemporaryDirectory() as folder:
-        settings = ContentSettings(sample_texts=effort.sample_texts)
-        return encode_catalogue(load_pretrained(), texts, settings, Path(folder)).vectors
+    return pretrained_vectors(texts, ContentSettings(sample_texts=effort.sample_texts))
 
 
 def train(exports: Exports, seed: int, effort: Effort, *, encode: Encode = encoded) -> Trained:

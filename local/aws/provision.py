@@ -28,7 +28,7 @@ from recommender.errors import RecommenderError
 from recommender.use_cases.report_experiment import start_experiment
 
 from local.settings import REGION, SNAPSHOT_TTL_SECONDS, Keys, LocalRunError, RunSettings, StateFolder
-from training_jobs.publish.train import SHOPPERS
+from training_jobs.environment import SHOPPERS
 from training_jobs.publishing import load_shoppers, replicate
 
 PREFIX: Final = "recommender-"

@@ -25,7 +25,7 @@ from local.shoppers.clicks import ByTaste
 from local.shoppers.crowd import Connection, read_crowd
 from local.shoppers.days import INCUMBENT_SHARE, Town
 from local.shoppers.progress import Administrator, open_experiment
-from training_jobs.publish.train import SHOPPERS
+from training_jobs.environment import SHOPPERS
 
 BACK_SECONDS = 60.0
 

@@ -29,7 +29,7 @@ from local.shoppers.clicks import Blind, ByTaste, Clicking
 from local.shoppers.crowd import Connection, Crowd, read_crowd
 from local.shoppers.days import INCUMBENT_SHARE, Town
 from local.shoppers.progress import Administrator, open_experiment
-from training_jobs.publish.train import SHOPPERS
+from training_jobs.environment import SHOPPERS
 
 INTERRUPTED: Final = 130
 MOST_CLICKED: Final = 0.45  # of the incumbent's lists: beyond, nothing is left to tell apart

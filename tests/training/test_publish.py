@@ -24,7 +24,7 @@ from recommender.pointers import pointed
 from tests.adapters.bundle_files import write_bundle_files
 from tests.training.small_exports import written_exports
 from training_jobs.environment import JobEnvironment, read_metrics
-from training_jobs.publish.train import artifact_store, main
+from training_jobs.publish.train import UNKNOWN, artifact_store, code_hash, git_commit, main
 
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 CONTENT = (names.CONTENT_VECTORS, names.QUERY_ENCODER, names.TOKENIZER, names.LEXICAL, names.ITEM_IDS)
@@ -141,3 +141,9 @@ def test_on_aws_the_bundle_goes_to_s3_and_shoppers_into_their_table(
 def test_without_a_destination_the_job_says_what_to_set() -> None:
     with pytest.raises(MissingSetting, match="RECOMMENDER_ARTIFACTS_BUCKET or RECOMMENDER_ARTIFACTS_FOLDER"):
         artifact_store({})
+
+
+def test_code_has_a_hash_and_a_folder_outside_a_repository_no_commit(tmp_path: Path) -> None:
+    assert len(code_hash()) == 64
+    assert code_hash() == code_hash()
+    assert git_commit(tmp_path) == UNKNOWN

@@ -29,8 +29,6 @@ from recommender.pointers import pointed
 
 from tests.adapters.bundle_files import CREATED_AT, ORIGIN, manifest_of, publish_tiny, write_bundle_files
 from training_jobs.gate import judge, require_pass
-from training_jobs.onnx_models import assert_parity
-from training_jobs.publish.train import UNKNOWN, code_hash, git_commit
 from training_jobs.publishing import (
     build_manifest,
     collect_files,
@@ -316,24 +314,3 @@ def test_shoppers_are_loaded_from_their_lines(tmp_path: Path) -> None:
 def test_a_line_that_is_no_shopper_is_refused(line: str) -> None:
     with pytest.raises(ArtifactRefused, match=r"shoppers\.jsonl"):
         read_shopper(line)
-
-
-def test_parity_is_the_largest_difference_or_a_refusal() -> None:
-    expected = {"v": np.array([1.0, 2.0], np.float32)}
-
-    assert assert_parity(expected, {"v": np.array([1.0, 2.00005], np.float32)}, name="m") == pytest.approx(
-        5e-5, rel=0.1
-    )
-    for other in (np.array([1.0, 2.001], np.float32), np.array([1.0, np.nan], np.float32)):
-        with pytest.raises(Conflict, match="differs by"):
-            assert_parity(expected, {"v": other}, name="m")
-    with pytest.raises(Conflict, match="expected float32"):
-        assert_parity(expected, {"v": np.array([1.0, 2.0])}, name="m")
-    with pytest.raises(Conflict, match="no output v"):
-        assert_parity(expected, {"w": expected["v"]}, name="m")
-
-
-def test_code_has_a_hash_and_a_folder_outside_a_repository_no_commit(tmp_path: Path) -> None:
-    assert len(code_hash()) == 64
-    assert code_hash() == code_hash()
-    assert git_commit(tmp_path) == UNKNOWN

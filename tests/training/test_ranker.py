@@ -18,7 +18,7 @@ from recommender.errors import ArtifactRefused
 from tests.tiny_bundle import tiny_bundle
 from tests.training.shop import START, UNTIL, frame, shop
 from training_jobs.counting.lines import build_histories, days_since_epoch, label_cuts, read_lines
-from training_jobs.onnx_models import TrainingFailed, assert_parity
+from training_jobs.onnx_models import TrainingFailed, assert_parity, onnx_function
 from training_jobs.session_ranker.data import (
     NOT_SEEN,
     Case,
@@ -42,7 +42,6 @@ from training_jobs.session_ranker.ranker import (
     ranker_onnx,
     train_ranker,
 )
-from training_jobs.two_tower.export import onnx_function
 
 JAM, MILK, SOAP, TEA, WAX = range(5)
 OWNED, TREND = FEATURES.index("is_owned"), FEATURES.index("trend")

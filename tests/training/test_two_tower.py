@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from training_jobs.onnx_models import TrainingFailed, assert_parity
+from training_jobs.onnx_models import TrainingFailed, assert_parity, onnx_function
 from training_jobs.two_tower.batches import Drawing, Moments, Prefixes, draw, history_at
 from training_jobs.two_tower.data import LENGTH, Catalogue, Purchases, Timeline, spectral_vectors
-from training_jobs.two_tower.export import onnx_function, retrieval_onnx, retrieval_overlap, user_tower_onnx
+from training_jobs.two_tower.export import retrieval_onnx, retrieval_overlap, user_tower_onnx
 from training_jobs.two_tower.model import TowerShape, TwoTower, UserTower
 from training_jobs.two_tower.towers import as_function, finished
 from training_jobs.two_tower.training import TERMINATED, Checkpoints, TowerSettings, train_towers

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from recommender.domain.models.arrays import Floats
 
 from training_jobs.content_bert.model import EncodeBatch, TextEncoder, Tokens
+from training_jobs.onnx_models import onnx_session
 
 INPUTS = ("input_ids", "attention_mask")
 OUTPUT = "text_vec"
@@ -66,9 +66,7 @@ def _quiet() -> Iterator[None]:
 
 def run_onnx(path: Path) -> EncodeBatch:
     """An ONNX encoder as a function of arrays, on one thread."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = onnx_session(path)
 
     def run(input_ids: Tokens, mask: Tokens) -> Floats:
         vectors: Floats = session.run([OUTPUT], dict(zip(INPUTS, (input_ids, mask), strict=True)))[0]

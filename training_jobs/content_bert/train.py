@@ -8,6 +8,7 @@ errors on both sides. The projection to C is the uncentred PCA of a sample.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import time
@@ -43,12 +44,10 @@ from training_jobs.content_bert.model import (
     tokenize,
 )
 from training_jobs.content_bert.tune import TuneSettings, fine_tune
-from training_jobs.environment import JobEnvironment
+from training_jobs.environment import CONTENT_ROWS, JobEnvironment
 from training_jobs.export_days import DATA_HASH
 from training_jobs.exports import exports_of
 from training_jobs.onnx_models import assert_parity
-
-CONTENT_ROWS = "content_rows.npy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +130,21 @@ def encode_catalogue(model: TextModel, texts: CatalogueTexts, settings: Settings
         "item_precision": settings.item_precision,
     }
     return ContentModel(vectors, metrics)
+
+
+def pretrained_vectors(texts: CatalogueTexts, settings: Settings, cache: Path | None = None) -> Floats:
+    """(T, C) vectors of the texts by the pretrained encoder, untuned; kept in the folder `cache` for the next run."""
+    digest = hashlib.sha256("\n".join((str(settings), *texts.texts)).encode()).hexdigest()[:16]
+    path = None if cache is None else cache / f"content-{digest}.npy"
+    if path is not None and path.is_file():
+        kept: Floats = np.load(path)
+        return kept
+    with tempfile.TemporaryDirectory() as folder:
+        vectors = encode_catalogue(load_pretrained(), texts, settings, Path(folder)).vectors
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, vectors)
+    return vectors
 
 
 def _project(model: TextModel, wide: Floats, width: int) -> tuple[Floats, dict[str, Any]]:

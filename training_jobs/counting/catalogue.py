@@ -139,7 +139,6 @@ def build_neighbours(
     *,
     count_items: int,
     partners: int = PARTNERS,
-    damping: float = DAMPING,
 ) -> Neighbours:
     """For each item its best partners over groups (orders, sessions); `items` and `groups` are parallel."""
     if count_items > 1 << ROW_BITS:
@@ -149,7 +148,7 @@ def build_neighbours(
     together = sp.csr_matrix((np.ones(len(items), np.float32), (groups, items)), shape=shape)
     together.data[:] = 1.0  # an item twice in a group is once in it
     by_item = together.T.tocsr()  # (I, groups)
-    damped = np.sqrt(np.diff(by_item.indptr) + damping).astype(np.float32)  # (I,)
+    damped = np.sqrt(np.diff(by_item.indptr) + DAMPING).astype(np.float32)  # (I,)
     rows = np.full((count_items, partners), -1, np.int32)
     scores = np.zeros((count_items, partners), np.float32)
     for start in range(0, count_items, BLOCK):

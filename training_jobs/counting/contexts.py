@@ -13,7 +13,7 @@ Lifts between categories, counted over orders. Letters: Q categories, K of them 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
 import numpy as np
@@ -147,13 +147,11 @@ LOOKED_AT = 3000  # best items that a list is chosen from
 PER_CATEGORY = 2  # items of a category in each round of `size` places
 
 
-def fallback_lists(
-    prior: Prior, items: ItemTable, item_ids: Ids, *, placements: Sequence[Placement] = DEFAULT
-) -> dict[str, list[str]]:
+def fallback_lists(prior: Prior, items: ItemTable, item_ids: Ids) -> dict[str, list[str]]:
     """Placement id -> item ids, best first."""
-    taken: dict[str, set[int]] = {placement.page: set() for placement in placements}
+    taken: dict[str, set[int]] = {placement.page: set() for placement in DEFAULT}
     lists: dict[str, list[str]] = {}
-    for placement in placements:
+    for placement in DEFAULT:
         ranked = _ranked(_worth(placement, prior, items), items)
         rows = _spread(ranked, items, taken[placement.page], size=placement.size)
         taken[placement.page].update(rows)

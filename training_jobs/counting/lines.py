@@ -93,21 +93,17 @@ def distinct(keys: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 CUTS = 2
-
-
 LABEL_DAYS = 28.0
 
 
-def label_cuts(
-    data_from: datetime, evaluate_from: datetime, *, label_days: float = LABEL_DAYS, count: int = CUTS
-) -> tuple[datetime, ...]:
+def label_cuts(data_from: datetime, evaluate_from: datetime) -> tuple[datetime, ...]:
     """The moments at which the ranker's requests are made, ascending; the last labels end at `evaluate_from`.
 
     Where the data are short the windows shrink, so that as much time as a window lies before the first one.
     """
     span = (evaluate_from - data_from).total_seconds() / 86_400
-    days = timedelta(days=min(label_days, span / (count + 1)))
-    return tuple(evaluate_from - days * n for n in range(count, 0, -1))
+    days = timedelta(days=min(LABEL_DAYS, span / (CUTS + 1)))
+    return tuple(evaluate_from - days * n for n in range(CUTS, 0, -1))
 
 
 EMPTY = PurchaseHistory()

@@ -42,9 +42,7 @@ from training_jobs.intervals import Estimate, ratio
 from training_jobs.metrics import recall_by_shopper, summarise
 from training_jobs.session_ranker.calibration import reliability
 from training_jobs.session_ranker.data import Later, score_rows
-from training_jobs.session_ranker.fitting import Counted, Models, bought_between, count_until
-
-AFTER_ALL = timedelta(microseconds=1)
+from training_jobs.session_ranker.fitting import JUST_AFTER, Counted, Models, bought_between, count_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ def measured(
     evaluate_from = exports.data_until - timedelta(days=settings.holdout_days)
     counted = count_until(exports, evaluate_from, content_rows)
     bundle = models.bundle(counted, ranker)
-    bought = bought_between(exports, evaluate_from, exports.data_until + AFTER_ALL)
+    bought = bought_between(exports, evaluate_from, exports.data_until + JUST_AFTER)
     window, baskets = _questions(counted, bought, settings)
     known, limit = _baselines(exports, counted), settings.candidates
     answered = ask({**learnt_methods(bundle, limit=limit), **known}, [*window, *baskets], label="evaluate")

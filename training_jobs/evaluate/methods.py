@@ -185,12 +185,12 @@ def _drawn(method: Method) -> Method:
     return answer
 
 
-def listed(scored: Scored, excluded: NDArray[np.integer], count: int = LISTED) -> Rows:
-    """The `count` best rows without the excluded ones; ties by row."""
+def listed(scored: Scored, excluded: NDArray[np.integer]) -> Rows:
+    """The 20 best rows without the excluded ones; ties by row."""
     rows, scores = scored
     if rows is None:
-        return best_rows(scores, excluded, count)
+        return best_rows(scores, excluded)
     allowed = ~np.isin(rows, excluded)
     kept: Doubles = np.asarray(scores, np.float64)[allowed]
-    best: Rows = rows[allowed][np.lexsort((rows[allowed], -kept))][:count]
+    best: Rows = rows[allowed][np.lexsort((rows[allowed], -kept))][:LISTED]
     return best

@@ -217,7 +217,7 @@ def lines(
     return figure
 
 
-def curve(name: str, values: Sequence[float], colour: str = ACCENT) -> Figure:
+def curve(name: str, values: Sequence[float]) -> Figure:
     """One small training curve with its last value."""
     known = [(step, value) for step, value in enumerate(values) if math.isfinite(value)]
     with matplotlib.rc_context(STYLE):
@@ -225,9 +225,9 @@ def curve(name: str, values: Sequence[float], colour: str = ACCENT) -> Figure:
         axes = figure.add_subplot()
         if known:
             steps, levels = zip(*known, strict=True)
-            axes.plot(steps, levels, color=colour, linewidth=1.6, marker="o" if len(known) < 12 else None, markersize=3)
+            axes.plot(steps, levels, color=ACCENT, linewidth=1.6, marker="o" if len(known) < 12 else None, markersize=3)
             axes.annotate(
-                f"{levels[-1]:.4g}", (steps[-1], levels[-1]), (4, 4), textcoords="offset points", color=colour
+                f"{levels[-1]:.4g}", (steps[-1], levels[-1]), (4, 4), textcoords="offset points", color=ACCENT
             )
         axes.set_title(name.replace("_", " "), loc="left", color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))

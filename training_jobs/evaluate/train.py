@@ -27,16 +27,14 @@ from recommender.domain.models.arrays import from_npz
 from recommender.domain.models.next_item import NextItem
 from recommender.domain.models.session_knn import SessionIndex
 
-from training_jobs.environment import METRICS, JobEnvironment, read_metrics
+from training_jobs.environment import CONTENT_ROWS, CURVES, METRICS, JobEnvironment, read_metrics
 from training_jobs.evaluate.evaluation import Settings, measured
 from training_jobs.evaluate.report import write_report
 from training_jobs.exports import exports_of
+from training_jobs.onnx_models import onnx_function
 from training_jobs.session_ranker.fitting import Models, SessionModel
-from training_jobs.two_tower.export import onnx_function
 from training_jobs.two_tower.towers import load_towers
 
-CONTENT_ROWS = "content_rows.npy"
-CURVES = "curves.json"
 CHANNELS = ("content", "two_tower", "session_ranker")
 
 
@@ -56,7 +54,7 @@ def main(environment: JobEnvironment) -> None:
     }
     curves = {**_curves(environment), **_reliability_curves(found["calibration"])}
     environment.write_metrics(metrics)
-    (environment.model_dir / CURVES).write_text(json.dumps(curves) + "\n")
+    environment.write_curves(curves)
     write_report(metrics, curves, environment.model_dir)
 
 

@@ -22,9 +22,6 @@ Letters: P targets, M negatives, E width.
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +33,8 @@ from recommender.domain.models.bundle import Model
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F  # noqa: N812 - its usual name
+
+from training_jobs.onnx_models import onnx_bytes, torch_function
 
 LONGEST = 20  # items of a session that are read, the newest
 INPUT_SCALE = 3.0
@@ -137,34 +136,16 @@ class LastVector(nn.Module):
 
 def to_onnx(encoder: SessionEncoder) -> bytes:
     """`session_encoder.onnx`: items (1, L) int64 -> session_vec (1, E), L free."""
-    module = LastVector(encoder).eval()
     example = torch.arange(3).remainder(encoder.items.num_embeddings).unsqueeze(0)  # (1, 3)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports optional packages that are not installed
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own deprecated parts
-        program = torch.onnx.export(
-            module,
-            (example,),
-            input_names=["items"],
-            output_names=["session_vec"],
-            dynamic_shapes={"items": {1: torch.export.Dim("length", min=1, max=4096)}},
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None  # the exporter raises where it cannot
-    content: bytes = program.model_proto.SerializeToString()
-    return content
+    length = torch.export.Dim("length", min=1, max=4096)
+    return onnx_bytes(
+        LastVector(encoder), (example,), inputs=["items"], outputs=["session_vec"], free={"items": {1: length}}
+    )
 
 
 def as_function(encoder: SessionEncoder) -> Model:
-    """The PyTorch encoder as a function of arrays, as an ONNX session is."""
-    last = LastVector(encoder).eval()
-
-    def run(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        with torch.inference_mode():
-            return {"session_vec": last(torch.from_numpy(feed["items"])).numpy()}
-
-    return run
+    """The PyTorch encoder as a function of arrays: items (1, L) -> session_vec (1, E)."""
+    return torch_function(LastVector(encoder), inputs=["items"], outputs=["session_vec"])
 
 
 @torch.no_grad()

@@ -94,11 +94,11 @@ def all_prefixes(offsets: NDArray[np.integer], items: Rows, *, least: int = 1) -
     return Prefixes(items, starts[asked].astype(np.int64), places[asked].astype(np.int64), items[asked])
 
 
-def collect(lists: Sequence[tuple[NDArray[np.integer], NDArray[np.floating]]], *, size: int = LISTED) -> Answers:
+def collect(lists: Sequence[tuple[NDArray[np.integer], NDArray[np.floating]]]) -> Answers:
     """Lists of different lengths as one table."""
-    rows, scores = np.full((len(lists), size), -1, np.int32), np.zeros((len(lists), size), np.float32)
+    rows, scores = np.full((len(lists), LISTED), -1, np.int32), np.zeros((len(lists), LISTED), np.float32)
     for n, (found, worth) in enumerate(lists):
-        count = min(size, len(found))
+        count = min(LISTED, len(found))
         rows[n, :count], scores[n, :count] = found[:count], worth[:count]
     return Answers(rows, scores)
 
@@ -127,19 +127,17 @@ def knn_answers(index: SessionIndex, prefixes: Prefixes, knn: Knn, *, now_days: 
     return collect([knn_list(index, prefixes.visit(n), knn, now_days=now_days) for n in range(len(prefixes))])
 
 
-def knn_list(
-    index: SessionIndex, visit: Rows, knn: Knn, *, now_days: float, limit: int = LISTED
-) -> tuple[Rows, Floats]:
+def knn_list(index: SessionIndex, visit: Rows, knn: Knn, *, now_days: float) -> tuple[Rows, Floats]:
     """One list of the kNN."""
-    return session_scores(index, visit, now_days=now_days, limit=limit, settings=knn.settings)
+    return session_scores(index, visit, now_days=now_days, limit=LISTED, settings=knn.settings)
 
 
 @torch.no_grad()
-def encoded(encoder: SessionEncoder, prefixes: Prefixes, *, size: int = LISTED) -> Encoded:
+def encoded(encoder: SessionEncoder, prefixes: Prefixes) -> Encoded:
     """The encoder's lists over the full catalogue; scores are exp(cosine / temperature), scaled to at most 1."""
     encoder.eval()
     last, items = LastVector(encoder), encoder.item_vectors()  # (I, E)
-    size, temperature = min(size, len(items)), encoder.settings.temperature
+    size, temperature = min(LISTED, len(items)), encoder.settings.temperature
     vectors, rows, scores = (
         [np.empty((0, items.shape[1]), np.float32)],
         [np.empty((0, size), np.int32)],

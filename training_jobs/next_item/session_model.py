@@ -38,7 +38,6 @@ from training_jobs.next_item.fitting import (
     with_facts,
 )
 from training_jobs.next_item.prefixes import (
-    LISTED,
     Answers,
     Encoded,
     Knn,
@@ -109,9 +108,9 @@ class SessionModel:
     cpu_seconds: float = 0.0
     questions: Questions | None = None
 
-    def neighbours(self, visit: Rows, *, limit: int = LISTED) -> tuple[Rows, Floats]:
+    def neighbours(self, visit: Rows) -> tuple[Rows, Floats]:
         """What session-kNN lists after these items."""
-        return knn_list(self.index, visit, self.knn, now_days=self.now_days, limit=limit)
+        return knn_list(self.index, visit, self.knn, now_days=self.now_days)
 
     def answers(self, prefixes: Prefixes) -> dict[str, Answers]:
         """The lists of the two members, of their plain mix and of the network over them, by name."""

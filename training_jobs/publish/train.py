@@ -27,7 +27,7 @@ from recommender.pointers import pointed
 from recommender.ports import ArtifactStore
 
 import training_jobs
-from training_jobs.environment import JobEnvironment, read_metrics
+from training_jobs.environment import SHOPPERS, JobEnvironment, read_metrics
 from training_jobs.exports import Exports, exports_of
 from training_jobs.gate import judge, require_pass
 from training_jobs.graph import RELEASES
@@ -45,7 +45,6 @@ BUCKET = "RECOMMENDER_ARTIFACTS_BUCKET"
 FOLDER = "RECOMMENDER_ARTIFACTS_FOLDER"
 SHOPPERS_TABLE = "RECOMMENDER_SHOPPERS_TABLE"
 MODEL_CHANNELS = ("content", "two_tower", "session_ranker")
-SHOPPERS = "shoppers.jsonl"
 UNKNOWN = "unknown"  # the commit outside a repository
 
 

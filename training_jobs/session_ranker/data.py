@@ -30,6 +30,7 @@ from training_jobs.counting.lines import Histories, Lines
 
 EMPTY_ROWS: Rows = np.empty(0, np.int32)
 NOT_SEEN = Seen(EMPTY_ROWS, np.empty(0, np.float32), np.empty(0, np.float32), EMPTY_ROWS, EMPTY_ROWS)
+STRANGERS = 0.1  # share of the requests whose history is hidden
 FEWEST_IN_ORDER = 4  # items of an order that some can be shown of
 
 
@@ -201,7 +202,6 @@ def draw_groups(
     most: int,
     limit: int,
     share_of_windows: float = 1.0,
-    share_of_strangers: float = 0.1,
 ) -> list[Group]:
     """Labelled groups at one cut: a share of `most` of the window, `most` visits, a share of both as strangers.
 
@@ -210,7 +210,7 @@ def draw_groups(
     windows = list(window_cases(histories, bought, cohorts, now_days=now_days))
     windows = _sample(windows, int(share_of_windows * min(most, len(windows))), rng)
     visits = _sample(list(visit_cases(histories, bought, cohorts, rng)), most, rng)
-    cases = [as_stranger(case) if rng.random() < share_of_strangers else case for case in windows + visits]
+    cases = [as_stranger(case) if rng.random() < STRANGERS else case for case in windows + visits]
     groups = (group_of(bundle, case, limit=limit) for case in cases)
     asked = [group for group in groups if group.is_bought.any()]
     arrived = arrivals(bundle)

@@ -12,7 +12,6 @@ do. Normalisation, MLP and calibration are one ONNX graph. Letters: G groups, C 
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,7 +25,7 @@ from recommender.errors import ArtifactRefused
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from training_jobs.onnx_models import require_finite
+from training_jobs.onnx_models import onnx_bytes, require_finite, torch_function
 from training_jobs.session_ranker.calibration import Reliability, fit_logistic, halves, of_heads, reliability
 from training_jobs.session_ranker.data import Group
 
@@ -128,32 +127,20 @@ def train_ranker(groups: Sequence[Group], settings: RankerSettings) -> TrainedRa
 
 
 def as_function(ranker: Ranker) -> Model:
-    """The PyTorch ranker as a function of arrays, as an ONNX session is."""
-
-    def run(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        with torch.inference_mode():
-            answers = ranker(torch.from_numpy(feed["features"]))
-        return {name: answer.numpy() for name, answer in zip(OUTPUTS, answers, strict=True)}
-
-    return run
+    """The PyTorch ranker as a function of arrays: features (C, F) -> OUTPUTS, (C,) each."""
+    return torch_function(ranker, inputs=["features"], outputs=OUTPUTS)
 
 
 def ranker_onnx(ranker: Ranker) -> bytes:
     """`ranker.onnx`: features (C, F) -> score, click, cart, purchase, (C,) each; C free."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own deprecated parts
-        program = torch.onnx.export(
-            ranker.eval(),
-            (torch.zeros(3, len(ranker.mean)),),
-            input_names=["features"],
-            output_names=list(OUTPUTS),
-            dynamic_shapes={"features": {0: torch.export.Dim("candidates", min=1, max=100_000)}},
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None  # the exporter raises where it cannot
-    content: bytes = program.model_proto.SerializeToString()
-    return content
+    candidates = torch.export.Dim("candidates", min=1, max=100_000)
+    return onnx_bytes(
+        ranker,
+        (torch.zeros(3, len(ranker.mean)),),
+        inputs=["features"],
+        outputs=OUTPUTS,
+        free={"features": {0: candidates}},
+    )
 
 
 def _moments(groups: Sequence[Group]) -> tuple[Floats, Floats]:

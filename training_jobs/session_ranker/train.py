@@ -34,7 +34,7 @@ from tqdm import tqdm
 from training_jobs.counting.counts import write_statistics
 from training_jobs.counting.lines import label_cuts, read_lines, shopper_line
 from training_jobs.counting.visits import Visits, read_visits
-from training_jobs.environment import JobEnvironment
+from training_jobs.environment import CONTENT_ROWS, SHOPPERS, JobEnvironment
 from training_jobs.exports import Exports, exports_of
 from training_jobs.next_item.encoder import (
     EncoderSettings,
@@ -50,17 +50,21 @@ from training_jobs.next_item.fitting import with_facts
 from training_jobs.next_item.prefixes import Knn
 from training_jobs.next_item.session_model import ORDERLESS, SessionModel, SessionModelSettings, fit_session_model
 from training_jobs.onnx_models import assert_parity
-from training_jobs.session_ranker.fitting import Counted, Models, RankerPlan, count_until, fit_ranker, visit_facts
+from training_jobs.session_ranker.fitting import (
+    JUST_AFTER,
+    Counted,
+    Models,
+    RankerPlan,
+    count_until,
+    fit_ranker,
+    visit_facts,
+)
 from training_jobs.session_ranker.fitting import SessionModel as SessionPart
 from training_jobs.session_ranker.ranker import Ranker, RankerSettings, TrainedRanker, ranker_onnx
 from training_jobs.session_ranker.ranker import as_function as ranker_function
 from training_jobs.two_tower.export import retrieval_parity
 from training_jobs.two_tower.towers import EARLY, Towers, load_towers
 
-SHOPPERS = "shoppers.jsonl"
-CONTENT_ROWS = "content_rows.npy"
-CURVES = "curves.json"
-JUST_AFTER = timedelta(microseconds=1)
 CHECKED_VISITS = 50
 PARITY_VISITS = ([0], [0, 1, 2], [2, -1, 0], [-1])
 
@@ -117,6 +121,12 @@ def main(environment: JobEnvironment) -> None:
     final = count_until(inputs.exports, inputs.exports.data_until + JUST_AFTER, inputs.content_rows)
     parity = write(environment.model_dir, final, model, ranker)
     visits = final.statistics.visits
+    environment.write_curves(
+        {
+            "encoder_loss": [loss for _, loss in model.run.curve],
+            "ranker_loss": [point["loss"] for point in ranker.curve],
+        }
+    )
     environment.write_metrics(
         {
             "onnx_parity": parity,
@@ -182,11 +192,6 @@ def write(folder: Path, counted: Counted, model: SessionModel, ranker: TrainedRa
     (folder / artifacts.NEXT_ITEM).write_bytes(to_npz(with_facts(model.next_item, visit_facts(statistics))))
     (folder / artifacts.RANKER).write_bytes(ranker_onnx(ranker.module))
     (folder / artifacts.RANKER_SPEC).write_text(json.dumps(_ranker_spec(model, ranker), indent=1) + "\n")
-    curves = {
-        "encoder_loss": [loss for _, loss in model.run.curve],
-        "ranker_loss": [point["loss"] for point in ranker.curve],
-    }
-    (folder / CURVES).write_text(json.dumps(curves) + "\n")
     parity = {
         artifacts.SESSION_ENCODER: _encoder_parity(model.encoder, folder / artifacts.SESSION_ENCODER),
         artifacts.RANKER: _ranker_parity(ranker.module, folder / artifacts.RANKER),

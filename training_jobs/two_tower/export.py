@@ -7,17 +7,13 @@ Letters: I items, D width, K rows returned.
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from recommender.domain.models.arrays import Floats
-from recommender.domain.models.bundle import Model
 
-from training_jobs.onnx_models import assert_parity
+from training_jobs.onnx_models import assert_parity, onnx_bytes, onnx_session
 from training_jobs.two_tower.model import UserTower
 
 EXACT_ITEMS = 20_000
@@ -29,20 +25,13 @@ IR_VERSION = 9
 def user_tower_onnx(user: UserTower) -> bytes:
     """`user_tower.onnx`: history (1, L) int64, weights (1, L) float32 -> user_vec (1, D), L free."""
     length = torch.export.Dim("length", min=1, max=65_536)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own deprecated parts
-        program = torch.onnx.export(
-            user.eval(),
-            (torch.zeros(1, 3, dtype=torch.int64), torch.ones(1, 3)),
-            input_names=["history", "weights"],
-            output_names=["user_vec"],
-            dynamic_shapes={"history": {1: length}, "weights": {1: length}},
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None  # the exporter raises where it cannot
-    content: bytes = program.model_proto.SerializeToString()
-    return content
+    return onnx_bytes(
+        user,
+        (torch.zeros(1, 3, dtype=torch.int64), torch.ones(1, 3)),
+        inputs=["history", "weights"],
+        outputs=["user_vec"],
+        free={"history": {1: length}, "weights": {1: length}},
+    )
 
 
 def retrieval_onnx(item_vectors: Floats, *, returned: int = RETURNED, exact_items: int = EXACT_ITEMS) -> bytes:
@@ -94,20 +83,6 @@ def _eight_bit_product(item_vectors: Floats) -> tuple[list[onnx.NodeProto], list
     ]
 
 
-def session(content: bytes) -> onnxruntime.InferenceSession:
-    """One thread, as serving runs it."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-
-
-def onnx_function(content: bytes) -> Model:
-    """A graph as a function of named arrays."""
-    run = session(content)
-    names = [output.name for output in run.get_outputs()]
-    return lambda feed: dict(zip(names, run.run(None, dict(feed)), strict=True))
-
-
 def retrieval_parity(
     item_vectors: Floats, queries: Floats, *, name: str, returned: int = RETURNED
 ) -> tuple[bytes, dict[str, float]]:
@@ -116,7 +91,7 @@ def retrieval_parity(
     Raises Conflict where the fp32 form is off.
     """
     content = retrieval_onnx(item_vectors, returned=returned)
-    exact = session(retrieval_onnx(item_vectors, returned=returned, exact_items=len(item_vectors)))
+    exact = onnx_session(retrieval_onnx(item_vectors, returned=returned, exact_items=len(item_vectors)))
     values = exact.run(["v"], {"q": queries[:1]})[0]  # (1, K)
     expected = np.sort(item_vectors @ queries[0])[::-1][: values.shape[1]][None]
     worst = assert_parity({"v": expected}, {"v": values}, name=name)
@@ -128,7 +103,7 @@ def retrieval_parity(
 
 def retrieval_overlap(content: bytes, item_vectors: Floats, queries: Floats) -> float:
     """Mean share of the exact first 100 among the rows that the graph returns for these (N, D) queries."""
-    run = session(content)
+    run = onnx_session(content)
     shares = []
     for query in queries:
         found = run.run(["i"], {"q": query[None]})[0][0]

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from recommender.contracts.artifacts import ITEM_VECTORS, PREFERENCE, USER_TOWER
 from recommender.domain.models.arrays import Floats, from_npz
 from recommender.domain.models.bundle import Model
 from recommender.domain.models.posterior import PreferencePrior
 
+from training_jobs.onnx_models import onnx_function, torch_function
 from training_jobs.two_tower.data import Purchases
-from training_jobs.two_tower.export import onnx_function
 from training_jobs.two_tower.model import TwoTower, UserTower
 
 EARLY = "early"  # folder of the towers trained before the ranker's first cut
@@ -34,23 +31,17 @@ class Towers:
     preference: PreferencePrior
 
 
-def finished(model: TwoTower, data: Purchases, *, seed: int = 0) -> Towers:
+def finished(model: TwoTower, data: Purchases) -> Towers:
     """Freeze the towers and measure their warm shoppers."""
     user = UserTower(model).eval()
     item_vectors: Floats = user.vectors.numpy()
     tower = as_function(user)
-    return Towers(item_vectors, tower, preference_prior(tower, item_vectors, data, np.random.default_rng(seed)))
+    return Towers(item_vectors, tower, preference_prior(tower, item_vectors, data, np.random.default_rng(0)))
 
 
 def as_function(user: UserTower) -> Model:
-    """The PyTorch user tower as a function of arrays, as an ONNX session is."""
-
-    def run(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        with torch.inference_mode():
-            vector = user(torch.from_numpy(feed["history"]), torch.from_numpy(feed["weights"]))
-        return {"user_vec": vector.numpy()}
-
-    return run
+    """The PyTorch user tower as a function of arrays: history (1, L), weights (1, L) -> user_vec (1, D)."""
+    return torch_function(user, inputs=["history", "weights"], outputs=["user_vec"])
 
 
 def preference_prior(tower: Model, item_vectors: Floats, data: Purchases, rng: np.random.Generator) -> PreferencePrior:

@@ -8,7 +8,6 @@ preference.npz, the same (without retrieval) below early/, and curves.json. Resu
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,12 +28,11 @@ from recommender.contracts.artifacts import (
 from recommender.domain.models.arrays import Floats, to_npz
 
 from training_jobs.counting.lines import label_cuts
-from training_jobs.environment import JobEnvironment
+from training_jobs.environment import CONTENT_ROWS, JobEnvironment
 from training_jobs.exports import Exports, exports_of
-from training_jobs.onnx_models import assert_parity
+from training_jobs.onnx_models import assert_parity, onnx_function
 from training_jobs.two_tower.data import Purchases
 from training_jobs.two_tower.export import (
-    onnx_function,
     retrieval_parity,
     user_tower_onnx,
 )
@@ -44,8 +42,6 @@ from training_jobs.two_tower.processes import ALONE, Processes, joined
 from training_jobs.two_tower.towers import EARLY, Towers, as_function, finished, heaviest
 from training_jobs.two_tower.training import Checkpoints, TowerSettings, Trained, train_towers
 
-CONTENT_ROWS = "content_rows.npy"
-CURVES = "curves.json"
 QUERIES = 200  # shoppers on whom the exported graphs are compared
 
 
@@ -122,7 +118,12 @@ def _publish(
     towers = finished(final.towers, data.purchases)
     parity[RETRIEVAL] = _write_retrieval(environment.model_dir, towers, data)
     np.save(environment.model_dir / ITEM_IDS, exports.item_ids)
-    _write_curves(environment.model_dir, early)
+    environment.write_curves(
+        {
+            "train_loss": [point["loss"] for point in early.curve if point["step"] > 0],
+            "valid_recall@20": [point["measure"] for point in early.curve if "measure" in point],
+        }
+    )
     environment.write_metrics(
         {
             "best_step": early.best_step,
@@ -174,14 +175,6 @@ def _user_vector(towers: Towers, data: Purchases, shopper: int) -> Floats:
 def _some_shoppers(data: Purchases) -> list[int]:
     warm = np.flatnonzero(np.diff(data.offsets) > 0)
     return [int(shopper) for shopper in warm[:: max(len(warm) // QUERIES, 1)]]
-
-
-def _write_curves(folder: Path, early: Trained) -> None:
-    curves = {
-        "train_loss": [point["loss"] for point in early.curve if point["step"] > 0],
-        "valid_recall@20": [point["measure"] for point in early.curve if "measure" in point],
-    }
-    (folder / CURVES).write_text(json.dumps(curves) + "\n")
 
 
 if __name__ == "__main__":
