@@ -24,6 +24,7 @@ from recommender.contracts.fields import problem
 from recommender.domain.models.arrays import Doubles, Floats, Rows
 from recommender.domain.models.prior import build_prior, decay
 
+from benchmarks.tables import read_table
 from training_jobs.baselines import strongest_of_rows
 from training_jobs.counting.catalogue import build_neighbours
 from training_jobs.next_item.encoder_training import Sequences
@@ -81,9 +82,7 @@ def _openings(offsets: np.ndarray, items: np.ndarray) -> Prefixes:
 
 
 def _read(path: Path) -> pl.DataFrame:
-    if not path.is_file():
-        raise problem(str(path), "missing", "a Parquet file with the columns session and items")
-    frame = pl.read_parquet(path)
+    frame = read_table(path, ("items",))
     kind = frame.schema.get("items")
     inner = kind.inner if isinstance(kind, pl.List | pl.Array) else None
     if inner is None or not (inner.is_integer() or inner == pl.Null):

@@ -32,6 +32,8 @@ from recommender.contracts.fields import problem
 from recommender.domain.models.arrays import Doubles
 from recommender.errors import NotFound
 
+from benchmarks.tables import read_table
+
 POLICIES: Final = ("random", "bts")
 CAMPAIGNS: Final = ("all", "men", "women")
 COLUMNS: Final = ("item_id", "position", "click", "propensity_score")
@@ -94,15 +96,7 @@ def _campaign(folder: Path, name: str) -> Campaign:
 
 def read_log(path: Path) -> pl.DataFrame:
     """One file, its columns typed and checked; raises naming file, column and value."""
-    if not path.is_file():
-        raise NotFound(f"{path} does not exist")
-    try:
-        frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise problem(path.name, "unreadable", f"a {path.suffix} file: {error}") from error
-    for column in COLUMNS:
-        if column not in frame.columns:
-            raise problem(f"{path.name}/{column}", "missing", f"the columns {', '.join(COLUMNS)}")
+    frame = read_table(path, COLUMNS)
     if not frame.height:
         raise problem(path.name, "no rows", "at least one row")
     kinds = {"item_id": pl.Int64, "position": pl.Int64, "click": pl.Float64, "propensity_score": pl.Float64}

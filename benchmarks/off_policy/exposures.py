@@ -28,6 +28,7 @@ from recommender.errors import NotFound
 from tqdm import tqdm
 
 from benchmarks.off_policy.report import as_json
+from benchmarks.tables import read_table
 
 POOLED: Final = "pooled"
 LIST: Final = ("recommendation_id", "placement")  # what one exposure is
@@ -120,17 +121,8 @@ def _context(rows: pl.DataFrame) -> Doubles:
 
 def _of_export(files: list[Path]) -> pl.DataFrame:
     """The lists of impressions_v1: clicked where any item was."""
-    frames = []
-    for file in files:
-        try:
-            frame = pl.read_parquet(file)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise problem(file.name, "unreadable", f"a .parquet file: {error}") from error
-        for column, _ in EXPORTS["impressions"]:
-            if column not in frame.columns and column not in ("item_id", "index", "shown_at"):
-                raise problem(f"{file.name}/{column}", "missing", "the columns of the export impressions, v1")
-        frames.append(frame)
-    rows = pl.concat(frames, how="diagonal_relaxed")
+    needed = [column for column, _ in EXPORTS["impressions"] if column not in ("item_id", "index", "shown_at")]
+    rows = pl.concat([read_table(file, needed) for file in files], how="diagonal_relaxed")
     unit = "visitor_id" if "visitor_id" in rows.columns else "session_id"
     first = [pl.col(name).first() for name in ("experiment", "epoch", "variant", "propensity", unit)]
     return rows.group_by(LIST, maintain_order=True).agg(*first, pl.col("clicked").any())

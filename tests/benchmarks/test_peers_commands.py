@@ -23,8 +23,9 @@ from benchmarks.sequences import __main__ as sequences
 from benchmarks.sequences import fusion as sequences_peers
 from benchmarks.sequences.data import load
 from benchmarks.sequences.models import answer, popular
+from training_jobs.counting.lines import bought_between
 from training_jobs.evaluate.questions import basket_questions, window_questions
-from training_jobs.session_ranker.fitting import bought_between, count_until
+from training_jobs.session_ranker.fitting import count_until
 
 HERE = Path(sys.executable)
 ONE = ["popular"]

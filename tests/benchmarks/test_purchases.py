@@ -13,6 +13,7 @@ from recommender.errors import InvalidInput, NotFound
 
 from benchmarks.purchases import __main__ as purchases
 from benchmarks.purchases.data import from_files
+from training_jobs.counting.lines import bought_between
 from training_jobs.evaluate.questions import (
     EVENTS,
     ON_CATEGORY_PAGE,
@@ -21,7 +22,7 @@ from training_jobs.evaluate.questions import (
     visit_questions,
     window_questions,
 )
-from training_jobs.session_ranker.fitting import bought_between, count_until
+from training_jobs.session_ranker.fitting import count_until
 
 START = datetime(2024, 1, 1)
 TRAIN, VALID, TEST = (START + timedelta(days=day) for day in (80, 100, 120))

@@ -17,7 +17,7 @@ from recommender.errors import ArtifactRefused
 
 from tests.tiny_bundle import tiny_bundle
 from tests.training.shop import START, UNTIL, frame, shop
-from training_jobs.counting.lines import build_histories, days_since_epoch, label_cuts, read_lines
+from training_jobs.counting.lines import build_histories, days_since_epoch, label_cuts, read_lines, window_purchases
 from training_jobs.onnx_models import TrainingFailed, assert_parity, onnx_function
 from training_jobs.session_ranker.data import (
     NOT_SEEN,
@@ -26,7 +26,6 @@ from training_jobs.session_ranker.data import (
     as_stranger,
     group_of,
     in_cart,
-    later,
     looked_at,
     owned_of,
     visit_cases,
@@ -186,7 +185,7 @@ def test_windows_ask_each_shopper_for_everything_bought_in_them() -> None:
     exports = shop()
     histories = build_histories(read_lines(exports, until=START + timedelta(days=20)), exports.item_ids)
     start, end = (days_since_epoch(START + timedelta(days=day)) for day in (20, 60))
-    bought = later(read_lines(exports, until=UNTIL), after_days=start, until_days=end)
+    bought = window_purchases(read_lines(exports, until=UNTIL), after_days=start, until_days=end)
 
     cases = {case.shopper_id: case for case in window_cases(histories, bought, {"ann": 3}, now_days=start)}
 
@@ -205,7 +204,7 @@ def test_a_window_never_reaches_back_over_its_start() -> None:
     exports = shop()
     start, end = (days_since_epoch(START + timedelta(days=day)) for day in (10, 11))
 
-    bought = later(read_lines(exports, until=UNTIL), after_days=start, until_days=end)
+    bought = window_purchases(read_lines(exports, until=UNTIL), after_days=start, until_days=end)
 
     assert {name: bought.targets(name).tolist() for name in bought.by_shopper} == {"ann": [TEA]}
 
@@ -217,7 +216,7 @@ def test_visits_show_a_part_of_an_order_and_ask_for_the_rest() -> None:
     exports = replace(shop(), purchases=purchases.sort("purchased_at"))
     histories = build_histories(read_lines(exports, until=START + timedelta(days=20)), exports.item_ids)
     start, end = (days_since_epoch(START + timedelta(days=day)) for day in (20, 60))
-    bought = later(read_lines(exports, until=UNTIL), after_days=start, until_days=end)
+    bought = window_purchases(read_lines(exports, until=UNTIL), after_days=start, until_days=end)
 
     cases = list(visit_cases(histories, bought, {}, np.random.default_rng(0)))
 

@@ -75,6 +75,19 @@ def build_discovery(lines: Lines, category: Rows, department: Rows, *, now_days:
     )
 
 
+def leading_directions(
+    matrix: sp.spmatrix, width: int, rng: np.random.Generator, *, rounds: int
+) -> tuple[Doubles, Doubles, Doubles, Doubles]:
+    """Randomised SVD of (N, I): a basis (I, S) of its row space, and the SVD (left, values, right) in that basis.
+
+    S is the width with some oversampling (Halko, Martinsson, Tropp 2011).
+    """
+    basis = rng.normal(size=(matrix.shape[1], min(width + OVERSAMPLING, *matrix.shape)))
+    for _ in range(rounds):
+        basis, _ = np.linalg.qr(matrix.T @ (matrix @ basis))
+    return basis, *np.linalg.svd(matrix @ basis, full_matrices=False)
+
+
 def _entries(lines: Lines, count_items: int) -> Entries:
     keys = lines.shopper.astype(np.int64) * count_items + lines.item
     cells, first, of_line = np.unique(keys, return_index=True, return_inverse=True)  # lines are in order of time
@@ -148,10 +161,7 @@ def _readings(
     bought = _matrix(entries, weights, len(lines.shopper_ids), count_items)[shoppers][:, read] @ sp.diags(rarity)
     lengths = np.sqrt(np.asarray(bought.multiply(bought).sum(axis=1)).ravel())
     unit = sp.csr_matrix(sp.diags(1.0 / np.maximum(lengths, 1e-9)) @ bought)  # (M, X)
-    basis = np.random.default_rng(SEED).normal(size=(len(read), min(width + OVERSAMPLING, *unit.shape)))
-    for _ in range(ITERATIONS):
-        basis, _ = np.linalg.qr(unit.T @ (unit @ basis))
-    _, _, right = np.linalg.svd(unit @ basis, full_matrices=False)
+    basis, _, _, right = leading_directions(unit, width, np.random.default_rng(SEED), rounds=ITERATIONS)
     found = (basis @ right[:width].T) * rarity[:, None]  # (X, D)
     return read.astype(np.int32), found.astype(np.float32)
 

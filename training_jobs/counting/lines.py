@@ -94,6 +94,7 @@ def distinct(keys: NDArray[np.int64]) -> NDArray[np.int64]:
 
 CUTS = 2
 LABEL_DAYS = 28.0
+NO_LINES: NDArray[np.int64] = np.empty(0, np.int64)
 
 
 def label_cuts(data_from: datetime, evaluate_from: datetime) -> tuple[datetime, ...]:
@@ -104,6 +105,42 @@ def label_cuts(data_from: datetime, evaluate_from: datetime) -> tuple[datetime, 
     span = (evaluate_from - data_from).total_seconds() / 86_400
     days = timedelta(days=min(LABEL_DAYS, span / (CUTS + 1)))
     return tuple(evaluate_from - days * n for n in range(CUTS, 0, -1))
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """The purchases of a window of time, by shopper."""
+
+    lines: Lines
+    by_shopper: dict[str, NDArray[np.int64]]  # shopper id -> its line numbers in order of time
+
+    def targets(self, shopper_id: str) -> Rows:
+        """The distinct items that the shopper bought in the window."""
+        return np.unique(self.lines.item[self.by_shopper.get(shopper_id, NO_LINES)])
+
+    def orders(self, shopper_id: str) -> Iterator[tuple[float, Rows]]:
+        """(day, distinct items) of the shopper's orders in the window, in order of time."""
+        numbers = self.by_shopper.get(shopper_id, NO_LINES)
+        order = self.lines.order[numbers]
+        _, first = np.unique(order, return_index=True)
+        for start in np.sort(first):
+            inside = numbers[order == order[start]]
+            yield float(self.lines.days[inside[0]]), np.unique(self.lines.item[inside])
+
+
+def window_purchases(lines: Lines, *, after_days: float, until_days: float) -> Bought:
+    """The part of `lines` from one day until another."""
+    inside = np.flatnonzero((lines.days >= after_days) & (lines.days < until_days))
+    order = inside[np.argsort(lines.shopper[inside], kind="stable")]
+    shoppers, first = np.unique(lines.shopper[order], return_index=True)
+    parts = np.split(order, first[1:]) if len(shoppers) else []
+    return Bought(lines, {lines.shopper_ids[s]: part for s, part in zip(shoppers, parts, strict=True)})
+
+
+def bought_between(exports: Exports, start: datetime, end: datetime) -> Bought:
+    """The purchases of a window."""
+    lines = read_lines(exports, until=end)
+    return window_purchases(lines, after_days=days_since_epoch(start), until_days=days_since_epoch(end))
 
 
 EMPTY = PurchaseHistory()

@@ -19,6 +19,7 @@ from recommender.domain.models.bundle import Bundle, Model
 from tqdm import tqdm
 
 from training_jobs.baselines import matrix
+from training_jobs.counting.lines import Bought, bought_between
 from training_jobs.evaluate.methods import (
     BLIND,
     Method,
@@ -41,8 +42,8 @@ from training_jobs.exports import Exports
 from training_jobs.intervals import Estimate, ratio
 from training_jobs.metrics import recall_by_shopper, summarise
 from training_jobs.session_ranker.calibration import reliability
-from training_jobs.session_ranker.data import Later, score_rows
-from training_jobs.session_ranker.fitting import JUST_AFTER, Counted, Models, bought_between, count_until
+from training_jobs.session_ranker.data import score_rows
+from training_jobs.session_ranker.fitting import JUST_AFTER, Counted, Models, count_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def measured(
     }
 
 
-def _questions(counted: Counted, bought: Later, settings: Settings) -> tuple[list[Question], list[Question]]:
+def _questions(counted: Counted, bought: Bought, settings: Settings) -> tuple[list[Question], list[Question]]:
     """Windows and baskets of a sample of the shoppers."""
     cohorts = counted.segments.of_shopper
     window = window_questions(counted.statistics, bought, cohorts, now_days=counted.now_days)

@@ -24,7 +24,8 @@ from recommender.domain.serving.visit import UNKNOWN_COHORT
 from recommender.domain.serving.visitor import NOTHING_OWNED
 
 from training_jobs.counting.counts import Statistics
-from training_jobs.session_ranker.data import EMPTY_ROWS, NOT_SEEN, Case, Later, in_cart, owned_of, window_cases
+from training_jobs.counting.lines import Bought
+from training_jobs.session_ranker.data import EMPTY_ROWS, NOT_SEEN, Case, in_cart, owned_of, window_cases
 
 SHOWN = 3
 FEWEST_IN_BASKET = SHOWN + 1
@@ -44,7 +45,7 @@ class Question:
 
 
 def window_questions(
-    statistics: Statistics, bought: Later, cohorts: Mapping[str, int], *, now_days: float
+    statistics: Statistics, bought: Bought, cohorts: Mapping[str, int], *, now_days: float
 ) -> list[Question]:
     """Every shopper of the window at its start."""
     known = np.bincount(statistics.lines.item, minlength=len(statistics.item_ids)) > 0  # (I,)
@@ -52,7 +53,9 @@ def window_questions(
     return [question for case in cases if (question := _window_question(case, known)).targets]
 
 
-def basket_questions(statistics: Statistics, bought: Later, cohorts: Mapping[str, int], *, seed: int) -> list[Question]:
+def basket_questions(
+    statistics: Statistics, bought: Bought, cohorts: Mapping[str, int], *, seed: int
+) -> list[Question]:
     """The first order with at least four items of each shopper of the window, three of them in the cart."""
     rng = np.random.default_rng(seed)
     return [
@@ -81,7 +84,7 @@ def arrival_questions(windows: Sequence[Question]) -> list[Question]:
     ]
 
 
-def visit_questions(items: ItemTable, bought: Later, rng: np.random.Generator, *, most: int) -> list[Question]:
+def visit_questions(items: ItemTable, bought: Bought, rng: np.random.Generator, *, most: int) -> list[Question]:
     """The first large order of at most `most` shoppers, asked by strangers after 0, 1, 2, 3 and 4 to 6 of its items."""
     orders: list[tuple[float, Rows]] = []
     for shopper_id in sorted(bought.by_shopper):
@@ -121,7 +124,7 @@ def _window_question(case: Case, known: NDArray[np.bool_]) -> Question:
     return Question(case, {name: rows for name, rows in targets.items() if len(rows)}, {"new": case.owned.rows})
 
 
-def _baskets(bought: Later, rng: np.random.Generator) -> Iterator[tuple[str, float, Rows, Rows]]:
+def _baskets(bought: Bought, rng: np.random.Generator) -> Iterator[tuple[str, float, Rows, Rows]]:
     """(shopper, day, shown, rest)."""
     for shopper_id in sorted(bought.by_shopper):
         orders = ((day, rows) for day, rows in bought.orders(shopper_id) if len(rows) >= FEWEST_IN_BASKET)

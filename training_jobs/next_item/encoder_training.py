@@ -151,20 +151,27 @@ def _windows(sequences: Sequences) -> NDArray[np.int64]:
 def _batches(
     sequences: Sequences, windows: NDArray[np.int64], targets: int, rng: np.random.Generator
 ) -> Iterator[Tensor]:
-    """Endless shuffled epochs of (B, L + 1) rows, -1 behind a short session's end.
-
-    Batches hold sessions of like length and about as many targets each, so that every target weighs the same.
-    """
+    """Endless shuffled epochs of (B, L + 1) rows, -1 behind a short session's end."""
     while True:
-        order = rng.permutation(len(windows))
-        pools = [order[at : at + POOL] for at in range(0, len(order), POOL)]
-        batches = []
-        for pool in pools:
-            by_length = pool[np.argsort(windows[pool, 1], kind="stable")]
-            number = (np.cumsum(windows[by_length, 1] - 1) - 1) // targets
-            batches += np.split(by_length, np.flatnonzero(np.diff(number)) + 1)
-        for chosen in rng.permutation(len(batches)):
-            yield _padded(sequences.items, windows[batches[chosen]])
+        for chosen in batches_of_like_length(windows[:, 1], targets, rng):
+            yield _padded(sequences.items, windows[chosen])
+
+
+def batches_of_like_length(
+    lengths: NDArray[np.int64], targets: int, rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """Numbers of windows with these `lengths` (W,), in batches of about `targets` targets, in random order.
+
+    Windows are sorted by length within random pools, which saves most of the padding.
+    """
+    order = rng.permutation(len(lengths))
+    batches: list[NDArray[np.int64]] = []
+    for start in range(0, len(order), POOL):
+        pool = order[start : start + POOL]
+        by_length = pool[np.argsort(lengths[pool], kind="stable")]
+        number = (np.cumsum(lengths[by_length] - 1) - 1) // targets
+        batches += np.split(by_length, np.flatnonzero(np.diff(number)) + 1)
+    return [batches[n] for n in rng.permutation(len(batches))]
 
 
 def _padded(items: Rows, spans: NDArray[np.int64]) -> Tensor:

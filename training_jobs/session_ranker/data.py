@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-from numpy.typing import NDArray
 from recommender.domain.models.arrays import Flags, Floats, Rows
 from recommender.domain.models.bundle import Bundle
 from recommender.domain.models.posterior import STRENGTHS
@@ -26,7 +25,7 @@ from recommender.domain.serving.signals import Signals, gather
 from recommender.domain.serving.visit import UNKNOWN_COHORT
 from recommender.domain.serving.visitor import NOTHING_OWNED, Owned, Seen
 
-from training_jobs.counting.lines import Histories, Lines
+from training_jobs.counting.lines import Bought, Histories
 
 EMPTY_ROWS: Rows = np.empty(0, np.int32)
 NOT_SEEN = Seen(EMPTY_ROWS, np.empty(0, np.float32), np.empty(0, np.float32), EMPTY_ROWS, EMPTY_ROWS)
@@ -56,36 +55,6 @@ class Group:
     is_owned: Flags  # (C,)
     is_clicked: Flags | None = None  # (C,) of a recorded visit; None: nobody recorded it
     is_carted: Flags | None = None  # (C,)
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """Lines of a window after a cut, by shopper."""
-
-    lines: Lines
-    by_shopper: dict[str, NDArray[np.int64]]  # shopper id -> its line numbers in order of time
-
-    def targets(self, shopper_id: str) -> Rows:
-        """The distinct items that the shopper bought in the window."""
-        return np.unique(self.lines.item[self.by_shopper.get(shopper_id, EMPTY_ROWS)])
-
-    def orders(self, shopper_id: str) -> Iterator[tuple[float, Rows]]:
-        """(day, distinct items) of the shopper's orders in the window, in order of time."""
-        numbers = self.by_shopper.get(shopper_id, EMPTY_ROWS)
-        order = self.lines.order[numbers]
-        _, first = np.unique(order, return_index=True)
-        for start in np.sort(first):
-            inside = numbers[order == order[start]]
-            yield float(self.lines.days[inside[0]]), np.unique(self.lines.item[inside])
-
-
-def later(lines: Lines, *, after_days: float, until_days: float) -> Later:
-    """The part of `lines` from one day until another."""
-    inside = np.flatnonzero((lines.days >= after_days) & (lines.days < until_days))
-    order = inside[np.argsort(lines.shopper[inside], kind="stable")]
-    shoppers, first = np.unique(lines.shopper[order], return_index=True)
-    parts = np.split(order, first[1:]) if len(shoppers) else []
-    return Later(lines, {lines.shopper_ids[s]: part for s, part in zip(shoppers, parts, strict=True)})
 
 
 def owned_of(histories: Histories, shopper_id: str) -> Owned:
@@ -157,7 +126,7 @@ def arrival_group(bundle: Bundle, case: Case, arrived: Rows, *, limit: int) -> G
     return Group(features_of(bundle, signals, rows), np.isin(rows, case.targets), np.zeros(len(rows), bool))
 
 
-def window_cases(histories: Histories, bought: Later, cohorts: dict[str, int], *, now_days: float) -> Iterator[Case]:
+def window_cases(histories: Histories, bought: Bought, cohorts: dict[str, int], *, now_days: float) -> Iterator[Case]:
     """Every shopper of the window at its start."""
     for shopper_id in sorted(bought.by_shopper):
         yield Case(
@@ -171,7 +140,7 @@ def window_cases(histories: Histories, bought: Later, cohorts: dict[str, int], *
 
 
 def visit_cases(
-    histories: Histories, bought: Later, cohorts: dict[str, int], rng: np.random.Generator
+    histories: Histories, bought: Bought, cohorts: dict[str, int], rng: np.random.Generator
 ) -> Iterator[Case]:
     """One order of each shopper of the window, with one to four of its items shown, more often three than one."""
     for shopper_id in sorted(bought.by_shopper):
@@ -194,7 +163,7 @@ def as_stranger(case: Case) -> Case:
 def draw_groups(
     bundle: Bundle,
     histories: Histories,
-    bought: Later,
+    bought: Bought,
     cohorts: dict[str, int],
     rng: np.random.Generator,
     *,

@@ -31,12 +31,12 @@ from recommender.domain.serving.features import FEATURES
 from training_jobs.counting.catalogue import CatalogueText
 from training_jobs.counting.cohorts import Segmentation, build_cohorts
 from training_jobs.counting.counts import Statistics, build_statistics
-from training_jobs.counting.lines import days_since_epoch, read_lines
+from training_jobs.counting.lines import Bought, bought_between, days_since_epoch
 from training_jobs.exports import Exports
 from training_jobs.next_item.encoder_training import Sequences
 from training_jobs.next_item.fitting import count_facts, with_facts
 from training_jobs.session_ranker.browsing import browsed_groups
-from training_jobs.session_ranker.data import Group, Later, draw_groups, later
+from training_jobs.session_ranker.data import Group, draw_groups
 from training_jobs.session_ranker.ranker import RankerSettings, TrainedRanker, train_ranker
 from training_jobs.two_tower.towers import Towers
 
@@ -187,14 +187,8 @@ def count_until(exports: Exports, until: datetime, content_rows: NDArray[np.inte
     return Counted(statistics, build_cohorts(exports.shoppers, statistics, now_days=days_since_epoch(until)))
 
 
-def bought_between(exports: Exports, start: datetime, end: datetime) -> Later:
-    """The purchases of a window."""
-    lines = read_lines(exports, until=end)
-    return later(lines, after_days=days_since_epoch(start), until_days=days_since_epoch(end))
-
-
 def labelled(
-    counted: Counted, bought: Later, models: Models, plan: RankerPlan, *, is_newest: bool = True
+    counted: Counted, bought: Bought, models: Models, plan: RankerPlan, *, is_newest: bool = True
 ) -> list[Group]:
     """The labelled requests of one cut; the models must have been trained before the first cut.
 

@@ -27,10 +27,10 @@ from recommender.domain.models.arrays import Floats
 from torch import Tensor
 
 from training_jobs.next_item.encoder import sampled_softmax_loss
+from training_jobs.next_item.encoder_training import batches_of_like_length
 from training_jobs.two_tower.data import Purchases, Timeline, history_weights, learnable
 from training_jobs.two_tower.model import RECENT, TwoTower
 
-POOL = 12_800  # windows that are sorted by length together, which saves most of the padding
 WINDOW_DAYS = 28.0  # after the moment, in which a purchase is a target
 OVERLAP = 10.0  # orders of such a window: an epoch asks for every line about once, not once for every moment before it
 ONCE = history_weights(np.ones(1, np.int64), np.zeros(1))[0]  # weight of an item bought once, today
@@ -81,21 +81,11 @@ class Prefixes:
         """The batch of a step, counted from 0."""
         epoch, number = divmod(step, self.steps_an_epoch)
         if epoch != self._epoch:
-            self._epoch, self._batches = epoch, self._shuffled(epoch)
+            rng = np.random.default_rng([self._drawing.seed, epoch])
+            self._epoch = epoch
+            self._batches = batches_of_like_length(self._windows[:, 1], self._drawing.targets, rng)
         chosen = self._batches[number % len(self._batches)][self._drawing.rank :: self._drawing.ranks]
         return self._padded(self._windows[chosen], f"{step} (epoch {epoch})")
-
-    def _shuffled(self, epoch: int) -> list[NDArray[np.int64]]:
-        """Windows of like length together, about as many wanted items in each batch, in random order."""
-        rng = np.random.default_rng([self._drawing.seed, epoch])
-        order = rng.permutation(len(self._windows))
-        batches: list[NDArray[np.int64]] = []
-        for at in range(0, len(order), POOL):
-            pool = order[at : at + POOL]
-            by_length = pool[np.argsort(self._windows[pool, 1], kind="stable")]
-            number = (np.cumsum(self._windows[by_length, 1] - 1) - 1) // self._drawing.targets
-            batches += np.split(by_length, np.flatnonzero(np.diff(number)) + 1)
-        return [batches[n] for n in rng.permutation(len(batches))]
 
     def _padded(self, spans: NDArray[np.int64], name: str) -> Batch:
         longest = int(spans[:, 1].max(initial=2))

@@ -21,6 +21,7 @@ from recommender.domain.models.arrays import Counts, Doubles, Floats, Rows
 from recommender.domain.models.bundle import ItemTable
 from recommender.domain.serving.visitor import TOWER_HALF_LIFE_DAYS
 
+from training_jobs.counting.discovery import leading_directions
 from training_jobs.counting.lines import Histories, Lines
 
 FEWEST_ITEMS = 2  # of a shopper, to learn from: one to show, one to ask for
@@ -128,7 +129,6 @@ def learnable(data: Purchases) -> NDArray[np.int64]:
 
 
 DAMPING = 10.0
-OVERSAMPLING = 16
 ITERATIONS = 4
 SHOPPERS = 200_000  # sampled beyond that
 FULL_WEIGHT = 20.0  # shoppers of an item from which on its vector has full length
@@ -138,11 +138,7 @@ LENGTH = 0.5  # of a full vector
 def spectral_vectors(data: Purchases, width: int, rng: np.random.Generator) -> Floats:
     """(I, D) vectors of length at most LENGTH, shorter for items that few bought, zero for items nobody bought."""
     matrix = _scaled(data, rng)
-    width_found = min(width + OVERSAMPLING, *matrix.shape)
-    basis = rng.normal(size=(matrix.shape[1], width_found))  # (I, D + oversampling)
-    for _ in range(ITERATIONS):
-        basis, _ = np.linalg.qr(matrix.T @ (matrix @ basis))
-    _, values, right = np.linalg.svd(matrix @ basis, full_matrices=False)
+    basis, _, values, right = leading_directions(matrix, width, rng, rounds=ITERATIONS)
     kept = min(width, len(values))
     found = (basis @ right[:kept].T) * np.sqrt(values[:kept])  # (I, kept)
     unit = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)

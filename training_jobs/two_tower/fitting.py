@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from recommender.domain.models.arrays import Floats, Rows
 
 from training_jobs.counting.catalogue import in_row_order, item_table
-from training_jobs.counting.lines import build_histories, days_since_epoch, read_lines
+from training_jobs.counting.lines import bought_between, build_histories, days_since_epoch, read_lines
 from training_jobs.exports import Exports
 from training_jobs.metrics import best_rows, recall
 from training_jobs.two_tower.data import Catalogue, Purchases, catalogue, purchases
@@ -54,21 +54,6 @@ def tower_data(
     )
 
 
-def bought_later(exports: Exports, data: TowerData, *, start: datetime, end: datetime) -> dict[int, NDArray[np.int32]]:
-    """Shopper number -> the distinct rows bought in [start, end) by those who had bought something before."""
-    lines = read_lines(exports, until=end)
-    after = lines.days >= days_since_epoch(start)
-    numbers = {shopper_id: number for number, shopper_id in enumerate(data.shopper_ids)}
-    number = np.array([numbers.get(shopper_id, -1) for shopper_id in lines.shopper_ids], np.int64)[lines.shopper[after]]
-    rows = lines.item[after]
-    order = np.argsort(number, kind="stable")
-    number, rows = number[order], rows[order]
-    return {
-        int(shopper): np.unique(rows[slice(*np.searchsorted(number, [shopper, shopper + 1]))])
-        for shopper in np.unique(number[number >= 0])
-    }
-
-
 def tail_measure(data: TowerData, bought: dict[int, NDArray[np.int32]], *, seed: int) -> Callable[[TwoTower], float]:
     """How well towers foresee what was `bought`; a sample of the shoppers is asked."""
     shoppers = np.array(sorted(bought))
@@ -103,7 +88,12 @@ def fit_early(
     processes: Processes = ALONE,
 ) -> Trained:
     """Train on what happened before `until`, stopped by what happened from there to `tail_until`."""
-    bought = bought_later(exports, data, start=until, end=tail_until)
+    later = bought_between(exports, until, tail_until)
+    bought = {
+        number: later.targets(shopper_id)
+        for number, shopper_id in enumerate(data.shopper_ids)
+        if shopper_id in later.by_shopper
+    }
     measure = tail_measure(data, bought, seed=settings.seed) if bought else None
     return train_towers(
         data.purchases, data.catalogue, settings, measure=measure, checkpoints=checkpoints, processes=processes
