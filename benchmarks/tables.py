@@ -28,7 +28,7 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> pl.DataFrame:
     try:
         frame = READERS[path.suffix](path)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise problem(str(path), f"unreadable: {error}", expected) from error
+        raise problem(str(path), "unreadable", f"{expected}: {error}") from error
     if missing := [column for column in columns if column not in frame.columns]:
         raise problem(f"{path}/{missing[0]}", "missing", expected)
     return frame

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from benchmarks.report import Section
-from training_jobs.evaluate.plots import ACCENT, BASELINE, INCUMBENT, INK, LINE, MEMBER, SERIES, STYLE
+from training_jobs.evaluate.plots import ACCENT, BASELINE, INCUMBENT, INK, LINE, MEMBER, SERIES, bare, canvas
 
 NAMES: Final = {
     "fixed": "Fixed 28 days",
@@ -78,9 +77,7 @@ def _cell(figures: Mapping[str, Any], metric: str, _title: str, digits: int) -> 
 
 
 def _decided(name: str, days: Mapping[str, Sequence[float]], result: Mapping[str, Any]) -> Figure:
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 3.3), layout="constrained")
-        axes = figure.add_subplot()
+    with canvas(3.3) as (figure, axes):
         for method, shares in days.items():
             style = "-" if method.startswith("pooled") else "--"
             axes.step(range(1, 29), shares, where="post", color=COLOURS[method], label=NAMES[method], linestyle=style)
@@ -90,14 +87,12 @@ def _decided(name: str, days: Mapping[str, Sequence[float]], result: Mapping[str
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.set_ylim(-0.02, 1.04)
         figure.legend(frameon=False, loc="outside right upper")
-        _plain(axes)
+        bare(axes, "both")
     return figure
 
 
 def _bars(result: Mapping[str, Any], names: Sequence[str], metric: str) -> Figure:
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 0.9 + 0.75 * len(names)), layout="constrained")
-        axes = figure.add_subplot()
+    with canvas(0.9 + 0.75 * len(names)) as (figure, axes):
         methods = list(dict.fromkeys(method for name in names for method in _methods(result["scenarios"][name])))
         height = 0.8 / len(methods)
         for place, method in enumerate(methods):
@@ -115,12 +110,5 @@ def _bars(result: Mapping[str, Any], names: Sequence[str], metric: str) -> Figur
         axes.invert_yaxis()
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
         figure.legend(frameon=False, loc="outside right upper")
-        _plain(axes)
+        bare(axes, "both")
     return figure
-
-
-def _plain(axes: Any) -> None:
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.grid(axis="both", color=LINE, linewidth=0.8)
-    axes.set_axisbelow(True)

@@ -7,12 +7,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import matplotlib
 from matplotlib.figure import Figure
 from recommender.domain.experiments.evidence.off_policy import METHODS, Evaluation
 
 from benchmarks.report import Section
-from training_jobs.evaluate.plots import ACCENT, BASELINE, INK, LINE, MUTED, STYLE
+from training_jobs.evaluate.plots import ACCENT, BASELINE, INK, MUTED, bare, canvas
 
 PLACES: Final = 7  # a click rate of 0.4 % needs more than the other doors
 HEIGHT: Final = 0.24  # inches a line of a plot
@@ -84,9 +83,7 @@ def _text(value: float | None) -> str:
 def _plot(entries: Mapping[str, Mapping[str, Any]]) -> Figure:
     """A bar an estimate, a block an entry, intervals as lines; refused estimates hatched and grey."""
     bars = [(name, method) for name, entry in entries.items() for method in METHODS if method in entry]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, HEIGHT * len(bars) + 0.7), layout="constrained")
-        axes = figure.add_subplot()
+    with canvas(HEIGHT * len(bars) + 0.7) as (figure, axes):
         for place, (name, method) in enumerate(reversed(bars)):
             entry = entries[name]
             _bar(axes, place, entry[method], is_refused=entry["refused"])
@@ -97,10 +94,7 @@ def _plot(entries: Mapping[str, Mapping[str, Any]]) -> Figure:
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel("clicks a row")
         axes.set_xlim(*_limits(entries))
-        for side in ("top", "right", "left"):
-            axes.spines[side].set_visible(False)
-        axes.grid(axis="x", color=LINE, linewidth=0.8)
-        axes.set_axisbelow(True)
+        bare(axes, "x")
     return figure
 
 

@@ -20,7 +20,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import matplotlib
 from matplotlib.figure import Figure
 from recommender.contracts.fields import problem
 
@@ -28,7 +27,7 @@ from benchmarks import cli as door
 from benchmarks.cli import describe_machine
 from benchmarks.report import Section
 from benchmarks.warehouse.runs import DAYS_MEASURED, SHARE_OF_DAY, THIRDS, measure
-from training_jobs.evaluate.plots import ACCENT, BASELINE, LINE, STYLE
+from training_jobs.evaluate.plots import ACCENT, BASELINE, LINE, canvas
 from warehouse.connect import LOCAL_MEMORY, LOCAL_THREADS, open_local
 from warehouse.engine.schema import create_layers
 from warehouse.sources.synthetic_shop import Shop, sized
@@ -89,9 +88,7 @@ def _figure(value: float) -> str:
 
 def _plot(years: list[Mapping[str, Any]]) -> Figure:
     behind = [year["events_behind"] / 1e6 for year in years]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 2.6), layout="constrained")
-        axes = figure.add_subplot()
+    with canvas(2.6) as (figure, axes):
         axes.plot(behind, [year["rebuild_seconds"] for year in years], "o-", color=BASELINE, label="marts built anew")
         axes.plot(behind, [year["seconds"] for year in years], "o-", color=ACCENT, label="one day on top")
         axes.set_xlabel("million events behind")

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -163,12 +164,26 @@ def png(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=144, facecolor="white")
 
 
+@contextmanager
+def canvas(height: float, width: float = 7.2) -> Iterator[tuple[Figure, Any]]:
+    """A figure and its axes in the style of a report; sizes in inches."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure, figure.add_subplot()
+
+
+def bare(axes: Any, grid: Literal["x", "y", "both"]) -> None:
+    """Remove all sides but the lowest and put a light grid behind the marks."""
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.grid(axis=grid, color=LINE, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
 def bars(figures: Mapping[str, Number], *, names: Mapping[str, str] = METHODS, heading: str = "") -> Figure:
     """One horizontal bar a method, best on top, with its interval and value."""
     order = sorted(figures, key=lambda method: figures[method].value)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 0.36 * len(order) + 0.5), layout="constrained")
-        axes = figure.add_subplot()
+    with canvas(0.36 * len(order) + 0.5) as (figure, axes):
         for place, method in enumerate(order):
             found = figures[method]
             axes.barh(place, found.value, height=0.62, color=method_colour(method))
@@ -186,7 +201,7 @@ def bars(figures: Mapping[str, Number], *, names: Mapping[str, str] = METHODS, h
         axes.set_title(heading, loc="left", color=INK)
         axes.set_xlim(0, max((found.high for found in figures.values()), default=1.0) * 1.14 or 1.0)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        _plain(axes, grid="x")
+        bare(axes, "x")
     return figure
 
 
@@ -198,9 +213,7 @@ def lines(
     names: Mapping[str, str] = METHODS,
 ) -> Figure:
     """Methods over an ordered axis, such as the number of events seen, with their intervals."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 3.3), layout="constrained")
-        axes = figure.add_subplot()
+    with canvas(3.3) as (figure, axes):
         for place, (method, numbers) in enumerate(series.items()):
             colour = method_colour(method) if method in (HYBRID, "cohorts", CHAMPION) else SERIES[place % len(SERIES)]
             values = [entry.value for entry in numbers]
@@ -213,16 +226,14 @@ def lines(
         axes.set_xlabel(xlabel)
         axes.set_ylim(bottom=0)
         figure.legend(frameon=False, loc="outside right upper")
-        _plain(axes, grid="y")
+        bare(axes, "y")
     return figure
 
 
 def curve(name: str, values: Sequence[float]) -> Figure:
     """One small training curve with its last value."""
     known = [(step, value) for step, value in enumerate(values) if math.isfinite(value)]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(3.5, 2.0), layout="constrained")
-        axes = figure.add_subplot()
+    with canvas(2.0, width=3.5) as (figure, axes):
         if known:
             steps, levels = zip(*known, strict=True)
             axes.plot(steps, levels, color=ACCENT, linewidth=1.6, marker="o" if len(known) < 12 else None, markersize=3)
@@ -233,12 +244,5 @@ def curve(name: str, values: Sequence[float]) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.margins(x=0.12)
-        _plain(axes, grid="y")
+        bare(axes, "y")
     return figure
-
-
-def _plain(axes: Any, *, grid: str) -> None:
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.grid(axis=grid, color=LINE, linewidth=0.8)
-    axes.set_axisbelow(True)
