@@ -1,7 +1,7 @@
-"""docs/capacity.md: what 4M shoppers would take on Snowflake, from the kept run of the warehouse benchmark.
+"""Renders docs/capacity.md: the cost of 4M shoppers on Snowflake, from the kept run of the warehouse benchmark.
 
-Measured figures come from that run alone; everything else is assumed or a published price, and the page says which. The
-unit of work is a row: an event, or an item of a list in view (an impression), which is a row of its own.
+Measured figures come from that run alone; everything else is assumed or a published price, and the page labels each.
+The unit of work is a row: an event, or an item of a list in view (an impression), which is a row of its own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DAYS: Final = 3 * 365
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """Assumed, all of it."""
+    """The assumptions."""
 
     shoppers: int = 4_000_000
     visits_a_year: float = 24.0  # of a shopper who is known
@@ -55,7 +55,7 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the run says of a row."""
+    """The cost of a row in the run."""
 
     rows: int
     events: int
@@ -70,7 +70,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """The arithmetic. Quantities are of a day unless their name says otherwise."""
+    """The arithmetic. Quantities are of a day unless their name has another unit."""
 
     measured: Measured
     assumed: Assumptions = Assumptions()
@@ -152,7 +152,7 @@ class Capacity:
 
 
 def measured(result: Mapping[str, Any]) -> Measured:
-    """Of the kept run."""
+    """The cost of a row in a kept result."""
     bulk, rows = result["bulk"], result["rows"]
     share = bulk["events"] / rows["raw.events"]  # the impressions of the bulk alone are not counted
     impressions = rows["marts.impressions"]

@@ -1,6 +1,6 @@
-"""What the benchmarks' commands have in common: refusals and progress on stderr, the report, one line of JSON.
+"""The command line of a benchmark: refusals and progress on stderr, the report, one line of JSON, and the machine.
 
-Where a benchmark ran: versions and hardware, part of every result.
+Versions and hardware are part of every result.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def answer(
 ) -> int:
     """Run, write the report into `out`, print the result without the `unprinted` parts, and return the exit code."""
 
-    def told() -> None:
+    def command() -> None:
         if out:
             claim(out, REPORT)  # before the long run
         result = run()
@@ -40,11 +40,11 @@ def answer(
             report.write(result, out, sections(result))
         print(json.dumps({name: part for name, part in result.items() if name not in unprinted}), flush=True)
 
-    return exit_code(told)
+    return exit_code(command)
 
 
 def exit_code(action: Callable[[], None]) -> int:
-    """0 when it is done; 2, and the reason on stderr, where the input is refused."""
+    """0 after success; 2, with the reason on stderr, where the input is refused."""
     try:
         action()
     except RecommenderError as error:
@@ -53,8 +53,8 @@ def exit_code(action: Callable[[], None]) -> int:
     return 0
 
 
-def say(line: str) -> None:
-    """Tell of progress, with the CPU time so far."""
+def progress(line: str) -> None:
+    """Print a line of progress, with the CPU time so far."""
     print(f"[{time.process_time():7.1f} s CPU] {line}", file=sys.stderr, flush=True)
 
 

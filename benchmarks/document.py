@@ -1,10 +1,10 @@
-"""docs/benchmarks.md from the results of the runs, so that the page cannot say anything that no run printed.
+"""Renders docs/benchmarks.md from the results of the runs, so that the page holds no figure that no run printed.
 
     python -m benchmarks.document [--reports reports]
 
 Results found under --reports (`<data>/<benchmark>.json`, as the benchmarks write them) replace those kept in
-benchmarks/results; the page is rendered from what is kept. Prose and published figures stand in benchmarks.md.j2 and
-notes/. Where an uplift or a warehouse result is kept, docs/projection.md or docs/capacity.md is written beside it.
+benchmarks/results; the page is rendered from the kept ones. Prose and published figures stand in benchmarks.md.j2 and
+notes/. An uplift or a warehouse result also renders docs/projection.md or docs/capacity.md.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from recommender.contracts.folders import write_over
 from recommender.errors import Conflict, RecommenderError
 
 from benchmarks import capacity, projection
-from benchmarks.report import BREADTH, marks_of
+from benchmarks.report import BREADTH, with_intervals
 from training_jobs.evaluate.plots import Number, number
 
 HERE: Final = Path(__file__).parent
@@ -58,7 +58,7 @@ class Result:
 
     def number(self, method: str, stratum: str, metric: str) -> Number | None:
         """One figure with its interval."""
-        return number(marks_of(self.content).get(method, {}).get(stratum, {}).get(metric))
+        return number(with_intervals(self.content).get(method, {}).get(stratum, {}).get(metric))
 
     def value(self, method: str, stratum: str, metric: str, digits: int = 3) -> str:
         """One figure as text."""
@@ -105,7 +105,7 @@ class Result:
         by: int = 0,
     ) -> str:
         """Methods, best of column `by` on top, and published rows below; `intervals` are places of columns."""
-        marks = marks_of(
+        marks = with_intervals(
             {"methods": self[key] or {}, "intervals": (self["intervals"] or {}) if key == "methods" else {}}
         )
         rows = {

@@ -1,8 +1,7 @@
-"""docs/projection.md: what the simulated ratios would mean in a year of a 4M-shopper retailer, on stated assumptions.
+"""Renders docs/projection.md: the simulated ratios in a year of a 4M-shopper retailer, on stated assumptions.
 
-Two kinds of numbers meet here and each says which it is: *simulated* ones come from the kept run of the uplift
-benchmark, *assumed* ones from the table below. A product of both is *simulated x assumed*. Nothing was measured on live
-shoppers; the targets are targets.
+Numbers are labelled: *simulated* ones come from the kept run of the uplift benchmark, *assumed* ones from the table
+below, and a product of both is *simulated x assumed*. Nothing was measured on live shoppers; the targets are targets.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ POLICIES: Final = {"hybrid": "hybrid", "hybrid_margin": "hybrid, for margin"}
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """The retailer, all assumed; `transfer` is what a simulated lift is taken to keep among real shoppers."""
+    """The retailer, all assumed; `transfer` is the share of a simulated lift that real shoppers keep."""
 
     shoppers: int = 4_000_000
     visits_a_year: float = 6.0
@@ -130,7 +129,7 @@ def render(result: Mapping[str, Any], assumed: Assumptions | None = None) -> str
 
 
 def _verdict(found: Number, target: float) -> str:
-    """Whether a figure reaches its target, and what its interval says of that."""
+    """Whether a figure reaches its target, and whether its interval does."""
     if found.low >= target:
         return "reaches it, and so does its whole interval"
     if found.value >= target:

@@ -1,8 +1,8 @@
-"""What a benchmark leaves under --out: its JSON, one HTML page that needs nothing beside it, and the plots as PNG.
+"""Writes the report of a benchmark under --out: its JSON, one HTML page with everything inline, and the plots as PNG.
 
-One writer for every door: it shows the sections that the result has. A number is a float or {"value", "low", "high"};
-intervals may also stand apart in `intervals`, in the shape of `methods`. Tables, plots and layout are those of the
-evaluation report. A door that ranks nothing hands in sections of its own instead of `methods`.
+One writer serves every benchmark and shows the sections that the result has. A number is a float or {"value", "low",
+"high"}; intervals may also stand apart in `intervals`, in the shape of `methods`. Tables, plots and layout are those of
+the evaluation report. A benchmark that ranks nothing hands in sections of its own instead of `methods`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from training_jobs.evaluate import plots
 from training_jobs.evaluate.plots import METHODS, Number, metrics_of, number, strata_of, title
 from training_jobs.evaluate.report import Stratum, curve_plots, stratum_table, templates
 
-Marks = Mapping[str, Mapping[str, Mapping[str, Any]]]  # method -> stratum -> metric -> number
+Methods = Mapping[str, Mapping[str, Mapping[str, Any]]]  # method -> stratum -> metric -> number
 
 HEADINGS: Final[Mapping[str, str]] = {
     "next_item": "What will the visitor look at next?",
@@ -74,7 +74,7 @@ FACTS: Final = ("data", "cost", "seeds", "chosen_on_tail", "peers", "machine")
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page that a door lays out itself: what it means, a table, and plots by file name."""
+    """A part of the page that a benchmark lays out itself: meaning, table, and plots by file name."""
 
     title: str
     meaning: str = ""
@@ -101,7 +101,7 @@ def write(result: Mapping[str, Any], out: Path, sections: Sequence[Section] = ()
 
 def render(result: Mapping[str, Any], sections: Sequence[Section] = ()) -> str:
     """The page as text."""
-    methods, ablation = marks_of(result), _ablation(result)
+    methods, ablation = with_intervals(result), _ablation(result)
     environment = templates(Path(__file__).parent)
     return environment.get_template("benchmark.html.j2").render(
         heading=HEADINGS.get(result["benchmark"], title({}, result["benchmark"])),
@@ -120,7 +120,7 @@ def render(result: Mapping[str, Any], sections: Sequence[Section] = ()) -> str:
 
 def pictures(result: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
     """(name, drawing) of every plot."""
-    methods, ablation = marks_of(result), _ablation(result)
+    methods, ablation = with_intervals(result), _ablation(result)
     for stratum in strata_of(methods):
         yield from ((f"{stratum}_{_plain(metric)}", drawn) for metric, drawn in _bars(methods, stratum))
     yield from ((f"events_{_plain(metric)}", drawn) for metric, drawn in _by_events(methods))
@@ -130,12 +130,12 @@ def pictures(result: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
         yield from ((f"curve_{job}_{name}", plots.curve(name, values)) for name, values in series.items())
 
 
-def marks_of(result: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+def with_intervals(result: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
     """The methods with each figure as {"value", "low", "high"} where an interval is known, main metrics first."""
     return _joined(result.get("methods", {}), result.get("intervals", {}))
 
 
-def _joined(methods: Marks, intervals: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+def _joined(methods: Methods, intervals: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
     joined: dict[str, dict[str, dict[str, Any]]] = {}
     for method, strata in methods.items():
         for stratum, metrics in strata.items():
@@ -152,7 +152,7 @@ def _with_ends(figure: Any, ends: Sequence[float] | None) -> Any:
 
 
 def _ablation(result: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
-    """The ablation in the shape of `methods`; a variant without strata was measured on all questions."""
+    """The ablation in the shape of `methods`; a variant without strata belongs to all questions."""
     given = result.get("ablation") or {}
     shaped = {
         variant: entry
@@ -163,14 +163,14 @@ def _ablation(result: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]
     return _joined(shaped, {})
 
 
-def _section(methods: Marks, stratum: str) -> Stratum:
+def _section(methods: Methods, stratum: str) -> Stratum:
     """The table of a stratum with the bars of its main metrics."""
     table = stratum_table(methods, stratum, labels=LABELS, meanings=MEANINGS)
     drawn = Markup("").join(_inline(figure) for _, figure in _bars(methods, stratum))
     return replace(table, plot=drawn or None)
 
 
-def _bars(methods: Marks, stratum: str) -> Iterator[tuple[str, Figure]]:
+def _bars(methods: Methods, stratum: str) -> Iterator[tuple[str, Figure]]:
     """(metric, drawing) of the first two main metrics, and of breadth over all questions."""
     present = metrics_of(methods, stratum)
     main = [name for name in present if name in MAIN][:2] or present[:1]
@@ -181,7 +181,7 @@ def _bars(methods: Marks, stratum: str) -> Iterator[tuple[str, Figure]]:
             yield metric, plots.bars(known, names=LABELS, heading=metric)
 
 
-def _by_events(methods: Marks) -> Iterator[tuple[str, Figure]]:
+def _by_events(methods: Methods) -> Iterator[tuple[str, Figure]]:
     """(metric, drawing): quality as the visit grows, for the best methods; nothing without such strata."""
     steps = [step for step in EVENTS if any(step in strata for strata in methods.values())]
     metrics = [name for name in metrics_of(methods, steps[-1]) if name in MAIN][:2] if len(steps) > 1 else []

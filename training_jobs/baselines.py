@@ -1,9 +1,7 @@
-"""What the hybrid has to beat, each in its honest form: every scorer gives all items of the catalogue a score.
+"""The baselines that the hybrid has to beat: every scorer gives all items of the catalogue a score.
 
-`popular` counts shoppers, `popular_recent` the purchases of the newest weeks, `own_frequency` the shopper's own
-baskets (ties by recency, then popularity), `item_knn` cosine neighbours of the shopper's items (TF-IDF weighted),
-`ials` implicit matrix factorisation (Hu, Koren, Volinsky 2008) tuned before the test. Letters: M shoppers, I items,
-D factors, N entries (shopper, item).
+`item_knn` adds up TF-IDF weighted cosines of the shopper's items, `ials` is implicit matrix factorisation (Hu, Koren,
+Volinsky 2008), tuned before the test. Letters: M shoppers, I items, D factors, N rows of a matrix.
 """
 
 from __future__ import annotations
@@ -65,7 +63,7 @@ def matrix(lines: Lines, *, count_items: int, now_days: float) -> Matrix:
 
 
 def popular(data: Matrix) -> Scorer:
-    """The same for everyone: shoppers who bought it."""
+    """The same for everyone: the number of shoppers who bought the item."""
     scores = data.popularity
     return lambda shopper: scores
 
@@ -78,7 +76,7 @@ def popular_recent(lines: Lines, data: Matrix) -> Scorer:
 
 
 def own_frequency(data: Matrix) -> Scorer:
-    """Orders that contained it, ties by recency; what the shopper never bought follows by popularity."""
+    """Orders that contained the item, ties by recency; items that the shopper never bought follow by popularity."""
     popularity = data.popularity / max(float(data.popularity.max(initial=1.0)), 1.0)
 
     def score(shopper: int) -> NDArray[np.floating]:

@@ -1,8 +1,7 @@
-"""What a training job is told by its container: channels, folders and hyperparameters.
+"""The environment of a training job as values: channels, folders and hyperparameters.
 
-The SageMaker training container sets these variables; the local run sets the same ones, so one
-entry point runs in both places. A job names its hyperparameters in a frozen dataclass with
-defaults and reads them with `settings`, which refuses what it does not know.
+The SageMaker training container sets these variables and the local run sets the same ones, so one entry point runs in
+both places. A job names its hyperparameters in a frozen dataclass with defaults; `settings` refuses unknown ones.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How old the data of a run may be: they end at most `max_age_days` before `day` (UTC)."""
+    """The age limit of the data of a run: they end at most `max_age_days` before `day` (UTC)."""
 
     day: date
     max_age_days: int
@@ -50,7 +49,7 @@ class JobEnvironment:
     def from_environment(cls, environment: Mapping[str, str], *, today: date | None = None) -> JobEnvironment:
         """Read SM_CHANNEL_*, SM_MODEL_DIR, SM_OUTPUT_DATA_DIR, SM_CHECKPOINT_DIR and SM_HPS (JSON object).
 
-        TRAINING_MAX_AGE_DAYS, where it is set, asks for data that are no older, counted from `today`.
+        TRAINING_MAX_AGE_DAYS, where it is set, limits the age of the data, counted from `today`.
         """
         channels = {
             name.removeprefix(CHANNEL_PREFIX).lower(): Path(folder)
@@ -97,7 +96,7 @@ class JobEnvironment:
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """What `write_metrics` of the job behind this channel wrote. Raises NotFound."""
+    """The metrics of the job behind this channel. Raises NotFound."""
     path = folder / METRICS
     if not path.is_file():
         raise NotFound(f"{path} does not exist; expected the metrics of a finished job")

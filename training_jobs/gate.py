@@ -1,8 +1,8 @@
-"""The gate: does the new model deserve to replace the one in force?
+"""The quality gate: a new model must deserve to replace the one in force.
 
-It must beat the simple methods of its own run, and must not fall behind the champion by more than a
-tolerance. The champion is measured on the same data where `evaluate` has done so (method `champion`);
-otherwise its own published figure stands in, and the verdict says which it was.
+It must beat the simple methods of its own run, and must not lose more than a tolerance against the champion. The
+champion is evaluated on the same data where `evaluate` has done so (method `champion`); otherwise its published figure
+is used, and the verdict names the choice.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MUST_BEAT: Final = ("popular", "cohorts")
 
 
 def judge(metrics: Mapping[str, Any], champion: Mapping[str, Any] | None, *, tolerance: float) -> dict[str, Any]:
-    """The verdict as JSON, passed or not: the figure, what it was compared with, and each reason for a no.
+    """The verdict as JSON, passed or not: the figure, its comparisons, and each reason for a refusal.
 
     `metrics` are those of `evaluate`, `champion` those in the manifest in force; `tolerance` is the share of the
     champion's figure that may be lost.
@@ -51,7 +51,7 @@ def judge(metrics: Mapping[str, Any], champion: Mapping[str, Any] | None, *, tol
 
 
 def require_pass(verdict: Mapping[str, Any]) -> None:
-    """Raise Conflict `gate_failed` with all reasons where the verdict is no."""
+    """Raise Conflict `gate_failed` with all reasons where the verdict is negative."""
     if not verdict["passed"]:
         raise Conflict("; ".join(verdict["reasons"]), code="gate_failed")
 

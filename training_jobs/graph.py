@@ -1,8 +1,8 @@
-"""The training jobs and what each one reads: the one declaration behind the SageMaker pipeline and the local run.
+"""The training jobs and the channels that each one reads, for the SageMaker pipeline and the local run alike.
 
-Pure data. A job is started as `python -m <module>` under the training-container contract: each channel is a
-folder named by SM_CHANNEL_<NAME>, and what the job writes to SM_MODEL_DIR is the channel of later jobs.
-Hyperparameters stand here only where jobs must agree on them; all others have their default in the job.
+Pure data. A job is started as `python -m <module>` under the training-container contract: each channel is a folder
+named by SM_CHANNEL_<NAME>, and the files in SM_MODEL_DIR are the channel of later jobs. Hyperparameters stand here only
+where jobs must agree on them; all others have their default in the job.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Job:
 
     @property
     def module(self) -> str:
-        """What `python -m` starts."""
+        """The module for `python -m`."""
         return f"training_jobs.{self.name}.train"
 
     @property
@@ -108,11 +108,11 @@ class PipelineSettings:
     exports_uri: str  # where a scheduled run finds the exports
     shoppers_table: str
     region: str
-    release: str = "current"  # of RELEASES: what becomes of the bundle of a scheduled run
+    release: str = "current"  # of RELEASES, for the bundle of a scheduled run
     max_age_days: str = "3"  # data that end longer before the run are refused; "any": none are
 
     def __post_init__(self) -> None:
-        """Refuse what a job would refuse hours later."""
+        """Refuse values that a job would refuse hours later."""
         if self.max_age_days != "any" and not self.max_age_days.isdecimal():
             raise MissingPipelineSetting(f"{PREFIX}MAX_AGE_DAYS is {self.max_age_days!r}, expected days or any")
         if self.release not in RELEASES:

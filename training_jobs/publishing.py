@@ -43,7 +43,7 @@ SHOPPERS_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a manifest says of where its files come from. Times are RFC 3339 UTC."""
+    """The origin of the files, for the manifest. Times are RFC 3339 UTC."""
 
     git_commit: str
     code_hash: str
@@ -115,10 +115,10 @@ def champion_manifest(store: ArtifactStore) -> Manifest | None:
 
 
 def publish(store: ArtifactStore, manifest: Manifest, paths: Mapping[str, Path], *, as_canary: bool = False) -> str:
-    """Upload the bundle, flip a pointer to it and return its id; the id there is where its files are out already.
+    """Upload the bundle, flip a pointer to it and return its id, or the id under which its files are published already.
 
-    A canary is pointed to by `canary.json` and changes nothing that is served. The very first bundle has nothing
-    to be compared with and goes in force at once.
+    A canary is pointed to by `canary.json` and changes nothing that is served. The very first bundle has no rival and
+    goes in force at once.
     """
     champion = champion_manifest(store)
     name = CANDIDATE if as_canary and champion is not None else CURRENT
@@ -193,7 +193,7 @@ def _describe(path: Path) -> FileSpec:
 
 
 def _write_once(store: ArtifactStore, key: str, content: bytes) -> None:
-    """Write if absent; the same content there already is as good."""
+    """Write if absent; the same content at the key counts as written."""
     try:
         store.write(key, content, if_absent=True)
     except Conflict:
@@ -225,11 +225,11 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else value
 
 
-POPULAR: Final = 200  # items that fill what the lists leave open
+POPULAR: Final = 200  # items that fill the places which the lists leave open
 
 
 def standby_of(paths: Mapping[str, Path]) -> Standby:
-    """The lists from a bundle's files, without what was sold out when it was made. Raises ArtifactRefused if empty."""
+    """The lists from a bundle's files, without items sold out at the time. Raises ArtifactRefused if empty."""
     item_ids = [bytes(item_id).decode() for item_id in np.load(paths[names.ITEM_IDS], allow_pickle=False)]
     place = {item_id: row for row, item_id in enumerate(item_ids)}
     with np.load(paths[names.ITEM_TABLE], allow_pickle=False) as table:

@@ -1,7 +1,7 @@
-"""The job graph as steps of a SageMaker pipeline: the only module that imports the SageMaker SDK.
+"""Builds the steps of a SageMaker pipeline from the job graph: the only module that imports the SageMaker SDK.
 
-Model folders are stored uncompressed: a later job then finds files in its channel, as in the local run, and
-not a model.tar.gz. Each run has its own checkpoints: a reclaimed spot instance resumes, a new run starts anew.
+Model folders are stored uncompressed, so a later job finds files in its channel, as in the local run, and not a
+model.tar.gz. Each run has its own checkpoints: a reclaimed spot instance resumes, a new run starts anew.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ RETRIES = 3
 
 
 class ContentAddressedSession(PipelineSession):  # type: ignore[misc]
-    """A session whose uploads are named by their content and which asks AWS nothing while a pipeline is built."""
+    """A session that names uploads by their content and calls no AWS API while a pipeline is built."""
 
     def __init__(self, settings: PipelineSettings, upload: Upload, sagemaker: Any) -> None:
         super().__init__(
@@ -71,7 +71,7 @@ class ContentAddressedSession(PipelineSession):  # type: ignore[misc]
 
 
 class Trainer(ModelTrainer):  # type: ignore[misc]
-    """A trainer that stages into the artifacts bucket without asking IAM whether its own role may."""
+    """A trainer that stages into the artifacts bucket without a check of its role's rights by IAM."""
 
     def _resolve_staging_bucket(self) -> tuple[str, str | None]:
         return self.sagemaker_session.default_bucket(), None
@@ -90,8 +90,8 @@ def build_pipeline(settings: PipelineSettings, *, code_key: str, upload: Upload,
     release = ParameterString(name=RELEASE_PARAMETER, default_value=settings.release, enum_values=list(RELEASES))
     steps: dict[str, Any] = {}
     for job in JOBS:
-        told = {"release": release} if job.name == "publish" else {}
-        trainer = _trainer(job, settings, session, code_key, told)
+        of_run = {"release": release} if job.name == "publish" else {}
+        trainer = _trainer(job, settings, session, code_key, of_run)
         inputs = [_input(channel, exports, steps) for channel in job.channels]
         steps[job.name] = TrainingStep(
             name=job.name,
@@ -107,9 +107,9 @@ def build_pipeline(settings: PipelineSettings, *, code_key: str, upload: Upload,
 
 
 def _trainer(
-    job: Job, settings: PipelineSettings, session: ContentAddressedSession, code_key: str, told: Mapping[str, Any]
+    job: Job, settings: PipelineSettings, session: ContentAddressedSession, code_key: str, of_run: Mapping[str, Any]
 ) -> Trainer:
-    """The trainer of a job; `told` are hyperparameters that the run itself decides."""
+    """The trainer of a job; `of_run` are hyperparameters that each run decides."""
     bucket = f"s3://{settings.artifacts_bucket}"
     run = ExecutionVariables.PIPELINE_EXECUTION_ID
     return Trainer(
@@ -133,7 +133,7 @@ def _trainer(
         checkpoint_config=CheckpointConfig(
             s3_uri=Join(on="/", values=[f"{bucket}/checkpoints", run, job.name]), local_path="/opt/ml/checkpoints"
         ),
-        hyperparameters={**job.hyperparameters, **told},
+        hyperparameters={**job.hyperparameters, **of_run},
         environment=_environment(job, settings),
     )
 
@@ -176,7 +176,7 @@ def _image(instance: Instance, region: str) -> str:
 
 
 def _retry_policy() -> Any:
-    """Lack of capacity and faults of the service are waited out; an error of the job is not."""
+    """Retry on lack of capacity and faults of the service, never on an error of the job."""
     return SageMakerJobStepRetryPolicy(
         exception_types=[
             SageMakerJobExceptionTypeEnum.CAPACITY_ERROR,

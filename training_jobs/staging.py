@@ -1,7 +1,7 @@
-"""What a SageMaker job gets as its code: `training_jobs` and the recommender package side by side.
+"""Stages the code of a SageMaker job: `training_jobs` and the recommender package side by side.
 
-The staged folder is the working directory of `python -m training_jobs.<job>.train`. Its key in the bucket
-is the hash of its content, so unchanged code leaves the pipeline definition unchanged.
+The staged folder is the working directory of `python -m training_jobs.<job>.train`. Its key in the bucket is the hash
+of its content, so unchanged code leaves the pipeline definition unchanged.
 """
 
 from __future__ import annotations

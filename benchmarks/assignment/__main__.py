@@ -1,4 +1,4 @@
-"""What assigning 12 placements costs a page view, and how often it reads: python -m benchmarks.assignment
+"""Measures the cost and the reads of assigning 12 placements in a page view: python -m benchmarks.assignment
 
 Time is processor time. Visitors are made up, everything else is the product's: the hash, the snapshot in memory, its
 refresh. Prints one JSON object as its last line.
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pages", type=int, default=20_000)
     arguments = parser.parse_args(argv)
-    result = measured(arguments.pages, clock_ns=time.thread_time_ns)
+    result = measure(arguments.pages, clock_ns=time.thread_time_ns)
     cpu = result["cpu_ms"]
     print(f"{len(PLACEMENTS)} placements, 4 variants, {arguments.pages:,} page views of as many simulated visitors")
     print(f"CPU of a page view: p50 {cpu['p50']:.3f} ms, p99 {cpu['p99']:.3f} ms; reads: {result['reads']} in all")
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measured(count_pages: int, *, clock_ns: Callable[[], int]) -> dict[str, Any]:
+def measure(count_pages: int, *, clock_ns: Callable[[], int]) -> dict[str, Any]:
     """CPU milliseconds of a page view (p50, p99), and the reads of all of them: one, before the first."""
     reads = []
 
@@ -50,7 +50,7 @@ def measured(count_pages: int, *, clock_ns: Callable[[], int]) -> dict[str, Any]
         return first_snapshot(config, START)
 
     snapshots = CachedSnapshots(load, ttl_seconds=TTL_SECONDS)
-    snapshots.current()  # what the first page view of a process waits for
+    snapshots.current()  # the first page view of a process waits for this
     spent = np.empty(count_pages)  # ns
     for page in range(count_pages):
         visitor = f"v_{page}"

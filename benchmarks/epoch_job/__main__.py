@@ -1,7 +1,7 @@
-"""What one epoch job costs in processor time, at the end of an experiment's month: python -m benchmarks.epoch_job
+"""Measures one epoch job in processor time, at the end of an experiment's month: python -m benchmarks.epoch_job
 
-12 placements, 4 variants, 28 days. Counters are simulated; the job is the product's own use case over the store
-in memory. What reading the same cells from DynamoDB adds is measured on one page, from its bytes to the counts.
+12 placements, 4 variants, 28 days. Counters are simulated; the job is the product's own use case over the store in
+memory. The cost of reading the same cells from DynamoDB is measured on one page, from its bytes to the counts.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from recommender.domain.experiments.running.design import constant_for, design_t
 from recommender.domain.models.arrays import Doubles
 from tqdm import tqdm
 
-from benchmarks import cli as door
+from benchmarks import cli
 from benchmarks.cli import describe_machine
 from benchmarks.experiments.methods import (
     DESIGNS,
@@ -59,16 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the JSON line, and return the exit code."""
     options = _parser().parse_args(arguments)
     if options.calibrate:
-        return door.exit_code(lambda: _calibrate(options))
+        return cli.exit_code(lambda: _calibrate(options))
 
     def asked() -> dict[str, Any]:
         return run(_known(options.scenarios, SCENARIOS, "--scenarios"), options.experiments, options.seed)
 
-    return door.answer(asked, options.out, sections=sections, unprinted=("days",))
+    return cli.answer(asked, options.out, sections=sections, unprinted=("days",))
 
 
 def run(names: Sequence[str], experiments: int, seed: int) -> dict[str, Any]:
-    """Every scenario asked for; a scenario's figures depend on its name and the seed, not on its neighbours."""
+    """Every chosen scenario; its figures depend on its name and the seed, not on the other scenarios."""
     if experiments < 1:
         raise problem("--experiments", experiments, "at least 1")
     scenarios: dict[str, Any] = {}

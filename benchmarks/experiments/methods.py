@@ -45,7 +45,7 @@ class Scenario:
 
     @property
     def design(self) -> Design:
-        """What the pooled method registers."""
+        """The design that the pooled method registers."""
         return TIME_BOX if self.time_box else DAILY
 
     def truth(self, experiments: int, rng: np.random.Generator) -> Truth:
@@ -111,7 +111,7 @@ PER_SLOT: Final = Design(allocation="thompson", standardised=False, maturation_d
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a method did in E experiments of P placements."""
+    """The decisions of a method in E experiments of P placements."""
 
     choice: NDArray[np.int64]  # (E, P) the variant that serves in the end
     day: Doubles  # (E, P) of the decision
@@ -130,7 +130,7 @@ def pooled_whole_weeks(scenario: Scenario, truth: Truth, rng: np.random.Generato
 
 
 def pooled_optimise(scenario: Scenario, truth: Truth, rng: np.random.Generator) -> Outcome:
-    """The product under the rule `optimise`: ships what loses least, claims nothing."""
+    """The product under the rule `optimise`: ships the variant with the least loss, claims nothing."""
     return _product(replace(scenario.design, rule="optimise"), truth, rng)
 
 

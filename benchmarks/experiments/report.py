@@ -1,4 +1,4 @@
-"""What the experiments door draws: decisions over time, false winners, power, and one table a scenario."""
+"""The report of the experiments benchmark: decisions over time, false winners, power, and one table a scenario."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from typing import Any
 import polars as pl
 from tqdm import tqdm
 
-from benchmarks import cli as door
+from benchmarks import cli
 from warehouse.build import Plan
 from warehouse.connect import open_local
 from warehouse.day.day import run_day
@@ -33,7 +33,7 @@ from warehouse.sources import complete_journey, generated
 from warehouse.sources.synthetic_history import deliveries, parts
 from warehouse.sources.synthetic_shop import Shop
 
-Night = tuple[date, datetime, dict[str, pl.DataFrame]]  # the day to run, when it was loaded, what was
+Night = tuple[date, datetime, dict[str, pl.DataFrame]]  # the day to run, the time of loading, the tables
 
 WEEKS_BEFORE = 4
 SYNTHETIC = "synthetic"
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--source", choices=SOURCES, default=generated.SOURCE)
     parser.add_argument("--today", type=date.fromisoformat, default=date(2026, 3, 2))
     options = parser.parse_args(arguments)
-    return door.answer(lambda: count_warnings(options.source, options.days, options.today), None)
+    return cli.answer(lambda: count_warnings(options.source, options.days, options.today), None)
 
 
 def count_warnings(source: str, days: int, today: date) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _of_history(source: str, days: int, today: date) -> Iterator[Night]:
 
 
 def _synthetic(days: int, today: date) -> Iterator[Night]:
-    """Each day is delivered two hours after it ended; what is late in it comes with a later one."""
+    """Each day is delivered two hours after its end; its late rows come with a later delivery."""
     count = days + WEEKS_BEFORE * 7 + 2
     shop = Shop(EVENTS_A_DAY * count, count, first=today - timedelta(days=count), shoppers=2_000, items=400)
     for delivery in deliveries(shop, parts(shop, 1)):

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import cli as door
+from benchmarks import cli
 from benchmarks.cli import describe_machine
 from benchmarks.next_item import data as baselines
-from benchmarks.next_item.ablation import ablate, ask_peers, serving_cost
+from benchmarks.next_item.ablation import ablate, peer_answers, serving_cost
 from benchmarks.next_item.data import NextItemData, load
-from benchmarks.next_item.scoring import Marks, Scored, joined, mean_of, score, score_openings, strata_of
+from benchmarks.next_item.scoring import Metrics, Scored, joined, mean_of, score, score_openings, strata_of
 from training_jobs.next_item.encoder import EncoderSettings
 from training_jobs.next_item.encoder_training import TrainingSettings
 from training_jobs.next_item.prefixes import Answers, Prefixes
@@ -37,7 +37,7 @@ BASELINES: dict[str, Callable[[NextItemData, Prefixes], Answers]] = {
     "item_knn": baselines.item_knn,
     "markov": baselines.markov,
 }
-OPENERS = ("popular", "popular_recent")  # what can answer before the first event
+OPENERS = ("popular", "popular_recent")  # methods with an answer before the first event
 SHOWN_OF_ABLATION = ("hr@20", "mrr@20")
 
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the JSON line, and return the exit code."""
     options = _parser().parse_args(arguments)
     torch.set_num_threads(1)
-    return door.answer(lambda: run(load(options.data, min_prefix=options.min_prefix), options), options.out)
+    return cli.answer(lambda: run(load(options.data, min_prefix=options.min_prefix), options), options.out)
 
 
 def run(data: NextItemData, options: argparse.Namespace) -> dict[str, Any]:
@@ -55,12 +55,12 @@ def run(data: NextItemData, options: argparse.Namespace) -> dict[str, Any]:
     if len(data.openings):
         for name in OPENERS:
             methods[name] = joined(methods[name], score_openings(BASELINES[name](data, data.openings), data.openings))
-    answered, peers = ask_peers(options.peers, data, data.test) if options.peers else ({}, {})
+    answered, peers = peer_answers(options.peers, data, data.test) if options.peers else ({}, {})
     methods |= {name: scorer(name, answers) for name, answers in answered.items()}
     settings = _settings(options)
     by_seed: dict[int, dict[str, Scored]] = {}
     models: list[SessionModel] = []
-    ablation: dict[str, Marks] = {}
+    ablation: dict[str, Metrics] = {}
     for seed in options.seeds:
         model = _fitted(data, settings, seed, keeps_questions=options.ablation and seed == options.seeds[0])
         by_seed[seed] = {
@@ -107,8 +107,8 @@ def _scorer(data: NextItemData) -> Scorer:
 
     def scored(name: str, answers: Answers) -> Scored:
         found = score(answers, data.test, strata, popularity)
-        marked = found.means()["all"]
-        door.say(f"{name}: hr@20 {marked['hr@20']:.4f} mrr@20 {marked['mrr@20']:.4f}")
+        means = found.means()["all"]
+        cli.progress(f"{name}: hr@20 {means['hr@20']:.4f} mrr@20 {means['mrr@20']:.4f}")
         return found
 
     return scored
@@ -128,11 +128,11 @@ def _fitted(data: NextItemData, settings: SessionModelSettings, seed: int, *, ke
         fitting=replace(settings.fitting, seed=seed),
         keeps_questions=keeps_questions,
     )
-    door.say(f"seed {seed}: fitting on {len(data.train)} sessions")
-    return fit_session_model(data.train, data.days, count_items=data.count_items, settings=seeded, report=door.say)
+    cli.progress(f"seed {seed}: fitting on {len(data.train)} sessions")
+    return fit_session_model(data.train, data.days, count_items=data.count_items, settings=seeded, report=cli.progress)
 
 
-def _shown(variants: dict[str, Scored]) -> dict[str, Marks]:
+def _shown(variants: dict[str, Scored]) -> dict[str, Metrics]:
     return {
         name: {
             stratum: {metric: values[metric] for metric in SHOWN_OF_ABLATION}
@@ -147,7 +147,7 @@ def _chosen(model: SessionModel) -> dict[str, Any]:
         "knn": str(model.knn),
         "fusion": str(model.fusion),
         "epochs": round(model.run.epochs, 2),
-        "marks": {name: round(mark, 5) for name, mark in model.choices.items()},
+        "marks": {name: round(score, 5) for name, score in model.choices.items()},
     }
 
 

@@ -1,14 +1,9 @@
-"""What each part of the hybrid adds: the network fitted anew on the same tail without one group of its features.
+"""The next-item network without one group of its features, the cost of one answer, and the answers of the peers.
 
-A feature that is left out is 0 in training, so that the network's own bounds hold it at 0 in the test. A member that
-is left out puts forward no candidates either.
-
-What one next-item answer costs on the path that serves, one by one, on one thread.
-
-kNN in numpy, encoder in ONNX, its nearest items by the 8-bit retrieval graph, and the network over both in numpy; all
-cosines that the answer depends on are computed exactly by the network's features.
-
-The next-item benchmark's split for the peers, and their lists as its answers.
+A variant is fitted again on the same tail; a removed feature is 0 in training, so that the network's own bounds hold it
+at 0 in the test, and a removed member proposes no candidates. The cost is of one answer at a time on one thread, on the
+path that serves: kNN in numpy, encoder in ONNX, its nearest items by the 8-bit retrieval graph, and the network over
+both. Letters: E width of the encoder.
 """
 
 from __future__ import annotations
@@ -54,7 +49,7 @@ FACTS = ("log_share", "trend")
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What is left out."""
+    """The features and members that are removed."""
 
     features: tuple[str, ...]
     has_encoder: bool = True
@@ -134,7 +129,7 @@ def _predict(
     )
 
 
-def ask_peers(
+def peer_answers(
     python: Path,
     data: NextItemData,
     prefixes: Prefixes,
@@ -142,12 +137,12 @@ def ask_peers(
     methods: Sequence[str] = bridge.METHODS,
     kept: Path = bridge.KEPT,
 ) -> tuple[dict[str, Answers], dict[str, Any]]:
-    """Answers of every peer, and what each chose and cost. Items that train does not know are left out of a prefix."""
+    """Answers of every peer, with its choices and cost. Items that train does not know are left out of a prefix."""
     train = Ragged(data.train.offsets, data.train.items)
     visits = (prefixes.visit(number) for number in range(len(prefixes)))
     histories = ragged([visit[visit >= 0] for visit in visits])
     test = Split(data.count_items, LISTED, train, histories, nothing(len(histories)))
     tail = bridge.newest_sequences(train, count_items=data.count_items, listed=LISTED)
-    found = bridge.ask(python, tail=tail, test=test, methods=methods, kept=kept)
+    found = bridge.fetch_lists(python, tail=tail, test=test, methods=methods, kept=kept)
     answers = {method: Answers(lists.rows, lists.scores) for method, lists in found.items()}
     return answers, {method: lists.facts for method, lists in found.items()}

@@ -1,13 +1,8 @@
-"""Sessions from Parquet as rows and questions: ids of any kind of integer, in any range, become rows 0..I-1.
+"""Sessions from Parquet as rows and questions, and the baselines of the next-item benchmark.
 
-The catalogue is what train contains. An item that only test contains cannot be recommended: it is passed over in
-prefixes, is not asked for, and is counted, so that nobody mistakes the figures for cold-start ones.
-
-The baselines of the next-item benchmark; each returns the same kind of answer as the product's own model.
-
-popular: clicks in train. popular_recent: clicks faded by half every week of the files' nominal time. item_knn: the last
-item's neighbours by damped cosine over sessions. markov: what followed the last item, by count.
-session_popular: what the visit clicked most, the rest by popularity in train.
+Ids of any kind of integer become rows 0..I-1. The catalogue is the items of train: an item that only test contains is
+skipped in prefixes, is never a target, and is counted, so that nobody mistakes the figures for cold-start ones. Each
+baseline returns answers as the product's model does. Letters: S sessions, N questions, I items, L length of a visit.
 """
 
 from __future__ import annotations
@@ -125,7 +120,7 @@ def item_knn(data: NextItemData, prefixes: Prefixes) -> Answers:
 
 
 def markov(data: NextItemData, prefixes: Prefixes) -> Answers:
-    """What came right after the last item in train, by how often."""
+    """The items that followed the last item in train, by how often."""
     items, starts = data.train.items, data.train.offsets[1:-1]
     is_first = np.zeros(len(items), bool)
     is_first[starts[starts < len(items)]] = True

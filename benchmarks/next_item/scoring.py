@@ -1,9 +1,8 @@
-"""How next-item answers are scored: strata, marks, intervals by session, breadth of the lists.
+"""Scores next-item answers: strata, metrics, intervals by session, breadth of the lists.
 
-Besides the strata of questions there are two of their own kind: `without_repeats` asks for items that the visit lacks
-from lists that leave out what it has (a placement with allow_repeats off), and `events_0` asks for the first item.
-
-Letters: N questions, K length of a list, L events of a visit.
+Besides the strata of questions, `without_repeats` has targets that the visit lacks and lists without the visit's items
+(a placement with allow_repeats off), and `events_0` has the first item as its target. Letters: N questions, K length of
+a list, L events of a visit.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from training_jobs.metrics import breadth
 from training_jobs.next_item.prefixes import Answers, Prefixes, next_item_metrics
 
 Values = dict[str, Doubles]  # metric -> (N,)
-Marks = dict[str, dict[str, float]]  # stratum -> metric -> value
+Metrics = dict[str, dict[str, float]]  # stratum -> metric -> value
 Intervals = dict[str, dict[str, list[float]]]
 AT_ONCE = 2000  # questions
 
@@ -31,7 +30,7 @@ class Scored:
     groups: dict[str, Counts]  # stratum -> the session of each question
     breadth: dict[str, float] = field(default_factory=dict)
 
-    def means(self) -> Marks:
+    def means(self) -> Metrics:
         """stratum -> metric -> mean, with the breadth in `all`."""
         found = {
             stratum: {metric: round(float(each.mean()), PLACES) for metric, each in values.items()}

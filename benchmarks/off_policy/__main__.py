@@ -28,7 +28,7 @@ from recommender.domain.experiments.evidence.off_policy import (
 from recommender.domain.models.arrays import Doubles
 from tqdm import tqdm
 
-from benchmarks import cli as door
+from benchmarks import cli
 from benchmarks.cli import describe_machine
 from benchmarks.off_policy import data as off_policy_policies
 from benchmarks.off_policy import exposures as off_policy_exposures
@@ -54,11 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise problem("--logs", None, "a folder, or --exposures with a file")
         return run(options)
 
-    return door.answer(asked, options.out, sections=sections)
+    return cli.answer(asked, options.out, sections=sections)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Everything that was asked for."""
+    """Every evaluation that the options choose."""
     result: dict[str, Any] = {"benchmark": "off_policy", "protocol": PROTOCOL, "seeds": [options.seed]}
     if options.logs is not None:
         campaigns = load(options.logs, options.campaigns)
@@ -102,7 +102,7 @@ def logged_campaigns(
 
 
 def direction(source: Log, other: Log, policy: Doubles, *, seed: int) -> dict[str, Any]:
-    """The worth of `policy` (A, K) by the rows of `source`, beside what the log of its own policy says."""
+    """The value of `policy` (A, K) by the rows of `source`, beside the click rate of its own log."""
     rng = np.random.default_rng(seed)
     weight = weights(policy[source.items, source.positions], source.propensities)
     asked = RewardLog(source.context, source.items, source.clicks, policy.T[source.positions])

@@ -1,19 +1,14 @@
-"""Logs in the form of the Open Bandit Dataset, read and checked.
+"""Logs in the form of the Open Bandit Dataset, and the policies to evaluate on them.
 
     DIR/random_<campaign>.parquet, DIR/bts_<campaign>.parquet   or as published: DIR/random/<campaign>/<campaign>.csv
     columns  item_id, position, click (0 or 1), propensity_score, and where known user_feature_*
 
-A row is one item in one position. The log has no visitor ids, so each row stands alone. N rows, A items, K positions,
-C columns of context.
-
-The policies whose worth is asked: chances (A, K) of each item in each position, columns summing to 1.
-
-`bts` (Bernoulli Thompson Sampling) moved while it logged: a pair's logged propensities differ by a factor of a hundred
-within a week. Two readings of it are possible. `averaged` takes the log's own propensities: the mean policy of the
-week. `starting` simulates the policy that the week began with from its Beta parameters, which the log does not hold;
-they are published in the package obp, and the published figures are those of this policy.
-
-    pip download obp==0.4.1 --no-deps      then --prior obp-0.4.1-py3-none-any.whl (or its prior_bts.yaml)
+A row is one item in one position; the log has no visitor ids, so each row stands alone. A policy is the chances (A, K)
+of each item in each position, columns summing to 1. `bts` (Bernoulli Thompson Sampling) moved while it logged, so there
+are two readings of it: `averaged` takes the log's own propensities, the mean policy of the week; `starting` simulates
+the policy at the start of the week from its Beta parameters, which the package obp publishes, as do the published
+figures (pip download obp==0.4.1 --no-deps, then --prior obp-0.4.1-py3-none-any.whl or its prior_bts.yaml). Letters: N
+rows, A items, K positions, C columns of context.
 """
 
 from __future__ import annotations
@@ -43,7 +38,7 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What one policy showed, and what was clicked."""
+    """The items that one policy showed, and the clicks."""
 
     items: Codes  # (N,) of 0..A-1
     positions: Codes  # (N,) of 0..K-1
@@ -53,7 +48,7 @@ class Log:
 
     @property
     def rate(self) -> float:
-        """Clicks a row: what the policy itself was worth."""
+        """Clicks a row: the value of the policy itself."""
         return float(self.clicks.mean())
 
 
@@ -183,7 +178,7 @@ def averaged(log: Log, count_items: int, count_positions: int) -> Doubles:
 
 
 def unlogged_pairs(log: Log, count_items: int, count_positions: int) -> int:
-    """How many (item, position) pairs the log never shows."""
+    """The number of (item, position) pairs that the log never shows."""
     return count_items * count_positions - len(np.unique(log.items * count_positions + log.positions))
 
 

@@ -1,10 +1,11 @@
-"""Our own exposure log: what would it have been worth to serve everybody one variant?
+"""Our own exposure log: the value of serving everybody one variant.
 
 Two forms are read, from a file or a folder of them: the events as `deliver_events` lands them (JSON lines; a list that
 counted as seen has "exposure" among its rewards, its click has "click") and the warehouse's export `impressions_v1`
-(Parquet, a row an item of a list). An exposure is one list in one placement; its reward is 1 where it was clicked. Rows
-where nothing was left to chance (hold-out, no experiment, one variant left) say nothing of the others and are left out,
-counted. Rows of one visitor rise and fall together; the export knows the session only.
+(Parquet, a row an item of a list). An exposure is one list in one placement, with reward 1 where it was clicked. Rows
+without a random choice (hold-out, no experiment, one variant left) carry no evidence on other variants and are left
+out, counted. Rows of one visitor rise and fall together; the export has the session only. Letters: N rows, A variants,
+C columns of context.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from benchmarks.off_policy.report import as_json
 from benchmarks.tables import read_table
 
 POOLED: Final = "pooled"
-LIST: Final = ("recommendation_id", "placement")  # what one exposure is
+LIST: Final = ("recommendation_id", "placement")  # the key of one exposure
 CLAIMS: Final = (*LIST, "experiment", "epoch", "variant", "propensity")
 SCHEMA: Final = {
     "recommendation_id": pl.String, "placement": pl.String, "experiment": pl.String, "epoch": pl.Int64,
@@ -145,8 +146,8 @@ def _of_landing(files: list[Path]) -> pl.DataFrame:
             seen.append({**{name: claims[name] for name in CLAIMS}, **held_out, "unit": record["visitor_id"]})
         if CLICK in rewards:
             clicked.add((claims["recommendation_id"], claims["placement"]))
-    marks = [(row["recommendation_id"], row["placement"]) in clicked for row in seen]
-    return pl.DataFrame(seen, schema=SCHEMA, strict=False).with_columns(pl.Series("clicked", marks, dtype=pl.Boolean))
+    hits = [(row["recommendation_id"], row["placement"]) in clicked for row in seen]
+    return pl.DataFrame(seen, schema=SCHEMA, strict=False).with_columns(pl.Series("clicked", hits, dtype=pl.Boolean))
 
 
 def _records(file: Path) -> Iterator[tuple[Mapping[str, Any], str]]:
@@ -161,7 +162,7 @@ def _records(file: Path) -> Iterator[tuple[Mapping[str, Any], str]]:
 
 
 def _checked(rows: pl.DataFrame, name: str) -> None:
-    """Say which column holds what it may not."""
+    """Raise InvalidInput naming the column with a wrong value."""
     chance = pl.col("propensity")
     for column, is_right, expected in (
         ("propensity", chance.is_finite() & (chance > 0.0) & (chance <= 1.0), "chances above 0, at most 1"),

@@ -1,4 +1,4 @@
-"""What the off-policy door prints and draws: estimates with intervals, refused ones marked on both."""
+"""The JSON and the plots of the off-policy benchmark: estimates with intervals, refused ones marked on both."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from recommender.domain.experiments.evidence.off_policy import METHODS, Evaluati
 from benchmarks.report import Section
 from training_jobs.evaluate.plots import ACCENT, BASELINE, INK, MUTED, bare, canvas
 
-PLACES: Final = 7  # a click rate of 0.4 % needs more than the other doors
+PLACES: Final = 7  # a click rate of 0.4 % needs more than other benchmarks
 HEIGHT: Final = 0.24  # inches a line of a plot
 
 
 def as_json(found: Evaluation, *, truth: float | None = None) -> dict[str, Any]:
-    """An evaluation as the door prints it; what is not a number is null."""
+    """An evaluation as the benchmark prints it; null for anything but a number."""
     estimates: dict[str, Any] = {}
     for method, estimate in found.estimates.items():
         estimates[method] = {
@@ -39,7 +39,7 @@ def as_json(found: Evaluation, *, truth: float | None = None) -> dict[str, Any]:
 
 
 def rounded(value: float) -> float | None:
-    """The value as JSON holds it; null for what is not a finite number."""
+    """The value as JSON holds it; null for anything but a finite number."""
     return round(value, PLACES) if math.isfinite(value) else None
 
 

@@ -1,8 +1,9 @@
-"""Asks other people's recommenders, in an environment of their own, the questions that our methods are asked.
+"""Runs other people's recommenders, in an environment of their own, on the questions of our benchmarks.
 
 The benchmark writes the split into a temporary folder, the peers' interpreter runs `benchmarks.peers.fit` once a
 method, and the lists are read back, to be scored like any other. Progress is passed on to stderr. Peers do not change
-when our models do, so their lists are kept by a digest of everything they depend on: split, code, settings.
+when our models do, so their lists are kept by a digest of everything they depend on: split, code, settings. Letters: N
+questions, K length of a list.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ CODE: Final = ("exchange.py", "fit.py", "implicit_models.py", "rectools_models.p
 
 @dataclass(frozen=True, slots=True)
 class PeerLists:
-    """What one peer answered."""
+    """The answers of one peer."""
 
     rows: NDArray[np.int32]  # (N, K), best first, -1 behind a shorter list
     scores: Floats  # (N, K)
@@ -48,13 +49,13 @@ class PeerLists:
 
 def interpreter(text: str) -> Path:
     """The peers' Python, as an argument. Raises InvalidInput before anything has been computed."""
-    found = Path(text).absolute()  # not resolved: the link itself tells an environment's Python which packages to use
+    found = Path(text).absolute()  # not resolved: the link itself selects an environment's packages
     if not (found.is_file() and os.access(found, os.X_OK)):
         raise problem("--peers", text, "the Python of the peers' environment (`make bench-peers` makes one)")
     return found
 
 
-def ask(
+def fetch_lists(
     python: Path,
     *,
     tail: Split,
@@ -64,7 +65,7 @@ def ask(
     seconds: float = SECONDS,
     kept: Path = KEPT,
 ) -> dict[str, PeerLists]:
-    """The lists of each peer. Raises DependencyDown with the peer's last line where one does not answer."""
+    """The lists of each peer. Raises DependencyDown with the peer's last line where one fails."""
     python = interpreter(str(python))
     blind = Split(test.count_items, test.listed, test.train, test.histories, test.excluded, nothing(len(test)))
     digest = _digest(python, (tail, blind), f"{seed} {seconds}")
@@ -122,7 +123,7 @@ def _read(folder: Path, method: str, test: Split) -> PeerLists:
 
 
 def last_events(train: Ragged, *, count_items: int, listed: int, excludes_history: bool) -> Split:
-    """A tail of train by leave-one-out: everybody's last event is taken away, and asked of some."""
+    """A tail of train by leave-one-out: everybody's last event is removed, and is the target of some."""
     sizes = train.sizes
     is_last = np.zeros(len(train.items), bool)
     is_last[train.offsets[1:][sizes > 1] - 1] = True
@@ -141,7 +142,7 @@ def last_events(train: Ragged, *, count_items: int, listed: int, excludes_histor
 
 
 def newest_sequences(train: Ragged, *, count_items: int, listed: int) -> Split:
-    """A tail of train by time: the newest sequences are taken away, and one event of each is asked for."""
+    """A tail of train by time: the newest sequences are removed, and one event of each is a target."""
     count = max(1, round(TAIL_SHARE * len(train))) if len(train) > 1 else 0
     cut = len(train) - count
     older = train.take(range(cut))

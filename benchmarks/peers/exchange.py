@@ -63,8 +63,8 @@ class Split:
     count_items: int
     listed: int  # how long a list may be
     train: Ragged
-    histories: Ragged  # (N,) what is known of whoever asks, oldest first
-    excluded: Ragged  # (N,) what may not be listed
+    histories: Ragged  # (N,) the known items of each question, oldest first
+    excluded: Ragged  # (N,) items that must not be listed
     targets: Ragged = field(default_factory=lambda: nothing(0))
 
     def __len__(self) -> int:
@@ -80,7 +80,7 @@ class Split:
 
 
 def load(path: Path) -> Split:
-    """What `save` wrote."""
+    """Read the file of `Split.save`."""
     with np.load(path, allow_pickle=False) as stored:
         parts = {
             name: Ragged(stored[f"{name}_offsets"], stored[f"{name}_items"])
@@ -96,7 +96,7 @@ Lists = tuple[NDArray[np.int32], NDArray[np.float32]]  # rows (N, K), -1 behind 
 
 
 def lists_of(scores: Scores, split: Split) -> Lists:
-    """Every question's list."""
+    """The list of every question, by scores (B, I) of a batch."""
     rows, worth = empty_lists(split)
     for at in range(0, len(split), AT_ONCE):
         numbers = np.arange(at, min(at + AT_ONCE, len(split)))
@@ -114,7 +114,7 @@ def empty_lists(split: Split) -> Lists:
 
 
 def best(scores: NDArray[np.float32], count: int) -> Lists:
-    """(B, K) the best rows of (B, I) finite scores, ties by row."""
+    """(B, K) the best rows of (B, I) finite scores and their scores, ties by row."""
     size = min(count, scores.shape[1])
     cut = -np.partition(-scores, size - 1, axis=1)[:, size - 1 : size]  # (B, 1) the worst score that is listed
     rows = np.full((len(scores), count), -1, np.int32)
@@ -127,7 +127,7 @@ def best(scores: NDArray[np.float32], count: int) -> Lists:
 
 
 def with_popular(lists: Lists, split: Split) -> Lists:
-    """Who has no history is shown what is popular, whatever the method."""
+    """The lists, with the popular items for questions without a history, whatever the method."""
     rows, worth = lists
     strangers = np.flatnonzero((split.histories.sizes == 0) & (rows[:, 0] < 0))
     if len(strangers):
@@ -157,6 +157,6 @@ def recall(rows: NDArray[np.int32], split: Split) -> float:
     return float(np.mean(found)) if found else 0.0
 
 
-def say(line: str) -> None:
-    """Progress."""
+def progress(line: str) -> None:
+    """Print a line of progress."""
     print(line, file=sys.stderr, flush=True)

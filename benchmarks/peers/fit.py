@@ -3,7 +3,7 @@
     python -m benchmarks.peers.fit FOLDER METHOD --seed 1 --seconds 360
 
 FOLDER holds tail.npz and test.npz (benchmarks.peers.exchange); METHOD.npz and METHOD.json are written into it. Imports
-nothing of the product, and a method's packages only when it is asked for.
+nothing of the product, and the packages of the chosen method only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.exchange import Lists, Split, lists_of, load, popularity, say, with_popular
+from benchmarks.peers.exchange import Lists, Split, lists_of, load, popularity, progress, with_popular
 
 Fit = Callable[..., tuple[Lists, dict[str, Any]]]
 PACKAGES = ("pm-implicit", "implicit", "rectools", "torch", "numpy")
@@ -29,14 +29,14 @@ def main() -> int:
     """Fit, answer, write."""
     options = _parser().parse_args()
     tail, test = load(options.folder / "tail.npz"), load(options.folder / "test.npz")
-    say(f"{options.method}: {len(test.train)} train histories, {len(test)} questions, {test.count_items} items")
+    progress(f"{options.method}: {len(test.train)} train histories, {len(test)} questions, {test.count_items} items")
     started = time.process_time()
     lists, chosen = _method(options.method)(tail, test, seed=options.seed, seconds=options.seconds)
     rows, scores = with_popular(lists, test)
     np.savez(options.folder / f"{options.method}.npz", rows=rows, scores=scores)
     facts = {"cpu_seconds": round(time.process_time() - started, 1), "chosen": chosen, "versions": _versions()}
     (options.folder / f"{options.method}.json").write_text(json.dumps(facts), encoding="utf-8")
-    say(f"{options.method}: {facts['cpu_seconds']} s CPU")
+    progress(f"{options.method}: {facts['cpu_seconds']} s CPU")
     return 0
 
 

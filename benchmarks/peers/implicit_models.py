@@ -12,7 +12,7 @@ from implicit.cpu.als import AlternatingLeastSquares
 from implicit.nearest_neighbours import BM25Recommender, CosineRecommender, TFIDFRecommender
 from implicit.utils import ParameterWarning
 
-from benchmarks.peers.exchange import Lists, Ragged, Scores, Split, lists_of, recall, say
+from benchmarks.peers.exchange import Lists, Ragged, Scores, Split, lists_of, progress, recall
 
 KNN = {"tf-idf": TFIDFRecommender, "cosine": CosineRecommender, "bm25": BM25Recommender}
 NEIGHBOURS = (100, 500)
@@ -35,31 +35,31 @@ def item_knn(tail: Split, test: Split, *, seed: int, seconds: float) -> tuple[Li
     """Sum over the history of the likeness of items; nothing in it is random."""
     warnings.filterwarnings("ignore", category=ParameterWarning)  # about a matrix that the package makes itself
     choices = [{"weighting": name, "neighbours": count} for name in KNN for count in NEIGHBOURS]
-    chosen, marks = _choose(choices, lambda choice: lists_of(_knn(tail, choice), tail), tail, seconds / 2)
-    return lists_of(_knn(test, chosen), test), {**chosen, "tail_recall@20": marks}
+    chosen, recalls = _choose(choices, lambda choice: lists_of(_knn(tail, choice), tail), tail, seconds / 2)
+    return lists_of(_knn(test, chosen), test), {**chosen, "tail_recall@20": recalls}
 
 
 def ials(tail: Split, test: Split, *, seed: int, seconds: float) -> tuple[Lists, dict[str, Any]]:
-    """Whoever asks is folded in from the history, as `implicit` does for new users."""
-    chosen, marks = _choose(list(ALS), lambda choice: lists_of(_als(tail, choice, seed), tail), tail, seconds / 2)
-    return lists_of(_als(test, chosen, seed), test), {**chosen, "tail_recall@20": marks}
+    """A shopper is folded in from the history, as `implicit` does for new users."""
+    chosen, recalls = _choose(list(ALS), lambda choice: lists_of(_als(tail, choice, seed), tail), tail, seconds / 2)
+    return lists_of(_als(test, chosen, seed), test), {**chosen, "tail_recall@20": recalls}
 
 
 def _choose(
     choices: list[dict[str, Any]], answer: Any, tail: Split, seconds: float
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """The choice with the best Recall@20 on the tail, within a bound on CPU seconds; the first without a tail."""
-    marks: list[float] = []
+    recalls: list[float] = []
     started = time.process_time()
     for choice in choices if len(tail) else []:
-        if marks and (time.process_time() - started) * (len(marks) + 1) / len(marks) > seconds:
-            say(f"  {len(choices) - len(marks)} choices left out: the bound of {seconds:.0f} CPU seconds")
+        if recalls and (time.process_time() - started) * (len(recalls) + 1) / len(recalls) > seconds:
+            progress(f"  {len(choices) - len(recalls)} choices left out: the bound of {seconds:.0f} CPU seconds")
             break
-        marks.append(recall(answer(choice)[0], tail))
-        say(f"  {choice}: tail recall@20 {marks[-1]:.4f}")
-    names = ["/".join(str(value) for value in choice.values()) for choice in choices[: len(marks)]]
-    found = {name: round(mark, 5) for name, mark in zip(names, marks, strict=True)}
-    return choices[int(np.argmax(marks)) if marks else 0], found
+        recalls.append(recall(answer(choice)[0], tail))
+        progress(f"  {choice}: tail recall@20 {recalls[-1]:.4f}")
+    names = ["/".join(str(value) for value in choice.values()) for choice in choices[: len(recalls)]]
+    found = {name: round(value, 5) for name, value in zip(names, recalls, strict=True)}
+    return choices[int(np.argmax(recalls)) if recalls else 0], found
 
 
 def _knn(split: Split, choice: dict[str, Any]) -> Scores:

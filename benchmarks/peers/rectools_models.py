@@ -21,60 +21,60 @@ from rectools.dataset import Dataset
 from rectools.models import SASRecModel
 from rectools.models.nn.transformers.ligr import LiGRLayers
 
-from benchmarks.peers.exchange import Lists, Ragged, Split, empty_lists, recall, say
+from benchmarks.peers.exchange import Lists, Ragged, Split, empty_lists, progress, recall
 
 SHORTEST, LONGEST = 8, 50  # of a window, in events: every history is padded to it, so long ones cost everybody
 LONG_SHARE = 80.0  # percentile of the train histories that sets the window
 SETTINGS = {"n_blocks": 2, "n_heads": 2, "n_factors": 64, "dropout_rate": 0.2, "lr": 1e-3, "batch_size": 128}
 NEGATIVES = 64  # of each position: RecTools gathers them one by one, which is most of the cost
 EPOCHS_AT_ONCE = 2  # between two looks at the tail
-PATIENCE = 3  # looks without a better mark
+PATIENCE = 3  # looks without a better recall
 MOST_EPOCHS = 100
 FEW_EPOCHS = 20  # within the bound: nothing to choose
 AT_ONCE = 1024  # questions
 
 
 def sasrec(tail: Split, test: Split, *, seed: int, seconds: float) -> tuple[Lists, dict[str, Any]]:
-    """Lists of the refitted model, and how it was chosen."""
+    """Lists of the refitted model, and its settings."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     length = int(np.clip(np.percentile(test.train.sizes, LONG_SHARE), SHORTEST, LONGEST))
     until = time.process_time() + seconds
-    epochs, marks = _epochs(tail, length, seed, seconds / 2) if len(tail) else (EPOCHS_AT_ONCE, {})
+    epochs, recalls = _epochs(tail, length, seed, seconds / 2) if len(tail) else (EPOCHS_AT_ONCE, {})
     model, spent, longest = _model(length, seed), 0, 0.0
     data = _windows(test.train, length)
     while spent < epochs and time.process_time() + longest < until:
         started = time.process_time()
         model.fit_partial(data, 1, 1)
         spent, longest = spent + 1, max(longest, time.process_time() - started)
-        say(f"  epoch {spent} of at most {epochs}")
+        progress(f"  epoch {spent} of at most {epochs}")
     return _lists(model, test), {
         **SETTINGS,
         "length": length,
         "negatives": NEGATIVES,
         "epochs": spent,
-        "tail_recall@20": marks,
+        "tail_recall@20": recalls,
     }
 
 
 def _epochs(tail: Split, length: int, seed: int, seconds: float) -> tuple[int, dict[str, float]]:
-    """How many epochs were best on the tail, within a bound on CPU seconds; and the mark after each look."""
+    """The best number of epochs on the tail, within a bound on CPU seconds; and the recall after each look."""
     model, data, started = _model(length, seed), _windows(tail.train, length), time.process_time()
     model.fit_partial(data, 1, 1)
     if (time.process_time() - started) * FEW_EPOCHS > 2.0 * seconds:
         return FEW_EPOCHS, {}
     model, started = _model(length, seed), time.process_time()
-    marks: dict[int, float] = {}
+    recalls: dict[int, float] = {}
     for epochs in range(EPOCHS_AT_ONCE, MOST_EPOCHS + 1, EPOCHS_AT_ONCE):
         model.fit_partial(data, EPOCHS_AT_ONCE, EPOCHS_AT_ONCE)
-        marks[epochs] = recall(_lists(model, tail)[0], tail)
-        say(f"  epoch {epochs}: tail recall@20 {marks[epochs]:.4f} ({time.process_time() - started:.0f} s CPU)")
-        best = max(marks, key=marks.__getitem__)
-        share = (time.process_time() - started) / len(marks)
+        recalls[epochs] = recall(_lists(model, tail)[0], tail)
+        progress(f"  epoch {epochs}: tail recall@20 {recalls[epochs]:.4f} ({time.process_time() - started:.0f} s CPU)")
+        best = max(recalls, key=recalls.__getitem__)
+        share = (time.process_time() - started) / len(recalls)
         if epochs - best >= PATIENCE * EPOCHS_AT_ONCE or time.process_time() - started + share > seconds:
             break
-    return best, {str(epochs): round(mark, 5) for epochs, mark in marks.items()}
+    return best, {str(epochs): round(value, 5) for epochs, value in recalls.items()}
 
 
 def _model(length: int, seed: int) -> SASRecModel:
@@ -135,7 +135,7 @@ def _windows(histories: Ragged, length: int) -> Dataset:
 
 
 def _dataset(lists: Ragged) -> Dataset:
-    """Each list is a user; the order is told by made-up times."""
+    """Each list as a user; made-up times carry the order."""
     places = np.arange(len(lists.items)) - np.repeat(lists.offsets[:-1], lists.sizes)
     frame = pd.DataFrame(
         {

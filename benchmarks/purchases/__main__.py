@@ -20,21 +20,28 @@ from typing import Any
 import torch
 from recommender.domain.models.arrays import Floats
 
-from benchmarks import cli as door
+from benchmarks import cli
 from benchmarks.cli import describe_machine
 from benchmarks.purchases.data import PurchaseData, complete_journey, from_files
-from benchmarks.purchases.evaluation import Asked, ablation, fixed_methods, learnt_answers, peers_answers, questions_of
+from benchmarks.purchases.evaluation import (
+    QuestionSets,
+    ablation,
+    fixed_methods,
+    learnt_answers,
+    optional_peer_answers,
+    questions_of,
+)
 from benchmarks.purchases.models import Fitted, History, encode_content, fit, settings_of
-from training_jobs.evaluate.evaluation import Answered, ask, calibration, joined, recall_ratio, summary
+from training_jobs.evaluate.evaluation import Answered, calibration, joined, recall_ratio, run_methods, summary
 from training_jobs.evaluate.methods import BLIND
 from training_jobs.metrics import breadth, value_of
 
 DEFAULT_OUT = Path(".local/benchmarks/purchases")
 NO_MARGINS = "the data set records no costs"
-UNVISITED = ("all", "new", "cold_items_full", "cold_shoppers")  # strata in which there is no visit to be blind to
-CALIBRATED = 300  # requests that the calibration is measured on
+UNVISITED = ("all", "new", "cold_items_full", "cold_shoppers")  # strata without a visit
+CALIBRATED = 300  # requests of the calibration
 
-Marks = dict[str, dict[str, dict[str, Any]]]  # method -> stratum -> metric -> value
+Metrics = dict[str, dict[str, dict[str, Any]]]  # method -> stratum -> metric -> value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,19 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = run(_load(options), options)
         return {**result, "curves": _curves(result)}
 
-    return door.answer(asked, options.out, unprinted=("curves",))
+    return cli.answer(asked, options.out, unprinted=("curves",))
 
 
 def run(data: PurchaseData, options: argparse.Namespace) -> dict[str, Any]:
     """All methods on one data set; seeds concern the methods that are learnt."""
     started = time.process_time()
     history = History(data, encode_content(data, options.out))
-    asked = questions_of(history, options.visits)
+    questions = questions_of(history, options.visits)
     fixed, ials_marks = fixed_methods(history)
     strangers = {"popular_recent": fixed["popular_recent"], "popular": fixed["popular"]}
-    peers, facts = peers_answers(history, asked, options.peers)
+    peers, facts = optional_peer_answers(history, questions, options.peers)
     fixed_answers = joined(
-        ask(fixed, asked.known, label="baselines"), ask(strangers, asked.strangers, label="strangers"), peers
+        run_methods(fixed, questions.known, label="baselines"),
+        run_methods(strangers, questions.strangers, label="strangers"),
+        peers,
     )
     runs: list[Answered] = []
     fits: list[dict[str, Any]] = []
@@ -66,11 +75,11 @@ def run(data: PurchaseData, options: argparse.Namespace) -> dict[str, Any]:
     for seed in options.seeds:
         plan, towers = settings_of(seed, groups_per_cut=options.groups)
         fitted = fit(history, seed=seed, plan=plan, towers=towers)
-        learnt = learnt_answers(fitted.bundle, asked, plan.candidates, label=f"seed {seed}")
+        learnt = learnt_answers(fitted.bundle, questions, plan.candidates, label=f"seed {seed}")
         runs.append(learnt)
-        fits.append(_described(seed, fitted, learnt, asked, plan.candidates))
+        fits.append(_described(seed, fitted, learnt, questions, plan.candidates))
         if options.ablation and seed == options.seeds[0]:
-            dropped = ablation(fitted, asked.known, plan)
+            dropped = ablation(fitted, questions.known, plan)
         fitted.groups.clear()
     margins = history.at("valid_until").statistics.items.margin_share if data.has_margins else None
     popularity = history.at("valid_until").statistics.items.popularity
@@ -100,23 +109,23 @@ def run(data: PurchaseData, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _described(seed: int, fitted: Fitted, learnt: Answered, asked: Asked, limit: int) -> dict[str, Any]:
-    marks = summary([learnt], count_items=fitted.bundle.count_items, margin_share=None)["hybrid"]
+def _described(seed: int, fitted: Fitted, learnt: Answered, questions: QuestionSets, limit: int) -> dict[str, Any]:
+    metrics = summary([learnt], count_items=fitted.bundle.count_items, margin_share=None)["hybrid"]
     return {
         "seed": seed,
-        "hybrid_recall@20": {stratum: round(value_of(metrics, "recall@20"), 5) for stratum, metrics in marks.items()},
+        "hybrid_recall@20": {stratum: round(value_of(metrics, "recall@20"), 5) for stratum, metrics in metrics.items()},
         "tower_steps": fitted.trained.best_step,
         "tower_curve": list(fitted.trained.curve),
         "ranker_groups": len(fitted.groups),
         "ranker_curve": list(fitted.ranker.curve),
         "heads": fitted.ranker.metrics["heads"],
-        "calibration": calibration(fitted.bundle, asked.known[:CALIBRATED], limit=limit),
+        "calibration": calibration(fitted.bundle, questions.known[:CALIBRATED], limit=limit),
         "session_knn": fitted.knn,
     }
 
 
-def _add_breadth(methods: Marks, fixed: Answered, runs: Sequence[Answered], popularity: Floats) -> None:
-    """Coverage and popularity bias of the lists that are asked for everything; the blind hybrid's other strata."""
+def _add_breadth(methods: Metrics, fixed: Answered, runs: Sequence[Answered], popularity: Floats) -> None:
+    """Add coverage and popularity bias of the lists of `all`, and the blind hybrid's other strata."""
     for name, strata in methods.items():
         if "all" in strata:
             answers = runs[0][name] if name in runs[0] else fixed[name]
@@ -125,7 +134,7 @@ def _add_breadth(methods: Marks, fixed: Answered, runs: Sequence[Answered], popu
     methods[BLIND] = {**without_a_visit, **methods.get(BLIND, {})}
 
 
-def _intervals(methods: Marks) -> dict[str, dict[str, dict[str, list[float]]]]:
+def _intervals(methods: Metrics) -> dict[str, dict[str, dict[str, list[float]]]]:
     """method -> stratum -> metric -> [low, high], for the metrics that have an interval."""
     return {
         method: {
@@ -141,7 +150,7 @@ def _intervals(methods: Marks) -> dict[str, dict[str, dict[str, list[float]]]]:
 def ratios(fixed: Answered, runs: Sequence[Answered]) -> dict[str, Any]:
     """Recall@20 of the hybrid over that of each other method on the same shoppers, with intervals.
 
-    Of the new arrivals also `content` over what is popular in their category, since it reads no purchase of theirs.
+    For new arrivals also `content` over popularity in their category, since it reads no purchase of theirs.
     """
     found: dict[str, Any] = {}
     for stratum in runs[0]["hybrid"]:
@@ -149,8 +158,8 @@ def ratios(fixed: Answered, runs: Sequence[Answered]) -> dict[str, Any]:
         others = {name: [fixed[name][stratum]] for name in fixed if stratum in fixed[name]}
         learnt = [name for name in runs[0] if name != "hybrid" and stratum in runs[0][name]]
         others |= {name: [answered[name][stratum] for answered in runs] for name in learnt}
-        marks = {name: recall_ratio(above, below) for name, below in others.items()}
-        found[stratum] = {name: None if value is None else value.to_json() for name, value in marks.items()}
+        metrics = {name: recall_ratio(above, below) for name, below in others.items()}
+        found[stratum] = {name: None if value is None else value.to_json() for name, value in metrics.items()}
     if "cold_items" in runs[0]["content"]:
         parts = [[run[name]["cold_items"] for run in runs] for name in ("content", "popularity_in_category")]
         value = recall_ratio(parts[0], parts[1])
@@ -158,7 +167,7 @@ def ratios(fixed: Answered, runs: Sequence[Answered]) -> dict[str, Any]:
     return found
 
 
-def _is_above_all(methods: Marks) -> dict[str, bool]:
+def _is_above_all(methods: Metrics) -> dict[str, bool]:
     """By stratum: is the hybrid's Recall@20 above that of every other method?"""
     return {
         stratum: all(

@@ -76,7 +76,7 @@ def complete_journey() -> PurchaseData:
         ),
         "brand",
     )
-    # Prices are those paid before the test: a later one would say which of the unsold items are going to be sold.
+    # Prices are those paid before the test: a later one would reveal which of the unsold items will be sold.
     paid = purchases.filter((pl.col("quantity") > 0) & (pl.col("purchased_at") < starts[VALID_WEEKS]))
     unit = paid.group_by("item_id").agg((pl.col("price") / pl.col("quantity")).median())
     items = items.join(unit, on="item_id", how="left")

@@ -1,15 +1,10 @@
-"""What the purchases benchmark asks of whom: known shoppers, strangers, and everybody for new arrivals alone.
+"""The questions of the purchases benchmark, and the answers of baselines, models, ablated rankers and peers.
 
-The purchases benchmark's split for the peers, and their lists as its answers.
-
-A history is every line the shopper bought before the moment, in order of time, followed by what the visit has shown.
-A question counts in several strata with different exclusions, so each of them is a question of its own. The peers
-choose their settings on items new to the shopper in the validation window, as our own iALS does.
-
-What each member adds: the ranker fitted again without the features that a member gives, on the same requests.
-
-A dropped feature is held at its mean, in training and in asking; candidates stay as they are, so what is measured is
-what the member tells the ranker, not what it proposes. Letters: C candidates, F features.
+A question counts in several strata with different exclusions, so each of them is a question of its own for the peers; a
+history is every earlier line of the shopper in order of time, then the items that the visit has shown. Peers choose
+their settings on items new to the shopper in the validation window, as our own iALS does. An ablated ranker is fitted
+again on the same requests with a member's features held at their mean; candidates stay as they are, so the ablation
+covers what a member adds to the ranker, not its proposals. Letters: C candidates, F features.
 """
 
 from __future__ import annotations
@@ -33,7 +28,7 @@ from benchmarks.purchases.models import Fitted, History, tune_ials
 from training_jobs.baselines import matrix
 from training_jobs.counting.counts import Statistics
 from training_jobs.counting.lines import bought_between
-from training_jobs.evaluate.evaluation import NOTHING, Answered, Answers, ask, joined
+from training_jobs.evaluate.evaluation import NOTHING, Answered, Answers, joined, run_methods
 from training_jobs.evaluate.methods import Method, arrival_methods, baselines, learnt_methods, listed, stranger_methods
 from training_jobs.evaluate.questions import (
     Question,
@@ -50,7 +45,7 @@ from training_jobs.session_ranker.ranker import as_function, train_ranker
 TUNED_ON = "new"
 
 
-def ask_peers(
+def peer_answers(
     python: Path,
     *,
     tail: tuple[Statistics, Sequence[Question]],
@@ -58,14 +53,14 @@ def ask_peers(
     methods: Sequence[str] = bridge.METHODS,
     kept: Path = bridge.KEPT,
 ) -> tuple[Answered, dict[str, Any]]:
-    """Answers of every peer, and what each chose and cost.
+    """Answers of every peer, with its choices and cost.
 
-    `tail` and `test` are what was counted at a moment and the questions asked then; the tail's are sampled.
+    `tail` and `test` are the counts and the questions of a moment; the tail's are sampled.
     """
     tuning = [(question, stratum) for question, stratum in _pairs(tail[1]) if stratum == TUNED_ON]
     chosen = np.random.default_rng(0).permutation(len(tuning))[: bridge.TAIL_QUESTIONS]
     pairs = _pairs(test[1])
-    found = bridge.ask(
+    found = bridge.fetch_lists(
         python,
         tail=split_of(tail[0], [tuning[n] for n in chosen]),
         test=split_of(test[0], pairs),
@@ -86,7 +81,7 @@ def _pairs(questions: Sequence[Question]) -> list[tuple[Question, str]]:
 
 
 def split_of(statistics: Statistics, pairs: Sequence[tuple[Question, str]]) -> Split:
-    """What was counted at a moment as train, and the questions asked then."""
+    """The counts of a moment as train, and its questions."""
     lines = statistics.lines
     order = np.argsort(lines.shopper, kind="stable")
     offsets = np.searchsorted(lines.shopper[order], np.arange(len(lines.shopper_ids) + 1)).astype(np.int64)
@@ -102,7 +97,7 @@ def split_of(statistics: Statistics, pairs: Sequence[tuple[Question, str]]) -> S
 
 
 def _history(question: Question, train: Ragged, statistics: Statistics) -> Rows:
-    """What is known of whoever asks; a stranger's purchases are not."""
+    """The known items of a question; a stranger's purchases are unknown."""
     case = question.case
     number = statistics.histories.numbers.get(case.shopper_id, -1)
     bought = train.of(number) if number >= 0 and len(case.owned.rows) else NOTHING
@@ -113,16 +108,16 @@ BASKET_SEED = 0  # which three items of a basket are shown is the same for every
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The questions: of known shoppers, of the new arrivals alone, and of strangers."""
+class QuestionSets:
+    """Questions of known shoppers, about the new arrivals alone, and of strangers."""
 
     known: list[Question]
     arrivals: list[Question]
     strangers: list[Question]
 
 
-def questions_of(history: History, visits: int) -> Asked:
-    """Every shopper of the test window, and at most `visits` orders of strangers. InvalidInput where it is empty."""
+def questions_of(history: History, visits: int) -> QuestionSets:
+    """Every shopper of the test window, and at most `visits` orders of strangers. Raises InvalidInput without any."""
     data, counted = history.data, history.at("valid_until")
     bought = bought_between(data.exports, data.valid_until, data.test_until)
     if not bought.by_shopper:
@@ -132,37 +127,39 @@ def questions_of(history: History, visits: int) -> Asked:
     baskets = basket_questions(counted.statistics, bought, cohorts, seed=BASKET_SEED)
     rng = np.random.default_rng(BASKET_SEED)
     strangers = visit_questions(counted.statistics.items, bought, rng, most=visits)
-    return Asked([*windows, *baskets], arrival_questions(windows), strangers)
+    return QuestionSets([*windows, *baskets], arrival_questions(windows), strangers)
 
 
 def fixed_methods(history: History) -> tuple[dict[str, Method], dict[str, float]]:
     """The baselines, tuned before the test and refitted at its start."""
-    tuned, marks = tune_ials(history)
+    tuned, metrics = tune_ials(history)
     counted = history.at("valid_until")
     entries = matrix(counted.statistics.lines, count_items=len(counted.statistics.item_ids), now_days=counted.now_days)
-    return baselines(counted.statistics, entries, counted.segments, tuned), marks
+    return baselines(counted.statistics, entries, counted.segments, tuned), metrics
 
 
-def peers_answers(history: History, asked: Asked, chosen: Path | None) -> tuple[Answered, dict[str, Any]]:
-    """What the published libraries answer, where an environment with them is given."""
-    if chosen is None:
+def optional_peer_answers(
+    history: History, questions: QuestionSets, python: Path | None
+) -> tuple[Answered, dict[str, Any]]:
+    """The answers of the published libraries, where an environment with them is given."""
+    if python is None:
         return {}, {}
     data, counted = history.data, history.at("train_until")
     bought = bought_between(data.exports, data.train_until, data.valid_until)
     tail = window_questions(counted.statistics, bought, counted.segments.of_shopper, now_days=counted.now_days)
-    return ask_peers(
-        bridge.interpreter(str(chosen)),
+    return peer_answers(
+        bridge.interpreter(str(python)),
         tail=(counted.statistics, tail),
-        test=(history.at("valid_until").statistics, asked.known),
+        test=(history.at("valid_until").statistics, questions.known),
     )
 
 
-def learnt_answers(bundle: Bundle, asked: Asked, limit: int, *, label: str) -> Answered:
-    """What the models answer; the baselines of new arrivals and visits that read the bundle stand among them."""
+def learnt_answers(bundle: Bundle, questions: QuestionSets, limit: int, *, label: str) -> Answered:
+    """The answers of the models, and of the baselines of new arrivals and visits that read the bundle."""
     return joined(
-        ask(learnt_methods(bundle, limit=limit), asked.known, label=label),
-        ask(arrival_methods(bundle, limit=limit), asked.arrivals, label=f"{label}, new arrivals"),
-        ask(stranger_methods(bundle, limit=limit), asked.strangers, label=f"{label}, strangers"),
+        run_methods(learnt_methods(bundle, limit=limit), questions.known, label=label),
+        run_methods(arrival_methods(bundle, limit=limit), questions.arrivals, label=f"{label}, new arrivals"),
+        run_methods(stranger_methods(bundle, limit=limit), questions.strangers, label=f"{label}, strangers"),
     )
 
 
@@ -180,8 +177,8 @@ MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "complements": ("visit_complement", "visit_best_complement"),
     "cohorts": ("cohort_rank",),
 }
-ASKED_EACH: Final = 3  # every third question is asked again
-FITTED_EACH: Final = 2  # and every second request learnt from
+QUESTION_STEP: Final = 3  # every third question is used
+GROUP_STEP: Final = 2  # and every second request of the training
 STRATA: Final = ("all", "new", "in_basket")
 
 
@@ -189,34 +186,34 @@ def ablation(fitted: Fitted, questions: Sequence[Question], plan: RankerPlan) ->
     """`everything` and `without <member>` -> stratum -> metrics."""
     cached = [
         (question, *score_rows(fitted.bundle, question.case, limit=plan.candidates))
-        for question in questions[::ASKED_EACH]
+        for question in questions[::QUESTION_STEP]
     ]
-    found = {"everything": _asked(fitted, cached, (), plan)}
+    found = {"everything": _refitted(fitted, cached, (), plan)}
     for member, names in tqdm(MEMBERS.items(), desc="ablation", file=sys.stderr):
         dropped = tuple(FEATURES.index(name) for name in names if name in FEATURES)
         if dropped:
-            found[f"without {member}"] = _asked(fitted, cached, dropped, plan)
+            found[f"without {member}"] = _refitted(fitted, cached, dropped, plan)
     return found
 
 
-def _asked(
+def _refitted(
     fitted: Fitted, cached: Sequence[tuple[Question, Rows, Floats]], dropped: tuple[int, ...], plan: RankerPlan
 ) -> dict[str, dict[str, float]]:
-    """Marks of a ranker that was fitted without these columns."""
+    """Metrics of a ranker that was fitted without these columns."""
     means = np.concatenate([group.features for group in fitted.groups[:500]]).mean(axis=0)
     groups = [
-        replace(group, features=_without(group.features, dropped, means)) for group in fitted.groups[::FITTED_EACH]
+        replace(group, features=_without(group.features, dropped, means)) for group in fitted.groups[::GROUP_STEP]
     ]
     score = as_function(train_ranker(groups, plan.training).module)
-    marks: dict[str, list[tuple[float, float]]] = {stratum: [] for stratum in STRATA}
+    metrics: dict[str, list[tuple[float, float]]] = {stratum: [] for stratum in STRATA}
     for question, rows, features in cached:
         scores = score({"features": _without(features, dropped, means)})["score"]
         for stratum in set(STRATA) & set(question.targets):
             best = listed((rows, scores), question.excluded.get(stratum, np.empty(0, np.int32)))
-            marks[stratum].append((recall(best, question.targets[stratum]), ndcg(best, question.targets[stratum])))
+            metrics[stratum].append((recall(best, question.targets[stratum]), ndcg(best, question.targets[stratum])))
     return {
         stratum: dict(zip(("recall@20", "ndcg@20"), np.mean(found, axis=0).round(5).tolist(), strict=True))
-        for stratum, found in marks.items()
+        for stratum, found in metrics.items()
         if found
     }
 

@@ -16,7 +16,7 @@ from training_jobs.content_bert.data import catalogue_texts
 from training_jobs.content_bert.train import Settings as ContentSettings
 from training_jobs.content_bert.train import pretrained_vectors
 from training_jobs.counting.lines import bought_between
-from training_jobs.evaluate.evaluation import ask
+from training_jobs.evaluate.evaluation import run_methods
 from training_jobs.evaluate.methods import from_scorer
 from training_jobs.evaluate.questions import window_questions
 from training_jobs.metrics import recall_by_shopper
@@ -68,7 +68,7 @@ class Fitted:
     trained: Trained
     ranker: TrainedRanker
     knn: str
-    groups: list[Group]  # what the ranker was fitted on
+    groups: list[Group]  # the training data of the ranker
 
 
 @dataclass(slots=True)
@@ -129,13 +129,13 @@ def tune_ials(history: History) -> tuple[IalsSettings, dict[str, float]]:
     chosen = np.random.default_rng(0).permutation(len(questions))[:TUNING_SHOPPERS]
     entries = matrix(counted.statistics.lines, count_items=len(data.exports.item_ids), now_days=counted.now_days)
     numbers = counted.statistics.histories.numbers
-    marks: dict[IalsSettings, float] = {}
+    recalls: dict[IalsSettings, float] = {}
     for choice in IALS_CHOICES:
         method = from_scorer(ials(entries, choice), numbers)
-        found = ask({"ials": method}, [questions[n] for n in chosen], label="tune ials")["ials"]["new"]
-        marks[choice] = float(recall_by_shopper(found.lists, found.targets).mean())
-    best = max(IALS_CHOICES, key=marks.__getitem__)
-    return best, {f"{c.width}/{c.alpha}/{c.ridge}": round(mark, 5) for c, mark in marks.items()}
+        found = run_methods({"ials": method}, [questions[n] for n in chosen], label="tune ials")["ials"]["new"]
+        recalls[choice] = float(recall_by_shopper(found.lists, found.targets).mean())
+    best = max(IALS_CHOICES, key=recalls.__getitem__)
+    return best, {f"{c.width}/{c.alpha}/{c.ridge}": round(recall, 5) for c, recall in recalls.items()}
 
 
 def _refit(history: History, settings: TowerSettings, early: Trained) -> Towers:

@@ -3,7 +3,7 @@
     python -m benchmarks.search --products FILE --judgments FILE [--columns ours=theirs,...] [--seeds 1,2,3] [--out DIR]
 
 Progress goes to stderr; the last line of stdout is one JSON object (documented in docs/benchmarks.md). Judgments are
-read to be scored and for nothing else. What development saw of one judged set is told in docs/decisions, 105 to 109.
+used for scores and for nothing else. docs/decisions, 105 to 109, list what development saw of one judged set.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from recommender.domain.models.arrays import Doubles
 from recommender.domain.models.search import LexicalIndex
 
-from benchmarks import cli as door
+from benchmarks import cli
 from benchmarks.cli import describe_machine
 from benchmarks.search.data import SearchData, load
 from benchmarks.search.models import (
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "data": {"products": options.products.name, "judgments": options.judgments.name, **data.facts},
         }
 
-    return door.answer(asked, options.out)
+    return cli.answer(asked, options.out)
 
 
 def run(
@@ -71,7 +71,7 @@ def run(
     """All methods; the seed decides which pairs the tuning sees, and in which order."""
     index = word_index(data)
     words = by_words(index, data)
-    door.say(f"{data.count_items} items, {len(index.terms)} terms, {len(data.judged)} queries")
+    cli.progress(f"{data.count_items} items, {len(index.terms)} terms, {len(data.judged)} queries")
     untuned = pretrained(data, load_model)
     single = {
         "bm25": _scored("bm25", words, data),
@@ -106,7 +106,7 @@ def _result(
     return {
         "benchmark": "search",
         "protocol": PROTOCOL,
-        "methods": {name: _marks(values[name], runs[name], data.count_items) for name in shown},
+        "methods": {name: _metrics(values[name], runs[name], data.count_items) for name in shown},
         "intervals": {
             name: {stratum: intervals(metrics) for stratum, metrics in values[name].items()} for name in shown
         },
@@ -115,7 +115,7 @@ def _result(
             "hybrid": _against(values, "hybrid", shown[:-1], difference),
             "bert_tuned": _against(values, "bert_tuned", ("bert_pretrained", "bm25"), difference),
         },
-        "ablation": {name: _marks(values[found], runs[found], data.count_items) for name, found in ablation.items()},
+        "ablation": {name: _metrics(values[found], runs[found], data.count_items) for name, found in ablation.items()},
         "int8": _int8(values, models),
         "cost": {
             **_mean_costs([model.cost for model in models]),
@@ -145,7 +145,7 @@ def _against(
 
 
 def _int8(values: Mapping[str, Mapping[str, Mapping[str, Doubles]]], models: Sequence[Encoded]) -> dict[str, Any]:
-    """What the int8 query encoder costs against the same weights in fp32, on the same item vectors."""
+    """The loss by the int8 query encoder against the same weights in fp32, on the same item vectors."""
     served, exact = values["bert_tuned"], values["bert_tuned_fp32"]
     return {
         **{
@@ -157,12 +157,12 @@ def _int8(values: Mapping[str, Mapping[str, Mapping[str, Doubles]]], models: Seq
     }
 
 
-def _marks(values: Mapping[str, Mapping[str, Doubles]], runs: Sequence[Scored], count_items: int) -> dict[str, Any]:
-    marks: dict[str, dict[str, float]] = {
+def _metrics(values: Mapping[str, Mapping[str, Doubles]], runs: Sequence[Scored], count_items: int) -> dict[str, Any]:
+    metrics: dict[str, dict[str, float]] = {
         stratum: {metric: _mean(found) for metric, found in metrics.items()} for stratum, metrics in values.items()
     }
-    marks["all"]["coverage@20"] = _mean(np.array([coverage(run.lists, count_items) for run in runs]))
-    return marks
+    metrics["all"]["coverage@20"] = _mean(np.array([coverage(run.lists, count_items) for run in runs]))
+    return metrics
 
 
 def _mean_values(runs: Sequence[Scored]) -> dict[str, dict[str, Doubles]]:
@@ -179,10 +179,10 @@ def _mean_costs(costs: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def _scored(label: str, search: Search, data: SearchData) -> Scored:
     found = score(search, data.judged, label=label)
-    marks = {
+    metrics = {
         f"{stratum} {metric}": _mean(v) for stratum, metrics in found.values.items() for metric, v in metrics.items()
     }
-    door.say(f"{label}: " + ", ".join(f"{name} {value:.4f}" for name, value in marks.items()))
+    cli.progress(f"{label}: " + ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
     return found
 
 

@@ -39,7 +39,7 @@ LARGEST_EXPONENT = 10.0  # grades above are taken as gains themselves
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One query and what people said of some items."""
+    """One query and the judgments of some items."""
 
     query: str
     rows: np.ndarray  # (J,) rows of the catalogue
@@ -62,7 +62,7 @@ class SearchData:
 
 
 def load(products: Path, judgments: Path, columns: Mapping[str, str]) -> SearchData:
-    """Read and check both files. Raises RecommenderError saying what is wrong with them."""
+    """Read and check both files. Raises RecommenderError naming the fault."""
     items = _named(read_table(products), columns, "/products").unique("item_id", keep="last", maintain_order=True)
     items = items.with_columns(pl.lit("").alias(name) for name in TEXTS if name not in items.columns)
     if not items.height:

@@ -42,14 +42,14 @@ EIGHT_TOKENS = "black wireless headphones with long battery life"  # eight, and 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What one method did: values of each query, and the head of each list."""
+    """The metrics of one method for each query, and the head of each list."""
 
     values: Mapping[str, Mapping[str, Doubles]]  # stratum -> metric -> (Q,)
     lists: NDArray[np.int64]  # (Q, 20) rows
 
 
 def score(search: Search, judged: Sequence[Judged], *, label: str) -> Scored:
-    """Ask every query."""
+    """The metrics of a search on every query."""
     pool = np.unique(np.concatenate([one.rows for one in judged]))
     is_graded = any(len(np.unique(one.gains)) > 1 for one in judged)
     rows, lists = [], []

@@ -22,19 +22,19 @@ import numpy as np
 import torch
 from recommender.domain.models.arrays import Doubles, Floats
 
-from benchmarks import cli as door
+from benchmarks import cli
 from benchmarks.cli import describe_machine
 from benchmarks.peers import bridge
 from benchmarks.sequences import models
 from benchmarks.sequences.data import REPEATING, Histories, SequenceData, content_vectors, load
-from benchmarks.sequences.fusion import ask_peers, fit_fusion, fused
+from benchmarks.sequences.fusion import fit_fusion, fused, peer_answers
 from benchmarks.sequences.models import Answers, Scorer, answer, sequence_metrics
 from training_jobs.intervals import intervals, ratio
 from training_jobs.metrics import breadth
 from training_jobs.two_tower.training import TowerSettings, Trained
 
 FUSED_QUESTIONS = 4000  # of the validation, on which the hybrid's weights are fitted
-MEMBERS = {  # what each step adds, in order
+MEMBERS = {  # the gain of each step, in order
     "two-tower on ids": "two_tower",
     "content in the item tower": "two_tower_content",
     "both towers fused": "towers",
@@ -44,10 +44,10 @@ MEMBERS = {  # what each step adds, in order
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What all methods share."""
+    """The data and baselines that all methods share."""
 
     data: SequenceData
-    vectors: Floats | None  # (I, C) what the items file says
+    vectors: Floats | None  # (I, C) vectors of the items file
     keeps_seen: bool
     counting: Mapping[str, tuple[Scorer, Scorer]]  # method -> fitted without and with the validation
 
@@ -61,14 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         python = bridge.interpreter(str(options.peers)) if options.peers else None
         return run(load(options.data, options.items), options, python)
 
-    return door.answer(asked, options.out)
+    return cli.answer(asked, options.out)
 
 
 def run(data: SequenceData, options: argparse.Namespace, python: Path | None) -> dict[str, Any]:
     """All methods on one data set; seeds concern the methods that are learnt, `python` answers for the peers."""
     started = time.process_time()
     setting = _setting(data, options.out)
-    fixed = {name: _asked(refitted, setting) for name, (_, refitted) in setting.counting.items()}
+    fixed = {name: _answered(refitted, setting) for name, (_, refitted) in setting.counting.items()}
     encoded = time.process_time()
     runs, details = [], []
     for seed in options.seeds:
@@ -76,7 +76,7 @@ def run(data: SequenceData, options: argparse.Namespace, python: Path | None) ->
         asked, detail = _one_seed(setting, TowerSettings(most_steps=options.steps, seed=seed))
         runs.append(asked)
         details.append({"seed": seed, "fit_cpu_seconds": round(time.process_time() - before, 1), **detail})
-    peers, facts = ask_peers(python, data, keeps_seen=setting.keeps_seen) if python else ({}, {})
+    peers, facts = peer_answers(python, data, keeps_seen=setting.keeps_seen) if python else ({}, {})
     popularity = np.bincount(data.train_and_valid.items, minlength=data.count_items)
     asked_by = {**{name: [asked] for name, asked in (fixed | peers).items()}, **_by_method(runs)}
     return {
@@ -131,23 +131,23 @@ def _setting(data: SequenceData, cache: Path | None) -> Setting:
 
 
 def _one_seed(setting: Setting, settings: TowerSettings) -> tuple[dict[str, dict[str, Answers]], dict[str, Any]]:
-    """The learnt methods of one seed, asked on the test."""
+    """The answers of the learnt methods of one seed to the test."""
     bare = _towers(setting, settings, None)
     rich = bare if setting.vectors is None else _towers(setting, settings, setting.vectors)
     scorers = [models.by_towers(trained.towers) for trained in (*bare, *rich)]
-    asked = {"two_tower_train_only": _asked(scorers[0], setting), "two_tower": _asked(scorers[1], setting)}
+    asked = {"two_tower_train_only": _answered(scorers[0], setting), "two_tower": _answered(scorers[1], setting)}
     early, late = {"two_tower": scorers[2]}, {"two_tower": scorers[3]}
     if setting.vectors is not None:
-        asked["two_tower_content"] = _asked(scorers[3], setting)
+        asked["two_tower_content"] = _answered(scorers[3], setting)
         early, late = {**early, "two_tower_ids": scorers[0]}, {**late, "two_tower_ids": scorers[1]}
     questions = models.sampled(setting.data.valid, FUSED_QUESTIONS)
     if len(early) > 1:
         both = fit_fusion(early, questions, keeps_seen=setting.keeps_seen)
-        asked["towers"] = _fused_asked(fused(late, both, keeps_seen=setting.keeps_seen), setting)
+        asked["towers"] = _fused_answered(fused(late, both, keeps_seen=setting.keeps_seen), setting)
     early |= {name: pair[0] for name, pair in setting.counting.items()}
     late |= {name: pair[1] for name, pair in setting.counting.items()}
     fusion = fit_fusion(early, questions, keeps_seen=setting.keeps_seen)
-    asked["hybrid"] = _fused_asked(fused(late, fusion, keeps_seen=setting.keeps_seen), setting)
+    asked["hybrid"] = _fused_answered(fused(late, fusion, keeps_seen=setting.keeps_seen), setting)
     names = [*early, *(f"log share of {name}" for name in early)]
     return asked, {
         "best_step": bare[0].best_step,
@@ -168,16 +168,16 @@ def _towers(setting: Setting, settings: TowerSettings, vectors: Floats | None) -
     return early, late
 
 
-def _asked(scorer: Scorer, setting: Setting) -> dict[str, Answers]:
-    """The test's answers, by stratum."""
+def _answered(scorer: Scorer, setting: Setting) -> dict[str, Answers]:
+    """The answers to the test, by stratum."""
     test = setting.data.test
     if setting.keeps_seen:
         return {"all": answer(scorer, test, keeps_seen=True)}
     return {"all": answer(scorer, test, keeps_seen=False), "seen_listed": answer(scorer, test, keeps_seen=True)}
 
 
-def _fused_asked(scorer: Scorer, setting: Setting) -> dict[str, Answers]:
-    """As `_asked`; weights fitted on lists without seen items say nothing of lists with them."""
+def _fused_answered(scorer: Scorer, setting: Setting) -> dict[str, Answers]:
+    """As `_answered`, without `seen_listed`: weights fitted on lists without seen items do not fit lists with them."""
     return {"all": answer(scorer, setting.data.test, keeps_seen=setting.keeps_seen)}
 
 

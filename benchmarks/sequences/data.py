@@ -1,13 +1,10 @@
-"""Sequences of users as rows, cut by leave-one-out: the last item is the test, the one before it the validation.
+"""Sequences of users as rows, cut by leave-one-out, and the vectors of the items that an items file describes.
 
-The catalogue is every item of the sequences, and of the items file where there is one. Ids may be integers or text.
-Letters: U users, I items.
-
-What an items file says of each item, as one vector: its text by the content job's encoder, its attributes by SVD.
-
-Text columns (`title`, `category`, `brand`, `description`) become one text, as the content job makes it of the
-catalogue. Columns of lists, such as `attributes`, and other short columns become an item x value matrix, whose
-leading singular vectors stand beside the text's. Letters: I items, V values, C width.
+The last item of a sequence is the test, the one before it the validation. The catalogue is every item of the sequences
+and of the items file; ids may be integers or text. Text columns (`title`, `category`, `brand`, `description`) become
+one text, encoded by the content job. Columns of lists, such as `attributes`, and other short columns become an item x
+value matrix, whose leading singular vectors stand beside the text's. Letters: U users, Q questions, I items, V values,
+T texts, C width.
 """
 
 from __future__ import annotations
@@ -66,7 +63,7 @@ class Questions:
 
     users: NDArray[np.int64]  # (Q,)
     targets: NDArray[np.int64]  # (Q,)
-    histories: Histories  # of all users, as known when asked
+    histories: Histories  # of all users, up to the question
     count_items: int  # I
 
     def __len__(self) -> int:
@@ -75,10 +72,10 @@ class Questions:
 
 @dataclass(frozen=True, slots=True)
 class SequenceData:
-    """The split, and what the items file says of the catalogue."""
+    """The split, and the descriptions of the items."""
 
-    train: Histories  # without the last two items: what choices are made on
-    train_and_valid: Histories  # without the last: what is known when the test is asked
+    train: Histories  # without the last two items, for all choices
+    train_and_valid: Histories  # without the last, the known items of the test
     valid: Questions
     test: Questions
     item_ids: pl.Series  # (I,)
@@ -150,7 +147,7 @@ def _rows(frame: pl.DataFrame, catalogue: pl.Series) -> Histories:
 
 
 def _questions(known: Histories, whole: Histories, count_items: int) -> Questions:
-    """Who has a history in `known` and one more item in `whole`."""
+    """Users with a history in `known` and one more item in `whole`."""
     sizes = np.diff(known.offsets)
     users = np.flatnonzero((sizes > 0) & (np.diff(whole.offsets) > sizes))
     return Questions(users, whole.items[whole.offsets[users] + sizes[users]].astype(np.int64), known, count_items)
@@ -168,7 +165,7 @@ ITERATIONS = 4
 
 
 def content_vectors(items: pl.DataFrame, cache: Path | None) -> Floats | None:
-    """(I, C) unit vectors, zero where the file says nothing; None where it says nothing of any item."""
+    """(I, C) unit vectors, zero for an item without a description; None where no item has one."""
     parts = [part for part in (_text_vectors(items, cache), _attribute_vectors(items)) if part is not None]
     if not parts:
         return None
@@ -208,7 +205,7 @@ def _attribute_vectors(items: pl.DataFrame) -> Floats | None:
 
 
 def _values(items: pl.DataFrame) -> sp.csr_matrix | None:
-    """(I, V) which item has which value of which column; values of a single item say nothing and are left out."""
+    """(I, V) the values of each item in all columns; values of a single item are left out."""
     cells = [_cells(items, name) for name in items.columns if _names_values(items, name)]
     cells = [frame for frame in cells if frame.height]
     if not cells:

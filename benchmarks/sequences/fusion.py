@@ -1,11 +1,10 @@
-"""The hybrid of the sequences benchmark: one small linear model over what each member says of the candidates.
+"""The hybrid of the sequences benchmark, one small linear model over the members' scores, and the answers of the peers.
 
     P(item) = softmax over candidates of w . f(item), fitted by damped Newton steps on the validation's questions
 
 Candidates are the heads of the members' lists; f holds each member's score in two forms (as it is, and as a log share
-of the best), standardised. Letters: Q questions, B of a batch, C candidates, F features, I items.
-
-The sequences benchmark's split for the peers, and their lists as its answers.
+of the best), standardised. Letters: Q questions, N candidates of all questions, B of a batch, F features, I items, K
+length of a list.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from benchmarks.sequences.models import Answers, Scorer, batches, head
 from training_jobs.metrics import LISTED, target_ranks
 
 CANDIDATES = 150  # of each member
-FLOOR = 0.01  # share of the best score below which shares are not told apart
+FLOOR = 0.01  # share of the best score below which shares count as equal
 RIDGE = 1.0
 NEWTON_STEPS = 20
 SMALLEST_STEP = 1e-4
-BEHIND = -1e6  # of what no member puts forward; the first member orders it
+BEHIND = -1e6  # score of the other items; the first member orders them
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Cases:
     wanted: NDArray[np.int64]  # (Q,) where its target stands
 
     def log_likelihood(self, weights: Doubles) -> tuple[float, Doubles]:
-        """Of the wanted items, with the ridge, and each candidate's probability (N,)."""
+        """The targets' log likelihood, with the ridge, and each candidate's probability (N,)."""
         sizes = np.diff(np.append(self.starts, len(self.features)))
         logits = self.features @ weights
         logits -= np.repeat(np.maximum.reduceat(logits, self.starts), sizes)
@@ -76,7 +75,7 @@ class Cases:
 
 
 def fit_fusion(members: Mapping[str, Scorer], questions: Questions, *, keeps_seen: bool) -> Fusion:
-    """Weights under which the wanted items are most likely; questions whose target is no candidate say nothing."""
+    """The most likely weights given the targets; questions whose target is no candidate are left out."""
     found = [case for case in _cases(members, questions, keeps_seen=keeps_seen) if len(case[0])]
     if not found:
         count = 2 * len(members)
@@ -160,7 +159,7 @@ def _features(scores: Doubles, row: NDArray[np.int64], item: NDArray[np.int64]) 
 Asked = dict[str, dict[str, Answers]]  # method -> stratum -> answers
 
 
-def ask_peers(
+def peer_answers(
     python: Path,
     data: SequenceData,
     *,
@@ -168,7 +167,7 @@ def ask_peers(
     methods: Sequence[str] = bridge.METHODS,
     kept: Path = bridge.KEPT,
 ) -> tuple[Asked, dict[str, Any]]:
-    """Answers of every peer on every stratum, and what each chose and cost; they train on what ours are refitted on."""
+    """Answers of every peer on every stratum, with its choices and cost; they train on the data of our refit."""
     train = Ragged(data.train_and_valid.offsets, data.train_and_valid.items)
     tail = bridge.last_events(train, count_items=data.count_items, listed=LISTED, excludes_history=not keeps_seen)
     histories = ragged([data.test.histories.of(int(user)) for user in data.test.users])
@@ -178,7 +177,7 @@ def ask_peers(
     facts: dict[str, Any] = {}
     count = len(histories)
     test = Split(data.count_items, LISTED, train, _joined([histories] * len(strata)), _joined(list(strata.values())))
-    for method, found in bridge.ask(python, tail=tail, test=test, methods=methods, kept=kept).items():
+    for method, found in bridge.fetch_lists(python, tail=tail, test=test, methods=methods, kept=kept).items():
         facts[method] = found.facts
         for place, stratum in enumerate(strata):
             part = slice(place * count, (place + 1) * count)

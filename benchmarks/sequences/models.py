@@ -39,7 +39,7 @@ IALS_CHOICES = tuple(IalsSettings(width=64, alpha=alpha, ridge=ridge) for alpha,
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What one method answered: for each question the place of the wanted item, and the head of the list."""
+    """The answers of one method: the rank of the wanted item of each question, and the head of the list."""
 
     above: NDArray[np.int64]  # (Q,) items with a better score
     equal: NDArray[np.int64]  # (Q,) items with the same score, itself included
@@ -53,7 +53,7 @@ def batches(questions: Questions) -> Iterator[slice]:
 
 
 def answer(scorer: Scorer, questions: Questions, *, keeps_seen: bool) -> Answers:
-    """Ask every question; without `keeps_seen`, items of the history are not listed."""
+    """The answers to every question; without `keeps_seen`, items of the history are not listed."""
     parts = [_answered(scored, targets) for _, scored, targets in scored_batches(scorer, questions, keeps_seen)]
     above, equal, lists = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Answers(above, equal, lists)
@@ -62,7 +62,7 @@ def answer(scorer: Scorer, questions: Questions, *, keeps_seen: bool) -> Answers
 def scored_batches(
     scorer: Scorer, questions: Questions, keeps_seen: bool
 ) -> Iterator[tuple[NDArray[np.int64], Doubles, NDArray[np.int64]]]:
-    """(users, scores (B, I), targets) of one batch after the other; what may not be listed has -inf."""
+    """(users, scores (B, I), targets) of one batch after the other; excluded items have -inf."""
     for part in batches(questions):
         users = questions.users[part]
         scores = np.array(scorer(questions.histories, users), np.float64)
@@ -94,7 +94,7 @@ def sequence_metrics(answers: Answers) -> dict[str, Doubles]:
 
 
 def popular(train: Histories, count_items: int) -> Scorer:
-    """How often each item occurs."""
+    """The number of occurrences of each item."""
     counts = np.bincount(train.items, minlength=count_items).astype(np.float64)
     return lambda histories, users: np.broadcast_to(counts, (len(users), count_items))
 
@@ -103,7 +103,7 @@ def item_knn(train: Histories, count_items: int) -> Scorer:
     """Cosine of two items' users, damped, summed over the history, newest first."""
     is_newest = (_age(train) < NEWEST).astype(
         np.float64
-    )  # company in a history of thousands says little and costs much
+    )  # company in a history of thousands means little and costs much
     owned = _matrix(train, np.arange(len(train)), is_newest, count_items)
     owned.data = np.minimum(owned.data, 1.0)
     owned.eliminate_zeros()
@@ -136,7 +136,7 @@ def tuned_ials(train: Histories, valid: Questions, count_items: int, *, keeps_se
 
 
 def fitted_ials(train: Histories, settings: IalsSettings, count_items: int) -> Scorer:
-    """Implicit least squares on who has what."""
+    """Implicit least squares on the users and their items."""
     counts = _matrix(train, np.arange(len(train)), np.ones(len(train.items)), count_items)
     score = ials(Matrix(counts, counts, 0.0), settings)
     return lambda histories, users: np.stack([score(int(user)) for user in users])
@@ -213,7 +213,7 @@ def recent(histories: Histories, users: NDArray[np.int64], count_items: int) -> 
 
 
 def _age(histories: Histories) -> NDArray[np.int64]:
-    """How many items of its history come after each item."""
+    """The number of items after each item in its history."""
     return np.repeat(histories.offsets[1:], np.diff(histories.offsets)) - 1 - np.arange(len(histories.items))
 
 

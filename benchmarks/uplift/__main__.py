@@ -26,7 +26,7 @@ from recommender.contracts.placements import INCUMBENT
 from recommender.domain.models.arrays import Doubles, Flags
 from tqdm import tqdm
 
-from benchmarks import cli as door
+from benchmarks import cli
 from benchmarks.cli import describe_machine
 from benchmarks.uplift import visits as uplift_visits
 from benchmarks.uplift.figures import LABEL, against, figures, sections
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise problem("--seed", options.seed, "0 or more")
         return run(options.shoppers, options.seed)
 
-    return door.answer(asked, options.out, sections=sections)
+    return cli.answer(asked, options.out, sections=sections)
 
 
 def run(
@@ -74,12 +74,12 @@ def run(
     known, unknown = people(shop, shop.nature.shoppers, rng), people(shop, shoppers, rng)
     exports = record(shop, known, unknown, seed)
     lines, events = exports.purchases.height, exports.session_events.height
-    door.say(f"{LABEL}: {lines} order lines, {events} events recorded; training")
+    cli.progress(f"{LABEL}: {lines} order lines, {events} events recorded; training")
     effort = effort or Effort()
     trained = train(exports, seed, effort, encode=encode)
     trained_seconds = time.process_time() - started
     ease, rate = calibrated(shop, known, trained, seed + CALIBRATION_SEED, visits=effort.calibration_visits)
-    door.say(f"{LABEL}: incumbent's modules clicked {rate:.4f} of the time at ease {ease:.3f}")
+    cli.progress(f"{LABEL}: incumbent's modules clicked {rate:.4f} of the time at ease {ease:.3f}")
     visitors = drawn_visitors(shop, known, unknown, trained, shoppers, np.random.default_rng([seed, 6]))
     outcomes = compare(shop, trained, visitors, seed=seed, ease=ease)
     is_known = np.array([visitor.shopper_id is not None for visitor in visitors])

@@ -1,4 +1,4 @@
-"""What the simulated visits come to: rates and money of each policy, and ratios to the incumbent on the same shoppers.
+"""The figures of simulated visits: rates and money of each policy, and ratios to the incumbent on the same shoppers.
 
 Every figure is a ratio of two sums over shoppers; intervals are percentiles of a bootstrap over shoppers in which both
 policies meet the same draws. Letters: S shoppers, Q quantities, R resamples.
@@ -20,7 +20,7 @@ from training_jobs.evaluate.plots import Number, title
 
 LABEL: Final = "simulated"
 QUANTITIES: Final = ("modules", "clicks", "orders", "items", "value_cents", "margin_cents", "from_modules", "visits")
-FIGURES: Final[Mapping[str, tuple[str, str, str]]] = {  # name -> (above, below, what it is called)
+FIGURES: Final[Mapping[str, tuple[str, str, str]]] = {  # name -> (above, below, label)
     "click_through": ("clicks", "modules", "click-through of modules seen"),
     "items_per_order": ("items", "orders", "items an order"),
     "order_value_cents": ("value_cents", "orders", "order value, cents"),
@@ -77,7 +77,7 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
 
 
 def _table(outcomes: Sequence[Outcome]) -> Doubles:
-    """(S, Q) what each shopper's visit came to."""
+    """(S, Q) the quantities of each shopper's visit."""
     return np.array(
         [[1.0 if name == "visits" else float(getattr(one, name)) for name in QUANTITIES] for one in outcomes]
     ).reshape(-1, len(QUANTITIES))

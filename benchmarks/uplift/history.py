@@ -1,14 +1,10 @@
-"""What the simulated shop has recorded before the test: orders and visits, in the form of the warehouse's exports.
+"""The recorded past of the simulated shop, and the product's own `recommend` with one policy in every placement.
 
-Shoppers visit about a category, look at things they are drawn to, and some visits end in an order. A share of the
-visits is by people who never buy. The recommenders learn from this and from nothing else; it was recorded without any
-recommendation. Letters: I items, M people.
-
-The product's own `recommend`, in process, with one policy forced into every placement.
-
-The policy is forced as a promotion does it: the snapshot's defaults. The state is read through the port that serves
-DynamoDB in production. Only the ranking is remembered between calls that ask the very same thing, which changes
-nothing but the time. `popularity` is the lowest step of the product's ladder: no models, precomputed lists.
+Shoppers visit about a category, open attractive items, and some visits end in an order; a share of the visits is by
+people who never buy. The recommenders learn from these exports alone, recorded without any recommendation. A policy is
+forced as a promotion does it, by the snapshot's defaults; the state is read through the port that serves DynamoDB in
+production. Only the ranking is remembered between equal calls, which saves time and changes nothing else. `popularity`
+is the lowest step of the product's ladder: no models, precomputed lists. Letters: I items, M people.
 """
 
 from __future__ import annotations
@@ -129,7 +125,7 @@ def _looks(shop: Shop, crowd: People, m: int, owned: np.ndarray, rng: np.random.
 def _basket(
     shop: Shop, crowd: People, m: int, owned: np.ndarray, looks: list[int], rng: np.random.Generator
 ) -> list[int]:
-    """What is bought in the visit: the last thing looked at first, then more, each drawn by what lies there already."""
+    """The items bought in the visit: the last one opened, then more, each drawn given the cart."""
     basket = [looks[-1]]
     intent = int(shop.category[looks[-1]])
     for _ in range(rng.poisson(shop.nature.lines_per_order - 1.0)):
@@ -187,7 +183,7 @@ SECRET: Final = b"simulated"
 
 
 class Remembered:
-    """The product's ranking, asked once for each distinct question."""
+    """The product's ranking, computed once for each distinct request."""
 
     def __init__(self) -> None:
         """Nothing yet."""
@@ -202,7 +198,7 @@ class Remembered:
         return self._found[key]
 
     def forget(self) -> None:
-        """Make room: nothing of one visit is asked again in another."""
+        """Free the memory: no visit shares a request with another."""
         self._found.clear()
 
 

@@ -1,15 +1,11 @@
-"""A seeded shop whose shoppers' tastes are known, because they are made up: the ground truth of the uplift benchmark.
+"""A seeded shop with known tastes, the ground truth of the uplift benchmark, and the product's models trained on it.
 
-Everything here is an assumption, none of it is fitted to a recommender; the one figure that is fitted later is how
-easily a module is clicked. Letters: I items, G categories, D width of tastes, M people.
-
-    attraction of item i to shopper s (log odds) = taste_s . trait_i + appeal_i - thrift_s * dearness_i
-    taste = part that the shopper's attributes tell + part that is the shopper's own
-
-The product's models, trained small on the simulated shop by the jobs' own functions, as one bundle in memory.
-
-The steps and their order are those of the training jobs: content, towers before the first label cut, session model,
-ranker on the labels of both cuts, towers once more on everything, and the counts of the last day.
+Everything here is an assumption, none of it fitted to a recommender; only the ease of a click is fitted later. The
+attraction of item i to shopper s (log odds) is taste_s . trait_i + appeal_i - thrift_s * dearness_i, and a taste is the
+sum of a part that the attributes reveal and one of the shopper's own. The models are trained small, by the functions
+and in the order of the jobs: content, towers before the first label cut, session model, ranker on the labels of both
+cuts, towers once more on everything, and the counts of the last day. Letters: I items, G categories, D width of tastes,
+M people, T texts, C content width.
 """
 
 from __future__ import annotations
@@ -47,12 +43,12 @@ class Nature:
     """The assumptions. Shares are from 0 to 1; strengths are log odds."""
 
     items: int = 480
-    shoppers: int = 1200  # who bought before the test
+    shoppers: int = 1200  # with purchases before the test
     days: int = 150
     taste_width: int = 8
     taste_strength: float = 1.0  # standard deviation of taste . trait over the catalogue
     told_by_attributes: float = 0.3  # share of the variance of tastes that age, income and household tell
-    appeal_strength: float = 0.6  # what everybody agrees on
+    appeal_strength: float = 0.6  # shared by everybody
     thrift: float = 0.4  # mean loss of attraction for each standard deviation of log price
     intent: float = 1.5  # of items of the category that the visit is about
     habit: float = 1.2  # of items bought before
@@ -61,12 +57,12 @@ class Nature:
     days_between_orders: float = 14.0
     lines_per_order: float = 2.5
     visits_per_order: float = 1.6  # visits that end without an order, for each one that ends with one
-    no_history_share: float = 0.28  # of visits: by people who never bought here
+    no_history_share: float = 0.28  # of visits: by people without purchases
 
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """The catalogue, and what it is like."""
+    """The catalogue and its properties."""
 
     nature: Nature
     item_ids: tuple[str, ...]
@@ -96,7 +92,7 @@ class Shop:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """M shoppers: what the shop may know of them (attributes), and what it may not (the rest)."""
+    """M shoppers: their attributes, which the shop may know, and the rest, which it may not."""
 
     attributes: tuple[Mapping[str, str], ...]
     attraction: Doubles  # (M, I) log odds
@@ -162,7 +158,7 @@ def people(shop: Shop, count: int, rng: np.random.Generator) -> People:
 def wants(
     shop: Shop, attraction: Doubles, *, intent: int, owned: NDArray[np.bool_], cart: tuple[int, ...] = ()
 ) -> Doubles:
-    """(I,) attraction in a visit about a category, of somebody who bought `owned` (I,) before."""
+    """(I,) attraction of items in a visit about a category, given the earlier purchases `owned` (I,)."""
     nature = shop.nature
     found: Doubles = attraction + nature.intent * (shop.category == intent) + nature.habit * owned
     if cart:
@@ -196,7 +192,7 @@ def _complements(category: NDArray[np.int64], rng: np.random.Generator) -> Count
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long to train, and on how many visits to fit the clicks; small, so that all of it stays within minutes."""
+    """The length of the training and the visits that fit the clicks; small, so that all of it takes minutes."""
 
     tower_steps: int = 400
     sample_texts: int = 100
@@ -213,7 +209,7 @@ Encode = Callable[[CatalogueTexts, Effort], Floats]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What serves, and the shoppers as the store would hold them."""
+    """The bundle that serves, and the shoppers as the store would hold them."""
 
     bundle: Bundle
     shoppers: Mapping[str, Shopper]

@@ -1,9 +1,9 @@
-"""One simulated visit: what somebody with known tastes looks at, clicks and buys while a policy fills the placements.
+"""One simulated visit: the pages, clicks and purchases of a visitor with known tastes under a policy.
 
-Each visit has a plan that no policy changes: what it is about, which pages it opens anyway, what it came to buy.
-Modules further down are seen less often, items further right too. A click leads to the item's page and perhaps into
-the cart; it may replace a planned item of the same category, so a click is not always an extra sale. All draws are
-keyed by visit and page, so that policies meet the same luck. Letters: I items, P placements, N items of a list.
+Each visit has a plan that no policy changes: its category, the pages it opens anyway, its planned purchases. Modules
+further down are seen less often, items further right too. A click opens the item's page and may put it in the cart; it
+may replace a planned item of the same category, so a click is not always an extra sale. All draws are keyed by visit
+and page, so that policies meet the same luck. Letters: I items, G categories, P placements, N items of a list.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Serve = Callable[["Situation"], Sequence[tuple[str, Sequence[int]]]]  # -> (plac
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who visits: tastes as they are, and who the shop takes them for (None: never seen)."""
+    """The visitor's real tastes, and the id that the shop knows (None: never seen)."""
 
     attraction: Doubles  # (I,)
     interest: Doubles  # (G,)
@@ -59,7 +59,7 @@ class Situation:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a visit."""
+    """The outcome of a visit."""
 
     modules: int = 0  # seen
     clicks: int = 0
@@ -74,7 +74,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What happens whatever is recommended."""
+    """The part of a visit that no recommendation changes."""
 
     intent: int
     pages: tuple[tuple[str, int | None], ...]  # after the home page
@@ -134,7 +134,7 @@ class _Walk:
         self.outcome = Outcome()
 
     def open(self, page: str, row: int | None) -> int | None:
-        """Open a page, do there what is to be done, and look at its modules; the row of a clicked item."""
+        """Open a page, act on it, and look at its modules; returns the row of a clicked item."""
         luck = self._luck(page, row)
         if row is not None:
             self._steps.append(("view_item", row))
@@ -145,7 +145,7 @@ class _Walk:
         return self._modules("product" if page == "clicked" else page, row, luck)
 
     def leave(self) -> None:
-        """Cart, perhaps a last addition, perhaps payment; what is clicked after the order sells nothing any more."""
+        """The cart, perhaps a last addition, perhaps payment; clicks after the order sell nothing."""
         if not self._cart:
             return
         clicked = self._modules("cart", None, self._luck("cart"))

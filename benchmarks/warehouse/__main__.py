@@ -1,12 +1,10 @@
-"""Warehouse benchmark: how fast is a history loaded, and does a day cost more when more years lie behind it?
+"""Warehouse benchmark: the speed of loading a history, and the cost of a day by the years behind it.
 
     python -m benchmarks.warehouse [--events N] [--days D] [--seed S] [--out DIR] [--directory DIR]
 
 Writes a synthetic history through the product's loader (PUT, COPY) in parts of some half a million events, builds the
 marts of each with the daily run, and at the end of each third of the time runs three days of N/300 events. Progress
-goes to stderr; the last line of stdout is one JSON object.
-
-What the warehouse door draws: a day's cost by the history behind it, beside building the marts anew.
+goes to stderr; the last line of stdout is one JSON object. The plots show a day's cost beside building the marts anew.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from typing import Any, Final
 from matplotlib.figure import Figure
 from recommender.contracts.fields import problem
 
-from benchmarks import cli as door
+from benchmarks import cli
 from benchmarks.cli import describe_machine
 from benchmarks.report import Section
 from benchmarks.warehouse.runs import DAYS_MEASURED, SHARE_OF_DAY, THIRDS, measure
@@ -118,7 +116,7 @@ ASKED_DAYS: Final = 1095
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the JSON line, and return the exit code."""
     options = _parser().parse_args(arguments)
-    return door.answer(lambda: run(options), options.out, sections=sections)
+    return cli.answer(lambda: run(options), options.out, sections=sections)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the warehouse door measures: a history loaded and run part by part, and single days on top of each third."""
+"""The measurements of the warehouse benchmark: a history loaded and run part by part, and single days on top of it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a piece of work took."""
+    """Time and CPU of a piece of work."""
 
     wall: float
     cpu: float
@@ -42,7 +42,7 @@ class Cost:
 
 @dataclass(slots=True)
 class Ledger:
-    """What was measured so far."""
+    """The measurements so far."""
 
     loads: list[Cost] = field(default_factory=list)
     builds: list[Cost] = field(default_factory=list)
@@ -139,7 +139,7 @@ def _year(behind: int, anew: float, costs: Sequence[Cost]) -> dict[str, Any]:
 
 
 def _load(connection: Connection, delivery: Delivery, loaded_at: datetime) -> tuple[int, Cost]:
-    """Load all frames; returns the rows and what it took."""
+    """Load all frames; returns the rows and the cost."""
     rows, cost = _timed(
         lambda: sum(
             append(connection, table, frame, load_id=f"synthetic/{delivery.last}/{table}", loaded_at=loaded_at)

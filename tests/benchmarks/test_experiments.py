@@ -1,4 +1,4 @@
-"""The experiments door: the keys of the contract, reproducible figures, a textbook test like the textbook's."""
+"""The experiments command: the keys of the contract, reproducible figures, a textbook test like the textbook's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The next-item door on data nobody tuned for: strange ids, unknown items, few sessions, bad input."""
+"""The next-item command on data nobody tuned for: strange ids, unknown items, few sessions, bad input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The off-policy door on logs small enough to check by hand, and on our own exposure log."""
+"""The off-policy command on logs small enough to check by hand, and on our own exposure log."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def write_logs(folder: Path, rows: int = 6000, **columns: pl.Expr) -> Path:
 
 
 def asked(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
-    """The door's JSON line."""
+    """The command's JSON line."""
     assert off_policy.main([str(argument) for argument in arguments]) == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
     return found

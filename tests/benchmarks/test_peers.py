@@ -31,7 +31,7 @@ def shop() -> Split:
 
 
 def test_lists_come_back_without_excluded_items_and_ties_by_row(tmp_path: Path) -> None:
-    found = bridge.ask(HERE, tail=shop(), test=shop(), methods=["popular"], kept=tmp_path)["popular"]
+    found = bridge.fetch_lists(HERE, tail=shop(), test=shop(), methods=["popular"], kept=tmp_path)["popular"]
 
     assert found.rows.tolist() == [[0, 1, 3], [2, 0, 1]]
     assert found.scores[1].tolist() == [3.0, 2.0, 1.0]
@@ -43,7 +43,7 @@ def test_the_targets_of_the_test_stay_at_home(tmp_path: Path, monkeypatch: pytes
     spy.write_text(f'#!/bin/sh\ncp "$3/test.npz" "{tmp_path}"\nexec "{HERE}" "$@"\n')
     spy.chmod(0o755)
 
-    bridge.ask(spy, tail=shop(), test=shop(), methods=["popular"], kept=tmp_path)
+    bridge.fetch_lists(spy, tail=shop(), test=shop(), methods=["popular"], kept=tmp_path)
 
     seen = load(tmp_path / "test.npz")
     assert len(seen.targets.items) == 0
@@ -59,19 +59,19 @@ def test_an_interpreter_that_is_not_there_is_refused_before_anything_runs(tmp_pa
 
 def test_a_peer_that_crashes_gives_one_error_with_its_last_line(tmp_path: Path) -> None:
     with pytest.raises(DependencyDown, match=r"implicit_ials gave up with exit code 1: .*No module named 'implicit'"):
-        bridge.ask(HERE, tail=shop(), test=shop(), methods=["implicit_ials"], kept=tmp_path)
+        bridge.fetch_lists(HERE, tail=shop(), test=shop(), methods=["implicit_ials"], kept=tmp_path)
 
 
 def test_answers_are_kept_until_anything_they_depend_on_changes(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    first = bridge.ask(HERE, tail=shop(), test=shop(), methods=["popular"], kept=tmp_path)["popular"]
-    again = bridge.ask(HERE, tail=shop(), test=shop(), methods=["popular"], kept=tmp_path)["popular"]
+    first = bridge.fetch_lists(HERE, tail=shop(), test=shop(), methods=["popular"], kept=tmp_path)["popular"]
+    again = bridge.fetch_lists(HERE, tail=shop(), test=shop(), methods=["popular"], kept=tmp_path)["popular"]
     assert again.rows.tolist() == first.rows.tolist()
     assert capfd.readouterr().err.count("kept answers") == 1
 
-    bridge.ask(HERE, tail=shop(), test=replace(shop(), listed=2), methods=["popular"], kept=tmp_path)
-    bridge.ask(HERE, tail=shop(), test=shop(), methods=["popular"], kept=tmp_path, seed=2)
+    bridge.fetch_lists(HERE, tail=shop(), test=replace(shop(), listed=2), methods=["popular"], kept=tmp_path)
+    bridge.fetch_lists(HERE, tail=shop(), test=shop(), methods=["popular"], kept=tmp_path, seed=2)
     assert "kept answers" not in capfd.readouterr().err
     assert len(list(tmp_path.glob("popular-*"))) == 3
 

@@ -1,4 +1,4 @@
-"""Each door's split as the peers get it, and their lists as its answers: popularity from either side is the same.
+"""Each command's split as the peers get it, and their lists as its answers: popularity from either side is the same.
 
 `popular` of benchmarks.peers.fit plays the peer, in this interpreter.
 """
@@ -38,7 +38,7 @@ def test_sequences_get_the_same_lists_with_and_without_what_was_seen(tmp_path: P
     pl.DataFrame({"user": range(30), "items": sequences}).write_parquet(tmp_path / "s.parquet")
     data = load(tmp_path / "s.parquet", None)
 
-    asked, facts = sequences_peers.ask_peers(HERE, data, keeps_seen=False, methods=ONE, kept=tmp_path)
+    asked, facts = sequences_peers.peer_answers(HERE, data, keeps_seen=False, methods=ONE, kept=tmp_path)
 
     own = popular(data.train_and_valid, data.count_items)
     for stratum, keeps_seen in (("all", False), ("seen_listed", True)):
@@ -58,7 +58,7 @@ def test_next_item_leaves_unknown_items_out_of_the_visit(tmp_path: Path) -> None
         )
     data = next_item_data.load(tmp_path, min_prefix=1)
 
-    answers, _ = next_item_peers.ask_peers(HERE, data, data.test, methods=ONE, kept=tmp_path)
+    answers, _ = next_item_peers.peer_answers(HERE, data, data.test, methods=ONE, kept=tmp_path)
 
     expected = next_item_baselines.popular(data, data.test)
     assert answers["popular"].rows[:, :3].tolist() == expected.rows[:, :3].tolist()
@@ -97,7 +97,7 @@ def test_purchases_leave_out_what_a_stratum_excludes_and_order_history_by_time(s
     windows = window_questions(counted.statistics, bought, cohorts, now_days=counted.now_days)
     questions = [*windows, *basket_questions(counted.statistics, bought, cohorts, seed=0)]
 
-    answered, _ = purchases_peers.ask_peers(
+    answered, _ = purchases_peers.peer_answers(
         HERE, tail=(counted.statistics, windows), test=(counted.statistics, questions), methods=ONE, kept=shop
     )
 

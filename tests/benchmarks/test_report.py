@@ -75,10 +75,10 @@ def test_ratios_stand_with_their_interval_and_unknown_ones_are_left_out() -> Non
 
 
 def test_the_main_metric_leads_whatever_the_order_of_the_json() -> None:
-    marks = report.marks_of(NEXT_ITEM)
+    metrics = report.with_intervals(NEXT_ITEM)
 
-    assert list(marks["hybrid"]["all"])[:2] == ["hr@20", "mrr@20"]
-    assert marks["hybrid"]["all"]["hr@20"] == {"value": 0.5, "low": 0.45678, "high": 0.54321}
+    assert list(metrics["hybrid"]["all"])[:2] == ["hr@20", "mrr@20"]
+    assert metrics["hybrid"]["all"]["hr@20"] == {"value": 0.5, "low": 0.45678, "high": 0.54321}
 
 
 def test_a_door_that_ranks_nothing_lays_out_its_own_sections(tmp_path: Path) -> None:

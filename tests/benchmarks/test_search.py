@@ -1,4 +1,4 @@
-"""The search benchmark on a shop of a few products: reading, scoring by hand, and the whole door on a tiny encoder."""
+"""The search benchmark on a shop of a few products: reading, scoring by hand, and the command on a tiny encoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sequences benchmark: the split, ranks under ties, the members, and the whole door on a small shop."""
+"""The sequences benchmark: the split, ranks under ties, the members, and the whole command on a small shop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The serving door: every kind of visitor is measured, and the digest tells whether the pages are the same."""
+"""The serving command: every kind of visitor is measured, and the digest tells whether the pages are the same."""
 
 from __future__ import annotations
 

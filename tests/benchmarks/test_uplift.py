@@ -42,7 +42,7 @@ def by_words(texts: CatalogueTexts, _effort: Effort) -> Floats:
 
 @pytest.fixture(scope="module")
 def result() -> dict[str, Any]:
-    """The whole door on a shop small enough for a test; figures of such a run mean nothing."""
+    """The whole command on a shop small enough for a test; figures of such a run mean nothing."""
     session = SessionSettings(
         groups_per_cut=20, candidates=50, encoder_seconds=1, encoder_tail_prefixes=50, ranker_epochs=1, encoder_width=16
     )

@@ -1,4 +1,4 @@
-"""The warehouse door: what it plans, what it prints, what it refuses."""
+"""The warehouse command: what it plans, what it prints, what it refuses."""
 
 from __future__ import annotations
 

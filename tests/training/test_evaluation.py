@@ -10,7 +10,7 @@ import pytest
 
 from tests.training.shop import START, shop
 from tests.training.test_poor_data import CONTENT_ROWS, _models
-from training_jobs.evaluate.evaluation import Settings, measured
+from training_jobs.evaluate.evaluation import Settings, evaluate
 from training_jobs.evaluate.plots import strata_of
 from training_jobs.evaluate.report import render
 
@@ -22,7 +22,7 @@ def found() -> dict[str, Any]:
     def ranker(feed: Any) -> Any:
         return {"score": 1.0 / (1.0 + np.exp(-feed["features"][:, 0]))}  # what is owned comes first
 
-    return measured(shop(), _models(), ranker, CONTENT_ROWS, SETTINGS)
+    return evaluate(shop(), _models(), ranker, CONTENT_ROWS, SETTINGS)
 
 
 def test_each_stratum_has_the_methods_that_answer_it(found: dict[str, Any]) -> None:

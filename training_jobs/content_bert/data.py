@@ -40,7 +40,7 @@ class Pair:
 
     @property
     def origin(self) -> str:
-        """What decides on which side of the split the pair lies."""
+        """The text that decides on which side of the split the pair lies."""
         return self.source or self.right
 
 
@@ -58,10 +58,10 @@ class CatalogueTexts:
 
 
 def item_text(title: str, category: str, brand: str, description: str, reviews: str = "") -> str:
-    """The title, then whatever of path, brand, description and reviews says something new.
+    """The title, then each of path, brand, description and reviews that adds new words.
 
-    A description made of the same words as the title would only cost time: it is added where it
-    brings at least four new words, and so are reviews, which come last because long texts are cut.
+    Description and reviews need at least four new words, because long texts cost time; reviews come last because long
+    texts are cut.
     """
     parts, seen = [title[:MOST_CHARACTERS]], _words(title)
     for part in (*reversed(category.split(" > ")), brand):
@@ -157,7 +157,7 @@ def _query_pairs(
 
 
 def _word_pairs(texts: CatalogueTexts, limit: int, rng: np.random.Generator) -> list[Pair]:
-    """Phrases of the texts stand in for what nobody has searched yet."""
+    """Phrases of the texts, in place of searches that nobody has made yet."""
     if limit <= 0:
         return []
     return [
@@ -184,7 +184,7 @@ def _bought_pairs(
 
 LONGEST = 3  # words
 FEWEST_TEXTS = 3
-MOST_SHARE = 0.2  # of the texts: beyond, a phrase tells nothing apart
+MOST_SHARE = 0.2  # of the texts: beyond, a phrase distinguishes nothing
 FULL_WEIGHT_TEXTS = 100
 HEAD_WORDS = 24  # of a text, where a phrase is looked for
 SHARE_TAKEN_OUT = 0.5

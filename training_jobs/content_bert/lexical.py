@@ -1,8 +1,8 @@
 """Builds the word index of the catalogue: BM25F impacts, term by term.
 
 impact(t, i) = idf(t) * (k1 + 1) * tf / (k1 + tf), tf = sum over fields f of w_f * tf_f / (1 - b_f + b_f * len_f /
-mean len_f), idf(t) = ln(1 + (N - n_t + 0.5) / (n_t + 0.5)) (Robertson and Zaragoza 2009, section 3.6). The settings
-are the usual ones and are not tuned on any judgments.
+mean len_f), idf(t) = ln(1 + (I - n_t + 0.5) / (n_t + 0.5)) (Robertson and Zaragoza 2009, section 3.6). The settings
+are the usual ones, tuned on no judgments. Letters: I items, V terms, P postings.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from recommender.domain.models.search import LexicalIndex, words
 
 @dataclass(frozen=True, slots=True)
 class FieldWeight:
-    """How much a word counts in a field, and how strongly the field's length is held against it."""
+    """The weight of a word in a field, and the strength of the penalty on long fields."""
 
     weight: float
     b: float = 0.75

@@ -51,7 +51,7 @@ class TextEncoder(nn.Module):
         self.projection, self.width = layer, basis.shape[1]
 
     def trainable_layers(self, count: int) -> list[nn.Parameter]:
-        """Freeze all but the last `count` transformer layers and return what is left to train."""
+        """Freeze all but the last `count` transformer layers and return the parameters of these."""
         layers: Any = self.bert.encoder.layer  # type: ignore[union-attr]
         for parameter in self.parameters():
             parameter.requires_grad_(False)
@@ -69,7 +69,7 @@ class TextModel:
     tokenizer: Tokenizer
 
     def state(self) -> Mapping[str, Tensor]:
-        """A copy of the weights, to go back to."""
+        """A copy of the weights, for a later return to them."""
         return {name: value.clone() for name, value in self.encoder.state_dict().items()}
 
 
@@ -95,7 +95,7 @@ def pretrained_folder() -> Path:
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """A tokenizer that neither pads nor cuts; `encode` decides both."""
+    """A tokenizer that neither pads nor cuts; `tokenize` and `padded` decide both."""
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_padding()
     tokenizer.no_truncation()

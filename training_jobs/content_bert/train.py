@@ -66,7 +66,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class ContentModel:
-    """What the job has made, before it is written."""
+    """The vectors and metrics of the job, before they are written."""
 
     vectors: Floats  # (T, C)
     metrics: dict[str, Any]
@@ -148,7 +148,7 @@ def pretrained_vectors(texts: CatalogueTexts, settings: Settings, cache: Path | 
 
 
 def _project(model: TextModel, wide: Floats, width: int) -> tuple[Floats, dict[str, Any]]:
-    """Give the model an output of `width`; returns the sample's new vectors and what the cut costs."""
+    """Give the model an output of `width`; returns the sample's new vectors (S, C) and the loss by the cut."""
     if not 0 < width < min(wide.shape):  # as few texts as that span less than `width`
         return wide, {"width": wide.shape[1]}
     _, singular, axes = np.linalg.svd(wide, full_matrices=False)  # (S, r) (r,) (r, 384)
@@ -170,7 +170,7 @@ def _parity(model: TextModel, run: EncodeBatch, texts: list[str], max_tokens: in
 
 
 def _write_tokenizer(model: TextModel, max_tokens: int, path: Path) -> None:
-    """The shipped tokenizer cuts as the job did, so that serving cannot forget to."""
+    """Write the tokenizer with the truncation of the job, so that serving cuts texts at the same length."""
     model.tokenizer.enable_truncation(max_tokens)
     model.tokenizer.save(str(path), pretty=False)
 

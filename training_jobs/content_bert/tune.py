@@ -1,10 +1,10 @@
-"""Fine-tuning on the catalogue: pairs that belong together attract, the rest of the batch repels.
+"""Fine-tunes the encoder on the catalogue: pairs that belong together attract, the rest of the batch repels.
 
-Over a batch of B pairs, scores s = left @ right.T are drawn towards what the untuned encoder thinks of the same batch,
-raised by `boost` where two texts are known to belong together: CE(s / tau, softmax((s_old + boost * known) / tau)),
-both ways. With hard labels (InfoNCE: van den Oord 2018) a few minutes make it forget what it knew of language. Only the
-last layers learn, and what is kept is the point between old and new weights (WiSE-FT: Wortsman et al. 2022) that finds
-held-out pairs best: the old weights themselves where nothing is better. The verdict is in the metrics.
+Over a batch of B pairs, scores s = left @ right.T are drawn towards the untuned encoder's scores s_old, raised by
+`boost` for pairs known to belong together: CE(s / tau, softmax((s_old + boost * known) / tau)), both ways. With hard
+labels (InfoNCE: van den Oord 2018) the model forgets its language within minutes. Only the last layers learn; the
+weights kept are the point between old and new ones (WiSE-FT: Wortsman et al. 2022) with the best held-out retrieval,
+the old ones where nothing is better. Letters: B pairs of a batch, C content width.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from training_jobs.content_bert.model import TextEncoder, TextModel, Tokens, enc
 from training_jobs.metrics import expected_rank
 from training_jobs.onnx_models import require_finite
 
-QUERY_TOLERANCE = 0.005  # what the search pairs may lose while the mean over all kinds gains
+QUERY_TOLERANCE = 0.005  # the loss of the search pairs that is allowed while the mean over all kinds gains
 WARM_UP_STEPS = 10
 MIXES = (0.5, 1.0)  # shares of the new weights that are tried
 
 
 @dataclass(frozen=True, slots=True)
 class TuneSettings:
-    """How long and how strongly to tune; `max_pairs` or `max_seconds` ends it, whichever comes first."""
+    """Length and strength of the tuning; `max_pairs` or `max_seconds` ends it, whichever comes first."""
 
     max_pairs: int = 6000
     max_seconds: float = 90.0
@@ -43,14 +43,14 @@ class TuneSettings:
     batch_size: int = 48
     learning_rate: float = 4e-5
     temperature: float = 0.05
-    boost: float = 0.2  # of cosine, for what is known to belong together
-    max_tokens: int = 32  # of a text in training and in the held-out pairs: the head says what it is
+    boost: float = 0.2  # of cosine, for texts known to belong together
+    max_tokens: int = 32  # of a text in training and in the held-out pairs: the head suffices
 
 
 def fine_tune(
     model: TextModel, pairs: Sequence[Pair], settings: TuneSettings, *, clock: Callable[[], float] = time.monotonic
 ) -> dict[str, Any]:
-    """Tune `model` in place where that helps, else leave its weights as they were; the metrics say which."""
+    """Tune `model` in place where that helps, else restore its weights; the metrics contain the decision."""
     training, held_out = split(pairs)
     held_out = _of_each_kind(held_out, settings.held_out_pairs)
     training = training[: settings.max_pairs]
@@ -75,7 +75,7 @@ def fine_tune(
 def _tried(
     model: TextModel, old: Mapping[str, Tensor], held_out: Sequence[Pair], settings: TuneSettings
 ) -> dict[float, dict[str, float]]:
-    """Share of the new weights -> what it finds of the held-out pairs; leaves the new weights in the model."""
+    """Share of the new weights -> retrieval of the held-out pairs; leaves the new weights in the model."""
     new, found = model.state(), {}
     for mix in MIXES:
         model.encoder.load_state_dict(_mixed(old, new, mix))
@@ -85,7 +85,7 @@ def _tried(
 
 
 def _best(before: dict[str, float], tried: dict[float, dict[str, float]]) -> tuple[float, dict[str, float]]:
-    """(share of the new weights, its marks): the best that is better than before, else (0, the best that was tried)."""
+    """(share of the new weights, its metrics): the best one above `before`, else (0, the best one tried)."""
     ranked = sorted(tried, key=lambda mix: -_mean(tried[mix]))
     better = next((mix for mix in ranked if is_better(before, tried[mix])), 0.0)
     return better, tried[better or ranked[0]] if ranked else before
@@ -105,20 +105,20 @@ def is_better(before: dict[str, float], after: dict[str, float]) -> bool:
     return _mean(after) > _mean(before) and after.get("query", 0.0) >= before.get("query", 0.0) - QUERY_TOLERANCE
 
 
-def _mean(marks: Mapping[str, float]) -> float:
-    return float(np.mean(list(marks.values())))
+def _mean(metrics: Mapping[str, float]) -> float:
+    return float(np.mean(list(metrics.values())))
 
 
 def retrieval(model: TextModel, pairs: Sequence[Pair], max_tokens: int) -> dict[str, float]:
     """Mean reciprocal rank of the right text among all right texts, by kind.
 
-    Other right answers are left out of the ranking: what the same left text is paired with, and texts that have
-    every word of a query. Equal scores count at their expected rank.
+    Other right answers leave the ranking: texts paired with the same left text, and texts with every word of a query.
+    Equal scores count at their expected rank.
     """
     if not pairs:
         return {}
-    said = {pair.right: set(words(pair.origin)) for pair in pairs}
-    pool = list(said)
+    words_of = {pair.right: set(words(pair.origin)) for pair in pairs}
+    pool = list(words_of)
     place = {text: column for column, text in enumerate(pool)}
     answers: dict[str, set[int]] = {}
     for pair in pairs:
@@ -128,15 +128,15 @@ def retrieval(model: TextModel, pairs: Sequence[Pair], max_tokens: int) -> dict[
     scores = lefts @ targets.T  # (pairs, pool)
     found: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for row, pair in enumerate(pairs):
-        others = answers[pair.left] | (_with_words(said, pair.left) if pair.kind == "query" else set())
+        others = answers[pair.left] | (_with_words(words_of, pair.left) if pair.kind == "query" else set())
         others = others - {place[pair.right]}
         found[pair.kind].append(1.0 / expected_rank(scores[row], place[pair.right], sorted(others)))
     return {kind: round(float(np.mean(ranks)), 4) for kind, ranks in found.items() if ranks}
 
 
-def _with_words(said: Mapping[str, set[str]], query: str) -> set[int]:
-    asked = set(words(query))
-    return {column for column, found in enumerate(said.values()) if asked <= found}
+def _with_words(words_of: Mapping[str, set[str]], query: str) -> set[int]:
+    query_words = set(words(query))
+    return {column for column, found in enumerate(words_of.values()) if query_words <= found}
 
 
 def _of_each_kind(pairs: Sequence[Pair], limit: int) -> list[Pair]:
@@ -185,11 +185,11 @@ def _belongs(batch: Sequence[Pair]) -> NDArray[np.float32]:
     """(B, B) 1 where the right-hand text of a column is known to belong to the left-hand text of a row."""
     lefts, rights = np.array([pair.left for pair in batch]), np.array([pair.right for pair in batch])
     is_known: NDArray[np.bool_] = np.equal.outer(lefts, lefts) | np.equal.outer(rights, rights)  # (B, B)
-    said = [set(words(pair.origin)) for pair in batch]
+    words_of = [set(words(pair.origin)) for pair in batch]
     for row, pair in enumerate(batch):
         if pair.kind == "query":
-            asked = set(words(pair.left))
-            is_known[row] |= [asked <= column for column in said]
+            query_words = set(words(pair.left))
+            is_known[row] |= [query_words <= column for column in words_of]
     return is_known.astype(np.float32)
 
 

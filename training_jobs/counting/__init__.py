@@ -1,1 +1,1 @@
-"""What is counted from exports: catalogue, purchases, visits, contexts, cohorts."""
+"""Counts over the exports: catalogue, purchases, visits, contexts, cohorts, first purchases."""

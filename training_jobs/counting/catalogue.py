@@ -1,11 +1,9 @@
-"""The catalogue's static facts: the item table of arrays, and the display lines read on demand.
+"""Static facts of the items: the item table, the display lines, and items bought together.
 
-`catalogue.jsonl` has one line an item in row order; its offsets let serving read one line without the rest.
-
-Items bought together: cosine over orders, damped so that a chance meeting of two rare items counts little.
-
+`catalogue.jsonl` has one line an item in row order; with its offsets serving reads one line without the rest. Items
+bought together have a damped cosine over orders, in which a chance meeting of two rare items counts little:
 score(i, j) = c_ij / sqrt((n_i + damping)(n_j + damping)), c_ij orders with both, n_i orders with i.
-Letters: I items, K partners an item.
+Letters: I items, K partners of an item.
 """
 
 from __future__ import annotations
@@ -63,7 +61,7 @@ def catalogue_text(items: pl.DataFrame) -> CatalogueText:
 
 
 def item_table(items: pl.DataFrame, lines: Lines, content_rows: NDArray[np.integer]) -> ItemTable:
-    """Static facts of items in row order, with what their purchases say. `content_rows` (I,) must fit the catalogue."""
+    """Static facts of items in row order and counts of their purchases. `content_rows` (I,) must fit the catalogue."""
     if len(content_rows) != items.height:
         raise ArtifactRefused(f"content_rows has {len(content_rows)} rows, the catalogue has {items.height} items")
     categories, category = _codes(items["category"])
@@ -97,13 +95,13 @@ def _codes(values: pl.Series) -> tuple[Ids, Rows]:
 
 
 def _shoppers_of(lines: Lines, count_items: int) -> Doubles:
-    """(I,) how many shoppers bought it."""
+    """(I,) the number of shoppers who bought each item."""
     pairs = distinct(lines.shopper.astype(np.int64) * count_items + lines.item)
     return count_by(pairs % count_items, None, count_items)
 
 
 def _repeat_share(lines: Lines, category: Rows, count_categories: int) -> Floats:
-    """(I,) share of purchases by someone who had bought it before; shrunk to the category, that to the shop."""
+    """(I,) share of repeat purchases; shrunk to the category, and that to the shop."""
     count_items = len(category)
     bought = count_by(lines.item, None, count_items)  # (I,)
     again = bought - _shoppers_of(lines, count_items)
@@ -140,7 +138,10 @@ def build_neighbours(
     count_items: int,
     partners: int = PARTNERS,
 ) -> Neighbours:
-    """For each item its best partners over groups (orders, sessions); `items` and `groups` are parallel."""
+    """The best partners (I, K) of each item over groups, such as orders or sessions.
+
+    `items` (N,) are rows and `groups` (N,) the number of the group of each.
+    """
     if count_items > 1 << ROW_BITS:
         raise ArtifactRefused(f"the catalogue has {count_items} items, expected at most {1 << ROW_BITS}")
     count_groups = int(groups.max()) + 1 if len(groups) else 1

@@ -1,10 +1,9 @@
 """The incumbent: twelve customer segments, one list of popular items for each.
 
-Segments come from the shoppers' attributes as a marketing team would cut them: the largest group is split by the
-attribute value that halves it best, until there are twelve. Shoppers without attributes join the segment whose
-departments they buy from most alike; without purchases either they get the list of everybody. Where nobody has
-attributes, the segments are clusters of department mixes.
-Letters: H segments, I items, D departments, M shoppers.
+The segments are cut from the shoppers' attributes as a marketing team would do it: the largest group is split by the
+attribute value that halves it best, until there are twelve. Shoppers without attributes join the segment with the most
+similar mix of departments; without purchases they get the list of everybody. Where nobody has attributes, the segments
+are clusters of department mixes. Letters: H segments, I items, D departments, M shoppers.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ Attributes = Mapping[str, Mapping[str, str]]  # shopper id -> attribute -> value
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """Who is in which segment, and what each segment buys."""
+    """The segment of each shopper, and the recent purchases of each segment."""
 
     of_shopper: Mapping[str, int]  # shopper id -> 0..H-1
     names: tuple[str, ...]  # (H,)
-    scores: Doubles  # (H + 1, I) what each segment buys lately; the last row is everybody
+    scores: Doubles  # (H + 1, I) recent purchases of each segment; the last row is everybody
 
     def lists(self, count: int = LISTED) -> Cohorts:
         """The best items of each segment; ties by row."""

@@ -1,14 +1,9 @@
-"""Counts behind the prior: purchases faded by age, per item and per context.
+"""Counts of purchases in context: the prior of items, the fallback lists, and the lifts between categories.
 
-Categories and hours are counted on purchases; pages and queries on recorded events: the page is the kind of event
-(a view happens on a product page, an addition shows on the cart page), a query counts the items that the visit
-turns to after searching. No export records the device, so no `device:` context is counted yet.
-
-One list for each placement, needing no shopper, session or model: what is left when all else fails.
-
-The lists of a page share no item, hold what is in stock, and at most two items of a category each, in rounds.
-
-Lifts between categories, counted over orders. Letters: Q categories, K of them that are sold most, O orders.
+Categories and hours are counted on purchases, pages and queries on recorded events; a query counts the items that the
+visit opens after the search. No export records the device, so there is no `device:` context. A fallback list needs no
+shopper, session or model: the lists of a page share no item, hold items in stock, and at most two of a category in each
+round. Letters: I items, N lines, Q categories, K of them that sell most, O orders.
 """
 
 from __future__ import annotations
@@ -160,7 +155,7 @@ def fallback_lists(prior: Prior, items: ItemTable, item_ids: Ids) -> dict[str, l
 
 
 def _worth(placement: Placement, prior: Prior, items: ItemTable) -> Doubles:
-    """(I,) log of what showing the item is worth there: popularity, with its trend, repeats or value."""
+    """(I,) log of the value of showing the item there: popularity, with its trend, repeats or value."""
     worth = prior.log_share.astype(np.float64)
     if "trending" in placement.sources:
         worth = worth + placement.sources["trending"] * prior.trend
@@ -204,16 +199,16 @@ EVIDENCE = 5.0  # orders that hold a lift at 0
 
 
 def build_complements(lines: Lines, category: Rows, *, count_categories: int) -> Complements:
-    """Lifts of the categories (codes of items: `category` (I,)) that most lines are of."""
+    """Lifts (K, K) between the categories that sell most; `category` (I,) is the code of each item."""
     of_line = category[lines.item]
     sold = count_by(of_line, None, count_categories)
     kept = np.argsort(-sold, kind="stable")[: min(MOST_CATEGORIES, int((sold > 0).sum()))]
     place = np.full(count_categories, -1, np.int32)
     place[kept] = np.arange(len(kept), dtype=np.int32)
-    told = place[of_line] >= 0
-    cells = (lines.order[told], place[of_line[told]])
+    is_kept = place[of_line] >= 0
+    cells = (lines.order[is_kept], place[of_line[is_kept]])
     shape = (max(lines.count_orders, 1), len(kept))
-    counts = sp.csr_matrix((np.ones(int(told.sum()), np.float32), cells), shape=shape)  # (O, K) items
+    counts = sp.csr_matrix((np.ones(int(is_kept.sum()), np.float32), cells), shape=shape)  # (O, K) items
     counts.sum_duplicates()
     twice = np.asarray((counts > 1).sum(axis=0), np.float64).ravel()
     counts.data[:] = 1.0

@@ -1,7 +1,7 @@
-"""Everything that is counted rather than learnt: items, prior, session index, co-purchase, first purchases, histories.
+"""Everything that is counted and not learnt: items, prior, session index, co-purchase, first purchases, histories.
 
-The same builders run twice: until the evaluation's cut, so that nothing after it leaks into a measured model, and
-until the end of the data for the bundle that is published.
+The builders run twice: until the evaluation's cut, so that no evaluated model has seen later data, and until the end of
+the data for the bundle that is published.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from training_jobs.exports import Exports
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What the exports say up to a moment. Rows are those of `item_ids`."""
+    """All counts up to a moment. Rows are those of `item_ids`."""
 
     until: datetime  # naive UTC
     item_ids: Ids  # (I,) sorted
@@ -73,7 +73,7 @@ def build_statistics(exports: Exports, *, until: datetime, content_rows: NDArray
 
 
 def write_statistics(statistics: Statistics, folder: Path) -> None:
-    """The bundle's counted files."""
+    """Write the files of the bundle that are counted."""
     np.save(folder / artifacts.ITEM_IDS, statistics.item_ids)
     np.save(folder / artifacts.CATALOGUE_OFFSETS, statistics.catalogue.offsets)
     (folder / artifacts.CATALOGUE).write_bytes(statistics.catalogue.content)

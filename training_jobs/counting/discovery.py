@@ -1,13 +1,10 @@
-"""First purchases counted, and regressed on taste in closed form.
+"""Counts first purchases, and regresses them on taste in closed form.
 
-Tastes are the leading singular directions of who bought what (Halko, Martinsson, Tropp 2011), rows of a history
-weighted by log(1 + orders), recency and the root of the inverse document frequency. The regression stacks the newest
-windows: each shopper's taste as of a window's start against the items first bought within it,
-
-    slope = (Z' W Z + ridge)^-1 Z' W (Y - mean Y) / mean Y        W: older windows count less
-
-so what is tried now, by whom, and what was tried last season are one model. Letters: E entries (shopper, item),
-M shoppers, X items read, N items listed, D width.
+Tastes are the leading singular directions of the purchases, a history's rows weighted by log(1 + orders), recency and
+the root of the inverse document frequency. The regression stacks the newest windows, each shopper's taste at a window's
+start against the items first bought within it: slope = (Z' W Z + ridge)^-1 Z' W (Y - mean Y) / mean Y, where W gives
+older windows less weight. Letters: E entries (shopper, item), M shoppers, I items, X items with a reading, N items
+listed, D width.
 """
 
 from __future__ import annotations
@@ -34,7 +31,7 @@ LISTED = 4000  # items with a slope, those tried most
 FEWEST_SHOPPERS = 5  # of an item that tastes are read by
 SHOPPERS = 50_000  # sampled beyond that
 SMOOTHING = 0.1  # first purchases that every item is granted
-AT_RISK_SHARE = 0.05  # of the shoppers, who are always taken not to own an item
+AT_RISK_SHARE = 0.05  # of the shoppers: as many at least are counted as not owning an item
 SHORT_DAYS = 7.0
 SMALLEST_RATE = 1e-4
 DEBUT_DAYS = 84.0  # how long an item counts as newly arrived
@@ -95,10 +92,10 @@ def _entries(lines: Lines, count_items: int) -> Entries:
 
 
 def _tried(lines: Lines, entries: Entries, category: Rows, department: Rows, now_days: float) -> tuple[Doubles, Floats]:
-    """(I,) first purchases faded by age, and the log of what a shopper without the item is to make of them.
+    """(I,) first purchases faded by age, and the log of their expected number for a shopper without the item.
 
-    Where the newest week sells more than the weeks before, a quarter of that counts. An item that nobody has bought
-    is granted what the newest arrivals of its category were.
+    Where the newest week sells more than the weeks before, a quarter of the rise counts. An item that nobody has bought
+    gets the expectation of the newest arrivals of its category.
     """
     count_items = len(category)
     tried = count_by(entries.item, np.exp2(-(now_days - entries.first_on) / WINDOW_DAYS), count_items)
@@ -112,7 +109,7 @@ def _tried(lines: Lines, entries: Entries, category: Rows, department: Rows, now
 
 
 def _arrivals(entries: Entries, is_new: Flags, category: Rows, department: Rows, now_days: float) -> Doubles:
-    """(I,) first purchases to expect of each arrival: those of lately debuted items over the arrivals there are.
+    """(I,) expected first purchases of each arrival: those of recently debuted items, over the number of arrivals.
 
     A category is shrunk to its department, and that to the shop.
     """
@@ -138,7 +135,7 @@ def _sampled(count: int) -> NDArray[np.int64]:
 
 
 def _weights(lines: Lines, entries: Entries, until: float) -> Doubles:
-    """(E,) what each entry counted at a moment; 0 where it lay ahead."""
+    """(E,) the weight of each entry at a moment; 0 for entries of the future."""
     past = lines.days < until
     orders = np.bincount(entries.of_line[past], minlength=len(entries.item)).astype(np.float64)
     last_on = np.full(len(entries.item), until)
@@ -150,7 +147,7 @@ def _weights(lines: Lines, entries: Entries, until: float) -> Doubles:
 def _readings(
     lines: Lines, entries: Entries, shoppers: NDArray[np.int64], now_days: float, count_items: int
 ) -> tuple[Rows, Floats]:
-    """(X,) items and (X, D) what each says of a taste."""
+    """(X,) items and (X, D) the taste that each stands for."""
     owners = count_by(entries.item, None, count_items)
     read = np.flatnonzero(owners >= FEWEST_SHOPPERS)
     width = min(WIDTH, len(read), len(shoppers))
@@ -204,7 +201,7 @@ def _windows(
     listed: Rows,
     now_days: float,
 ) -> Iterator[tuple[Doubles, sp.csr_matrix]]:
-    """(M, D) tastes at a window's start and (M, N) what was first bought in it, the newest window first."""
+    """(M, D) tastes at a window's start and (M, N) the first purchases within it, the newest window first."""
     if not len(lines) or not len(read):
         return
     span = now_days - float(lines.days.min())

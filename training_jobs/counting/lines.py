@@ -1,6 +1,6 @@
-"""Purchase lines as arrays: item rows, shopper and order numbers, days. What every count starts from.
+"""Purchase lines as arrays, and the histories of the shoppers as arrays and as the lines of shoppers.jsonl.
 
-What each shopper has bought, as flat arrays, and as the lines of shoppers.jsonl.
+Every count starts from these lines. Letters: N lines, I items, M shoppers.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def read_lines(exports: Exports, *, until: datetime) -> Lines:
 
 
 def with_rows(frame: pl.DataFrame, exports: Exports) -> pl.DataFrame:
-    """The frame in its order with the item's `row` (int32) in the bundle; what the catalogue lacks is dropped."""
+    """The frame in its order with the item's `row` (int32) in the bundle; unknown items are dropped."""
     ids = exports.items["item_id"].unique().sort()  # by bytes, as Exports.item_ids
     rows = pl.DataFrame({"item_id": ids, "row": np.arange(len(ids), dtype=np.int32)})
     return frame.join(rows, on="item_id", how="inner", maintain_order="left")
@@ -81,13 +81,13 @@ def days_since_epoch(moment: datetime) -> float:
 
 
 def count_by(rows: NDArray[np.integer], weights: NDArray[np.floating] | None, count: int) -> Doubles:
-    """(count,) the sum of the weights of each row."""
+    """(count,) the sum of the weights (N,) of each row; `rows` (N,) are below `count`."""
     counted: Doubles = np.bincount(rows, weights=weights, minlength=count).astype(np.float64)
     return counted
 
 
 def distinct(keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The distinct keys, sorted. (np.unique hashes, which takes three times as long here.)"""
+    """The distinct keys (N,), sorted. (np.unique hashes, which takes three times as long here.)"""
     ordered = np.sort(keys)
     return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered
 

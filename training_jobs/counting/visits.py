@@ -1,9 +1,8 @@
-"""Visits as sequences of item rows: recorded sessions, and baskets on days before any was recorded.
+"""Visits as sequences of item rows: recorded sessions, and baskets for the days before the first recording.
 
-A shop has years of orders and, at first, few recorded sessions. A basket is what one visit ended in, so baskets
-stand in for visits up to the moment of the first recorded event; from then on only recorded visits count.
-Derived events are passed over: a rule made them out of these same baskets, and nothing derived teaches a model.
-The lines of an order have no order in time (sources sort them by product), so a basket is shuffled, by a fixed seed.
+A shop has years of orders and, at first, few recorded sessions. A basket is the outcome of one visit, so baskets stand
+in for visits until the first recorded event. Derived events are left out: a rule made them from these same baskets.
+Sources sort the lines of an order by product, so a basket is shuffled, with a fixed seed. Letters: S visits.
 """
 
 from __future__ import annotations

@@ -48,42 +48,42 @@ from training_jobs.session_ranker.fitting import JUST_AFTER, Counted, Models, co
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Hyperparameters. `shoppers` and `visits` bound who is asked; they are drawn by `seed`."""
+    """Hyperparameters. `shoppers` and `visits` limit the samples, which are drawn by `seed`."""
 
     holdout_days: int = 28
     shoppers: int = 300
-    visits: int = 150  # baskets that are asked for as visits of a stranger, after 0, 1, 2, 3 and more events
+    visits: int = 150  # baskets that serve as visits of a stranger, after 0, 1, 2, 3 and more events
     candidates: int = 600
     seed: int = 1
 
 
-def measured(
+def evaluate(
     exports: Exports, models: Models, ranker: Model, content_rows: NDArray[np.integer], settings: Settings
 ) -> dict[str, Any]:
-    """Every method on every stratum, first pageviews and calibration, as the metrics hold them."""
+    """The metrics of every method on every stratum and on first pageviews, and the calibration."""
     evaluate_from = exports.data_until - timedelta(days=settings.holdout_days)
     counted = count_until(exports, evaluate_from, content_rows)
     bundle = models.bundle(counted, ranker)
     bought = bought_between(exports, evaluate_from, exports.data_until + JUST_AFTER)
     window, baskets = _questions(counted, bought, settings)
     known, limit = _baselines(exports, counted), settings.candidates
-    answered = ask({**learnt_methods(bundle, limit=limit), **known}, [*window, *baskets], label="evaluate")
-    arrived = ask(arrival_methods(bundle, limit=limit), arrival_questions(window), label="new arrivals")
+    answered = run_methods({**learnt_methods(bundle, limit=limit), **known}, [*window, *baskets], label="evaluate")
+    arrived = run_methods(arrival_methods(bundle, limit=limit), arrival_questions(window), label="new arrivals")
     rng = np.random.default_rng(settings.seed)
-    visits = ask(
+    visits = run_methods(
         {**stranger_methods(bundle, limit=limit), "popular_recent": known["popular_recent"]},
         visit_questions(counted.statistics.items, bought, rng, most=settings.visits),
         label="first pageviews",
     )
     margins = None if exports.items["margin_derived"].all() else counted.statistics.items.margin_share
-    marks = summary([joined(answered, arrived)], count_items=bundle.count_items, margin_share=margins)
+    metrics = summary([joined(answered, arrived)], count_items=bundle.count_items, margin_share=margins)
     strangers = summary([visits], count_items=bundle.count_items, margin_share=None)
     return {
-        "methods": marks,
+        "methods": metrics,
         "by_events": _by_events(strangers),
         "first_pageview": _first_pageview(strangers),
         "calibration": calibration(bundle, window, limit=limit),
-        "coverage": {method: strata["all"]["coverage"] for method, strata in marks.items() if "all" in strata},
+        "coverage": {method: strata["all"]["coverage"] for method, strata in metrics.items() if "all" in strata},
         "window": {
             "data_from": exports.data_from.isoformat(),
             "train_until": evaluate_from.isoformat(),
@@ -91,7 +91,7 @@ def measured(
             "holdout_days": settings.holdout_days,
         },
         "derived": _derived(exports, has_margins=margins is not None),
-        "notes": [f"{len(window)} shoppers were asked, {len(baskets)} of them for the rest of a basket."],
+        "notes": [f"{len(window)} shoppers are in the sample, {len(baskets)} of them with a basket."],
     }
 
 
@@ -102,9 +102,9 @@ def _questions(counted: Counted, bought: Bought, settings: Settings) -> tuple[li
     if len(window) > settings.shoppers:
         chosen = np.random.default_rng(settings.seed).choice(len(window), settings.shoppers, replace=False)
         window = [window[n] for n in np.sort(chosen)]
-    asked = {question.case.shopper_id for question in window}
+    sample = {question.case.shopper_id for question in window}
     baskets = basket_questions(counted.statistics, bought, cohorts, seed=settings.seed)
-    return window, [question for question in baskets if question.case.shopper_id in asked]
+    return window, [question for question in baskets if question.case.shopper_id in sample]
 
 
 def _baselines(exports: Exports, counted: Counted) -> dict[str, Method]:
@@ -113,7 +113,7 @@ def _baselines(exports: Exports, counted: Counted) -> dict[str, Method]:
 
 
 def _by_events(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """method -> number of events seen -> metrics, for shoppers nobody knows."""
+    """method -> number of events seen -> metrics, for unknown shoppers."""
     return {
         method: {name.removeprefix("events_"): strata[name] for name in EVENTS if name in strata}
         for method, strata in found.items()
@@ -130,13 +130,13 @@ def _first_pageview(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[st
 
 
 def _derived(exports: Exports, *, has_margins: bool) -> list[str]:
-    """What the figures do not rest on, or rest on only by a rule."""
-    said = []
+    """Notes on figures that derived data do not support."""
+    notes = []
     if exports.derived:
-        said.append("Views, searches and carts are derived from real orders; no figure here is measured on them.")
+        notes.append("Views, searches and carts are derived from real orders; no figure here is measured on them.")
     if not has_margins:
-        said.append("The data record no costs, so there is no margin@10.")
-    return said
+        notes.append("The data record no costs, so there is no margin@10.")
+    return notes
 
 
 NOTHING: Rows = np.empty(0, np.int32)
@@ -154,8 +154,8 @@ class Answers:
 Answered = dict[str, dict[str, Answers]]  # method -> stratum -> answers
 
 
-def ask(methods: Mapping[str, Method], questions: Sequence[Question], *, label: str) -> Answered:
-    """Every method on every question; a request is scored once and listed for each of its strata."""
+def run_methods(methods: Mapping[str, Method], questions: Sequence[Question], *, label: str) -> Answered:
+    """The answers of every method to every question; a request is scored once and listed for each of its strata."""
     answered: Answered = {name: {} for name in methods}
     for question in tqdm(questions, desc=label, unit="shopper", file=sys.stderr, mininterval=2.0):
         for name, method in methods.items():
@@ -170,13 +170,13 @@ def ask(methods: Mapping[str, Method], questions: Sequence[Question], *, label: 
 
 
 def joined(*parts: Answered) -> Answered:
-    """The answers of several askings; a method's later strata stand beside its earlier ones."""
+    """The answers of several parts; a method has the strata of all parts."""
     names = dict.fromkeys(name for part in parts for name in part)
     return {name: {k: v for part in parts for k, v in part.get(name, {}).items()} for name in names}
 
 
 def calibration(bundle: Bundle, questions: Sequence[Question], *, limit: int) -> dict[str, Any]:
-    """How far the purchase head is from what was bought in a window that training has not seen."""
+    """The distance of the purchase head from the purchases in a window that training has not seen."""
     scored, hits = [], []
     for question in questions:
         rows, features = score_rows(bundle, question.case, limit=limit)

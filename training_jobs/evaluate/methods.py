@@ -1,4 +1,4 @@
-"""The methods side by side: each answers a request with scores, by the code that serves or by a baseline.
+"""The methods side by side: each gives a request scores, by the code that serves or by a baseline.
 
 A method returns (rows, scores); rows None means that there is a score for every item of the catalogue.
 Letters: I items, C candidates.
@@ -28,14 +28,14 @@ from training_jobs.evaluate.questions import without_visit
 from training_jobs.metrics import LISTED, best_rows
 from training_jobs.session_ranker.data import Case, signals_of
 
-BLIND: Final = "hybrid_no_session"  # is the hybrid itself where there is no visit to be blind to, so only visits ask it
+BLIND: Final = "hybrid_no_session"  # equals the hybrid without a visit, so only visits use it
 
 Scored = tuple[Rows | None, NDArray[np.floating]]
 Method = Callable[[Case], Scored]
 
 
 def hybrid(bundle: Bundle, *, limit: int) -> Method:
-    """Candidates, features, ranker: what serving does before the page is assembled."""
+    """Candidates, features, ranker: the steps of serving before the page is assembled."""
 
     def answer(case: Case) -> Scored:
         signals = signals_of(bundle, case)
@@ -52,7 +52,7 @@ def context_prior(bundle: Bundle) -> Method:
 
 
 def no_session(method: Method) -> Method:
-    """The same method, blind to the visit."""
+    """The same method without the visit."""
     return lambda case: method(without_visit(case))
 
 
@@ -67,7 +67,7 @@ def two_tower(bundle: Bundle) -> Method:
 
 
 def content(bundle: Bundle) -> Method:
-    """Cosine of the texts with those of what was bought lately; for strangers, popularity x recency."""
+    """Cosine of the texts with those of recent purchases; for strangers, popularity x recency."""
 
     def answer(case: Case) -> Scored:
         taste = taste_of(bundle, case.owned, case.now_days)
@@ -91,12 +91,12 @@ def visit_content(bundle: Bundle) -> Method:
 
 
 def cohorts(segments: Segmentation) -> Method:
-    """The incumbent: what the shopper's segment buys."""
+    """The incumbent: the recent purchases of the shopper's segment."""
     return lambda case: (None, segments.scores[case.cohort])
 
 
 def from_scorer(scorer: Scorer, numbers: Mapping[str, int]) -> Method:
-    """A baseline that knows shoppers by number."""
+    """A baseline that takes shoppers by number."""
     return lambda case: (None, scorer(numbers.get(case.shopper_id, -1)))
 
 
@@ -116,7 +116,7 @@ def baselines(
 
 
 def session_knn(bundle: Bundle) -> Method:
-    """What similar visits held; before the first item, popularity x recency. Unseen items follow by popularity."""
+    """Items of similar visits; before the first item, popularity x recency. Unseen items follow by popularity."""
 
     def answer(case: Case) -> Scored:
         scores = 1e-6 * (bundle.prior.log_share.astype(np.float64) - float(bundle.prior.log_share.max()))
@@ -129,13 +129,13 @@ def session_knn(bundle: Bundle) -> Method:
 
 
 def learnt_methods(bundle: Bundle, *, limit: int) -> dict[str, Method]:
-    """What answers to shoppers that the bundle knows."""
+    """The methods for shoppers that the bundle knows."""
     ranked = hybrid(bundle, limit=limit)
     return {"hybrid": ranked, BLIND: no_session(ranked), "two_tower": two_tower(bundle), "content": content(bundle)}
 
 
 def stranger_methods(bundle: Bundle, *, limit: int) -> dict[str, Method]:
-    """What answers where nothing but the visit and its page is known."""
+    """The methods for requests with nothing but the visit and its page."""
     return {
         "hybrid": hybrid(bundle, limit=limit),
         "content": visit_content(bundle),
@@ -145,7 +145,7 @@ def stranger_methods(bundle: Bundle, *, limit: int) -> dict[str, Method]:
 
 
 def arrival_methods(bundle: Bundle, *, limit: int) -> dict[str, Method]:
-    """How each method ranks the items that nobody has bought; equal scores in an order drawn for each shopper."""
+    """Rankings of the items that nobody has bought, by each method; ties in an order drawn for each shopper."""
     rows = arrivals(bundle)
     of_category = np.bincount(
         bundle.items.category, weights=np.expm1(bundle.items.popularity), minlength=len(bundle.items.categories)
@@ -167,12 +167,12 @@ def arrival_methods(bundle: Bundle, *, limit: int) -> dict[str, Method]:
     def by_category(case: Case) -> Scored:
         return rows, of_category
 
-    asked = {"hybrid": by_ranker, "content": by_taste, "two_tower": by_tower, "popularity_in_category": by_category}
-    return {name: _drawn(method) for name, method in asked.items()}
+    methods = {"hybrid": by_ranker, "content": by_taste, "two_tower": by_tower, "popularity_in_category": by_category}
+    return {name: _drawn(method) for name, method in methods.items()}
 
 
 def _drawn(method: Method) -> Method:
-    """The method with equal scores in random order, the same for each shopper whenever it is asked."""
+    """The method with equal scores in random order, always the same for a shopper."""
 
     def answer(case: Case) -> Scored:
         rows, scores = method(case)
@@ -186,7 +186,7 @@ def _drawn(method: Method) -> Method:
 
 
 def listed(scored: Scored, excluded: NDArray[np.integer]) -> Rows:
-    """The 20 best rows without the excluded ones; ties by row."""
+    """(K,) the 20 best rows without the `excluded` ones; ties by row."""
     rows, scores = scored
     if rows is None:
         return best_rows(scores, excluded)

@@ -22,9 +22,9 @@ CHAMPION: Final = "champion"
 STRATA: Final[Mapping[str, tuple[str, str]]] = {
     "all": ("All purchases", "every item a shopper bought in the test weeks"),
     "new": ("New to the shopper", "only items the shopper had never bought before"),
-    "in_basket": ("Rest of the basket", "three items of a basket are shown, the rest is asked for"),
-    "cold_items": ("New arrivals", "items nobody had bought before the test weeks, asked for among all such items"),
-    "cold_items_full": ("New arrivals in the full catalogue", "the same items, asked for among all items"),
+    "in_basket": ("Rest of the basket", "three items of a basket are shown, the rest are targets"),
+    "cold_items": ("New arrivals", "items nobody had bought before the test weeks, ranked among all such items"),
+    "cold_items_full": ("New arrivals in the full catalogue", "the same items, ranked among all items"),
     "cold_shoppers": ("Cold shoppers", "shoppers without purchases before the test weeks"),
 }
 METHODS: Final[Mapping[str, str]] = {
@@ -73,7 +73,7 @@ class Number:
 
 
 def number(entry: Any) -> Number | None:
-    """A number of the metrics, plain or with an interval; None for what is no finite number."""
+    """A number of the metrics, plain or with an interval; None for anything but a finite number."""
     value = entry.get("value") if isinstance(entry, Mapping) else entry
     interval = entry if isinstance(entry, Mapping) else {}
     parts = [value, interval.get("low", value), interval.get("high", value)]
@@ -108,7 +108,7 @@ def metrics_of(methods: Mapping[str, Mapping[str, Any]], stratum: str) -> list[s
 
 
 def counts_of(methods: Mapping[str, Mapping[str, Any]], stratum: str) -> str:
-    """What the stratum was measured on, such as `2,400 shoppers`."""
+    """The sample size of the stratum, such as `2,400 shoppers`."""
     figures: Mapping[str, Any] = next((strata[stratum] for strata in methods.values() if stratum in strata), {})
     known = {name: number(figures.get(name)) for name in COUNTS}
     return ", ".join(f"{count.value:,.0f} {name}" for name, count in known.items() if count)
@@ -173,7 +173,7 @@ def canvas(height: float, width: float = 7.2) -> Iterator[tuple[Figure, Any]]:
 
 
 def bare(axes: Any, grid: Literal["x", "y", "both"]) -> None:
-    """Remove all sides but the lowest and put a light grid behind the marks."""
+    """Remove all sides but the lowest and put a light grid behind the rest."""
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.grid(axis=grid, color=LINE, linewidth=0.8)

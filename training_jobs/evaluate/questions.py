@@ -1,13 +1,13 @@
-"""The questions of an evaluation: who is asked when, what is known, and what was bought afterwards.
+"""The questions of an evaluation: requests with their targets, by stratum.
 
-`all`            everything a shopper bought in the test window, asked at its start
-`new`            of it, what the shopper had not bought before; owned items are left out of every method's list
-`cold_items`     of it, items that nobody had bought before, asked for among all such items (a module of new arrivals)
-`cold_items_full`  the same targets, asked for in the full catalogue
+`all`            all purchases of a shopper in the test window, requested at its start
+`new`            those of them that the shopper had never bought; owned items are left out of every list
+`cold_items`     those that nobody had bought before, ranked among all such items (a module of new arrivals)
+`cold_items_full`  the same targets, ranked in the full catalogue
 `cold_shoppers`  shoppers without a purchase before the window
-`in_basket`      the first order of each shopper in the window: three of its items are shown, the rest is asked for
-`events_<n>`     an order asked by somebody unknown after n of its items (first pageview: n = 0); what was shown at most
-                 is never asked for, so that every n has the same targets
+`in_basket`      the first order of each shopper in the window: three of its items are shown, the rest are targets
+`events_<n>`     an order of an unknown visitor after n of its items (first pageview: n = 0); an item shown for
+                 any n is never a target, so every n has the same targets
 `events_0_category`  the same, before any item, on the page of the category of one of the targets
 """
 
@@ -37,7 +37,7 @@ ON_CATEGORY_PAGE = "events_0_category"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One request, the targets of each stratum it counts in, and what its lists must not hold."""
+    """One request, its targets in each stratum, and the items that its lists must not hold."""
 
     case: Case
     targets: Mapping[str, Rows]  # stratum -> targets, at least one
@@ -76,7 +76,7 @@ def basket_questions(
 
 
 def arrival_questions(windows: Sequence[Question]) -> list[Question]:
-    """The windows that hold cold items, asked for these alone."""
+    """The windows that hold cold items, with these as the only targets."""
     return [
         Question(question.case, {"cold_items": question.targets["cold_items_full"]}, {})
         for question in windows
@@ -85,7 +85,7 @@ def arrival_questions(windows: Sequence[Question]) -> list[Question]:
 
 
 def visit_questions(items: ItemTable, bought: Bought, rng: np.random.Generator, *, most: int) -> list[Question]:
-    """The first large order of at most `most` shoppers, asked by strangers after 0, 1, 2, 3 and 4 to 6 of its items."""
+    """The first large order of at most `most` shoppers, as strangers after 0, 1, 2, 3 and 4 to 6 of its items."""
     orders: list[tuple[float, Rows]] = []
     for shopper_id in sorted(bought.by_shopper):
         large = ((day, rows) for day, rows in bought.orders(shopper_id) if len(rows) > max(VISITS))

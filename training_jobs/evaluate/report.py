@@ -1,7 +1,7 @@
-"""The evaluation as one HTML page that needs nothing beside itself: plots inline, no script, no font, no network.
+"""Renders the evaluation as one HTML page with everything inline: no script, no font, no network.
 
-Reads what `evaluate` writes into metrics.json and curves.json; a section whose figures are absent is left out.
-A number is a float or {"value", "low", "high"}.
+Reads metrics.json and curves.json of `evaluate`; a section without figures is left out. A number is a float or
+{"value", "low", "high"}.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _best(values: Sequence[float]) -> float | None:
 
 
 def headline(methods: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """(figure, what it is) for the top of the page."""
+    """(figure, meaning) for the top of the page."""
     values = {name: number(strata.get("all", {}).get(METRIC)) for name, strata in methods.items()}
     own = values.get(HYBRID)
     if own is None:
@@ -151,7 +151,7 @@ def headline(methods: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
 
 
 def gate_of(metrics: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The verdict of the metrics, or the one these figures would get; None where they do not suffice."""
+    """The verdict of the metrics, or the one that these figures would get; None where they do not suffice."""
     if "gate" in metrics:
         verdict: Mapping[str, Any] = metrics["gate"]
         return verdict
@@ -179,7 +179,7 @@ def events_plots(by_events: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> li
 
 
 def coverage_plot(methods: Mapping[str, Mapping[str, Any]]) -> Markup | None:
-    """How much of the catalogue each method shows to anyone."""
+    """The share of the catalogue that each method shows to anyone."""
     found = {name: number(strata.get("all", {}).get("coverage")) for name, strata in methods.items()}
     known = {name: value for name, value in found.items() if value is not None}
     return Markup(plots.svg(plots.bars(known))) if known else None  # noqa: S704 - our own SVG

@@ -1,7 +1,7 @@
-"""The evaluation job: what the trained models would have answered at the start of the holdout, beside the baselines.
+"""The evaluation job: the answers of the trained models at the start of the holdout, beside the baselines.
 
-Everything counted (prior, index, histories, segments) is recounted as of `evaluate_from`; the models are the files
-of the other jobs, which learnt nothing from later. Writes metrics.json, curves.json and the report.
+All counts (prior, index, histories, segments) are made anew as of `evaluate_from`; the models are the files of the
+other jobs, which learnt from nothing later. Writes metrics.json, curves.json and the report.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from recommender.domain.models.next_item import NextItem
 from recommender.domain.models.session_knn import SessionIndex
 
 from training_jobs.environment import CONTENT_ROWS, CURVES, METRICS, JobEnvironment, read_metrics
-from training_jobs.evaluate.evaluation import Settings, measured
+from training_jobs.evaluate.evaluation import Settings, evaluate
 from training_jobs.evaluate.report import write_report
 from training_jobs.exports import exports_of
 from training_jobs.onnx_models import onnx_function
@@ -43,12 +43,12 @@ def main(environment: JobEnvironment) -> None:
     started = time.monotonic()
     exports = exports_of(environment)
     models, ranker, rows = _read_models(environment)
-    found = measured(exports, models, ranker, rows, environment.settings(Settings))
+    found = evaluate(exports, models, ranker, rows, environment.settings(Settings))
     heads = _heads(environment)
     metrics = {
         **found,
         "heads": heads,
-        "notes": [*found["notes"], *_said_of_heads(heads, found["calibration"])],
+        "notes": [*found["notes"], *_head_notes(heads, found["calibration"])],
         "onnx_parity": _parities(environment),
         "seconds": round(time.monotonic() - started, 1),
     }
@@ -74,7 +74,7 @@ def _read_models(environment: JobEnvironment) -> tuple[Models, Any, NDArray[np.i
 
 
 def _parities(environment: JobEnvironment) -> dict[str, Any]:
-    """How far each ONNX file is from its source, as the jobs found it."""
+    """The difference of each ONNX file from its source, as the jobs found it."""
     found: dict[str, Any] = {}
     for name in CHANNELS:
         if (environment.channel(name) / METRICS).is_file():
@@ -83,22 +83,22 @@ def _parities(environment: JobEnvironment) -> dict[str, Any]:
 
 
 def _heads(environment: JobEnvironment) -> dict[str, Any]:
-    """What each head of the ranker was fitted on, as the session ranker's job found it."""
+    """The training data of each head of the ranker, from the session ranker's job."""
     path = environment.channel("session_ranker")
     metrics = read_metrics(path) if (path / METRICS).is_file() else {}
     heads: dict[str, Any] = metrics.get("ranker", {}).get("heads", {})
     return heads
 
 
-def _said_of_heads(heads: Mapping[str, Any], calibrated: Mapping[str, Any]) -> list[str]:
-    """What each head rests on, and how far the purchase head is from what was bought in the held-out weeks."""
-    said = [f"The ranker's {name} head was fitted on {found['fitted_on']}." for name, found in heads.items()]
+def _head_notes(heads: Mapping[str, Any], calibrated: Mapping[str, Any]) -> list[str]:
+    """Notes on the training data of each head, and the calibration of the purchase head in the held-out weeks."""
+    notes = [f"The ranker's {name} head was fitted on {found['fitted_on']}." for name, found in heads.items()]
     if "purchase" in calibrated:
         error, base = calibrated["purchase"]["ece"], calibrated["purchase"]["base_rate"]
-        said.append(
+        notes.append(
             f"In the held-out weeks its purchase probabilities were off by {error:.4f} (share bought {base:.4f})."
         )
-    return said
+    return notes
 
 
 def _reliability_curves(calibrated: Mapping[str, Any]) -> dict[str, dict[str, list[float]]]:

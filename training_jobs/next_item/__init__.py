@@ -1,1 +1,1 @@
-"""The session encoder and the network that ranks what a visit looks at next."""
+"""The session encoder, and the network that ranks the next item of a visit."""

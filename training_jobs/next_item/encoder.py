@@ -1,23 +1,12 @@
-"""The neural session encoder: a session is an attention-weighted average of its items' vectors (after CORE).
+"""The neural session encoder, and the loss that it is trained with.
 
-The score of item j after a session is cos(session vector, E_j) / temperature. Because the session vector is an average
-of item vectors, both live in one space, and an item seen a few times is placed as well as a frequent one.
-
-    h = 3 E(x) + position -> one causal Transformer layer -> norm
-    a_ts = softmax over s <= t of (q(h_t) k(h_s) / sqrt(E) + relative[t - s])
-    v_t  = normalise(sum_s a_ts E(x_s))
-
-Letters: B sessions, L items of a session, E width, I items.
-
-Sampled softmax over shared negatives, with its gradient worked out in the same pass over the CPU's cache.
-
-    loss = mean over p of log(exp(positive_p) + sum_m exp(v_p . n_m - log expected_m)) - positive_p
-
-`log expected` (how often m is expected among the draws) makes the sum an estimate of the full softmax's; a negative
-that is the target itself is left out. Autograd would keep five matrices of P x M; here a block of rows is scored,
-exponentiated and turned into gradients before the next one, which takes a third of the time.
-
-Letters: P targets, M negatives, E width.
+A session is an attention-weighted average of its items' vectors (after CORE), so both live in one space, and the score
+of item j is cos(session vector, E_j) / temperature. Position t attends to s <= t: h = one causal Transformer layer over
+3 E(x) + position, a_ts = softmax over s of (q(h_t) k(h_s) / sqrt(E) + relative[t - s]), v_t = normalise(sum_s a_ts
+E(x_s)). The loss is a sampled softmax over shared negatives, mean over p of log(exp(positive_p) + sum_m exp(v_p . n_m -
+log expected_m)) - positive_p; `log expected` (how often m is expected among the draws) makes the sum an estimate of the
+full softmax's. Its gradient is worked out block by block: autograd would keep five matrices of P x M and take three
+times as long. Letters: B sessions, L items of a session, E width, I items, P targets, M negatives.
 """
 
 from __future__ import annotations
@@ -38,7 +27,7 @@ from training_jobs.onnx_models import onnx_bytes, torch_function
 
 LONGEST = 20  # items of a session that are read, the newest
 INPUT_SCALE = 3.0
-NEVER = -1e9  # attention logit of what must not be seen
+NEVER = -1e9  # attention logit of a position that must stay hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +106,7 @@ class SessionEncoder(nn.Module):
 
 
 class LastVector(nn.Module):
-    """What serving asks: the vector after the last known item of one session; zeros where none is known."""
+    """The vector that serving needs: after the last known item of one session; zeros where none is known."""
 
     def __init__(self, encoder: SessionEncoder) -> None:
         super().__init__()
@@ -150,7 +139,7 @@ def as_function(encoder: SessionEncoder) -> Model:
 
 @torch.no_grad()
 def forget(encoder: SessionEncoder, rows: NDArray[np.integer]) -> None:
-    """Set these items' vectors to zero: one that was never seen must not keep the random one it started from."""
+    """Set the vectors of these `rows` (N,) to zero: an unseen item must not keep the random vector it started from."""
     encoder.items.weight[torch.from_numpy(np.asarray(rows, np.int64))] = 0.0
 
 

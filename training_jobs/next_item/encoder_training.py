@@ -1,9 +1,8 @@
-"""Training of the session encoder: sampled softmax at every position, one cycle of the learning rate.
+"""Trains the session encoder: sampled softmax at every position, one cycle of the learning rate.
 
-Negatives are drawn in proportion to popularity^0.5 and shared by the batch. Sessions of like length share a batch,
-which saves most of the padding.
-
-Letters: B sessions of a batch, L their items, P positions with a target, M negatives, E width, I items.
+Negatives are drawn in proportion to popularity^0.5 and shared by the batch. Sessions of like length share a batch.
+Letters: S sequences, W windows, B sessions of a batch, L their items, P positions with a target, M negatives, E width,
+I items.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class Sequences:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """How long and how to train. `seconds` of CPU bound the run where `epochs` would need more; 0: no bound."""
+    """Length and settings of the training. `seconds` of CPU bound it where `epochs` would need more; 0: no bound."""
 
     epochs: float = 5.0
     seconds: float = 0.0
@@ -60,7 +59,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """What a training did: steps, epochs, CPU seconds, and (step, mean loss since the last entry)."""
+    """The record of a training: steps, epochs, CPU seconds, and (step, mean loss since the last entry)."""
 
     steps: int
     epochs: float
@@ -82,7 +81,7 @@ def train_encoder(
     *,
     on_step: Callable[[int, int, float], None] = lambda step, steps, loss: None,
 ) -> TrainingRun:
-    """Train in place; `on_step(step, steps, loss)` is told every REPORT_EVERY steps."""
+    """Train in place; calls `on_step(step, steps, loss)` every REPORT_EVERY steps."""
     windows = _windows(sequences)
     if not len(windows):
         return TrainingRun(0, 0.0, 0.0)
@@ -122,7 +121,7 @@ def one_cycle(progress: float) -> float:
 
 
 class _Clock:
-    """How many steps there will be: all that were asked for, or what the CPU seconds allow."""
+    """The number of steps: all that the settings plan, or as many as the CPU seconds allow."""
 
     def __init__(self, steps: int, seconds: float) -> None:
         self.steps, self._seconds, self._started = steps, seconds, time.process_time()

@@ -1,13 +1,9 @@
-"""Fits the next-item network on questions from the tail of train, and keeps it only where it beats the plain mix.
+"""Fits the next-item network on questions from the tail of train, over facts of the items counted from sequences.
 
-Loss: softmax over the candidates of a question against the item that came next. The questions of most tail sessions
-fit, those of the others check; the network that is kept was refitted on both.
-
-Letters: Q questions, C candidates, F features, H and G hidden units.
-
-What the next-item network is told of items: popularity, trend and repeats, counted from sequences.
-
-Letters: I items, S sequences.
+The loss is a softmax over the candidates of a question against the item that came next. Most tail sessions fit the
+network and the others check it; it is kept only where it beats the plain mix, refitted on both. The facts are
+popularity, trend and repeats. Letters: Q questions, C candidates, F features, H and G hidden units, I items, S
+sequences.
 """
 
 from __future__ import annotations
@@ -96,10 +92,10 @@ def _named(facts: ItemFacts) -> dict[str, Any]:
     return {field.name: getattr(facts, field.name) for field in fields(facts)}
 
 
-def collect_questions(facts: ItemFacts, asked: Iterable[tuple[Question, int]]) -> Questions:
+def collect_questions(facts: ItemFacts, pairs: Iterable[tuple[Question, int]]) -> Questions:
     """The features of questions with their targets (rows)."""
     features, is_target, sizes = [np.empty((0, len(FEATURES)), np.float32)], [np.empty(0, bool)], [0]
-    for question, target in asked:
+    for question, target in pairs:
         features.append(describe(facts, question).T)
         is_target.append(question.rows == target)
         sizes.append(len(question.rows))

@@ -90,8 +90,8 @@ def all_prefixes(offsets: NDArray[np.integer], items: Rows, *, least: int = 1) -
     """Every prefix of at least `least` events whose target is known, over sessions with offsets (S + 1,)."""
     places = np.arange(len(items))
     starts = np.repeat(np.asarray(offsets[:-1]), np.diff(offsets))
-    asked = (places - starts >= least) & (items >= 0)
-    return Prefixes(items, starts[asked].astype(np.int64), places[asked].astype(np.int64), items[asked])
+    chosen = (places - starts >= least) & (items >= 0)
+    return Prefixes(items, starts[chosen].astype(np.int64), places[chosen].astype(np.int64), items[chosen])
 
 
 def collect(lists: Sequence[tuple[NDArray[np.integer], NDArray[np.floating]]]) -> Answers:
@@ -105,20 +105,20 @@ def collect(lists: Sequence[tuple[NDArray[np.integer], NDArray[np.floating]]]) -
 
 @dataclass(frozen=True, slots=True)
 class Knn:
-    """The kNN's choice: how fast evidence fades. Neighbours and sample are what serving can afford."""
+    """The settings of the kNN; neighbours and sample are as large as serving can afford."""
 
     settings: KnnSettings = DEFAULT_SETTINGS
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """What the encoder says of N prefixes."""
+    """The vectors and lists of the encoder for N prefixes."""
 
     vectors: Floats  # (N, E) zero where nothing is known
     answers: Answers
 
     def take(self, chosen: NDArray[np.integer]) -> Encoded:
-        """What it says of some prefixes."""
+        """The vectors and lists of some prefixes."""
         return Encoded(self.vectors[chosen], self.answers.take(chosen))
 
 

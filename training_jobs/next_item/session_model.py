@@ -1,11 +1,10 @@
-"""The session layer as one model: session-kNN and the neural encoder, ranked by a network; chosen on the tail of train.
+"""Fits the session layer as one model: session-kNN and the neural encoder, ranked by a network; chosen on the tail.
 
-1. The encoder is trained on all but the newest sessions (the tail).
-2. The kNN's settings, the plain mix and the next-item network are chosen and fitted by the tail's next items, with an
-   index, facts and an encoder that have not seen the tail.
-3. Index and facts are counted anew from everything. The encoder is trained anew on everything too, or (`refit` off,
-   where time is short) takes a short further pass over the newest sessions, the tail among them, at a low rate.
-Nothing after the training sessions is ever looked at.
+The encoder is trained on all but the newest sessions of train (the tail). The kNN's settings, the plain mix and the
+next-item network are chosen and fitted by the tail's next items, with an index, facts and an encoder that have not seen
+the tail. Then index and facts are counted from everything, and the encoder is trained on everything or (`refit` off,
+where time is short) for a short further pass over the newest sessions, at a low rate. Nothing after the training
+sessions is read. Letters: S sequences, N prefixes, I items, E width.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ from training_jobs.next_item.prefixes import (
 
 TAIL_SHARE = 0.06
 TAIL_PREFIXES = 16_000  # that the network is fitted on
-ASKED_OF_KNN = 4000  # of them, for each choice
+KNN_PREFIXES = 4000  # of them, for each choice
 FEWEST = 50  # prefixes of a tail that can decide anything
 FINISH_SHARE = 0.2  # newest sessions in the further pass
 FINISH_EPOCHS = 2.0
@@ -80,7 +79,7 @@ FUSION_CHOICES = (
 
 @dataclass(frozen=True, slots=True)
 class SessionModelSettings:
-    """Encoder, its training, the share of sessions in the tail, and what is chosen among."""
+    """Encoder, training, the share of sessions in the tail, and the candidates of each choice."""
 
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
@@ -89,12 +88,12 @@ class SessionModelSettings:
     tail_prefixes: int = TAIL_PREFIXES
     knn_choices: tuple[Knn, ...] = KNN_CHOICES
     refit: bool = True
-    keeps_questions: bool = False  # of the tail, in the model, for whoever fits the network in other ways
+    keeps_questions: bool = False  # of the tail, in the model, for an ablation that fits the network in other ways
 
 
 @dataclass(frozen=True, slots=True)
 class SessionModel:
-    """What was fitted, and on what grounds it was chosen."""
+    """The fitted parts, and the metrics by which they were chosen."""
 
     index: SessionIndex
     knn: Knn
@@ -104,12 +103,12 @@ class SessionModel:
     next_item: NextItem
     now_days: float
     run: TrainingRun
-    choices: dict[str, float] = field(default_factory=dict)  # candidate -> its mark on the tail
+    choices: dict[str, float] = field(default_factory=dict)  # candidate -> its criterion on the tail
     cpu_seconds: float = 0.0
     questions: Questions | None = None
 
     def neighbours(self, visit: Rows) -> tuple[Rows, Floats]:
-        """What session-kNN lists after these items."""
+        """The list of session-kNN after these items."""
         return knn_list(self.index, visit, self.knn, now_days=self.now_days)
 
     def answers(self, prefixes: Prefixes) -> dict[str, Answers]:
@@ -126,12 +125,12 @@ class SessionModel:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the tail decided."""
+    """The parts that the tail chose."""
 
     knn: Knn
     fusion: Fusion
     next_item: NextItem
-    marks: dict[str, float] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
     questions: Questions | None = None
 
 
@@ -169,7 +168,7 @@ def fit_session_model(
         next_item=with_facts(choice.next_item, facts),
         now_days=now_days,
         run=run,
-        choices=choice.marks,
+        choices=choice.scores,
         cpu_seconds=time.process_time() - started,
         questions=choice.questions if settings.keeps_questions else None,
     )
@@ -187,22 +186,23 @@ def choose(
     """The best kNN, then the best mix of it with the encoder, then the network over both. `tail` comes after `head`."""
     count_items, now_days = encoder.items.num_embeddings, float(days[-1])
     index = build_index(head.offsets, head.items, days, count_items=count_items)
-    asked = tail.take(_spread(len(tail), ASKED_OF_KNN))
-    knn_marks = {knn: _mark(knn_answers(index, asked, knn, now_days=now_days), asked) for knn in settings.knn_choices}
-    knn = max(settings.knn_choices, key=knn_marks.__getitem__)
+    sample = tail.take(_spread(len(tail), KNN_PREFIXES))
+    knn_scores = {
+        knn: _criterion(knn_answers(index, sample, knn, now_days=now_days), sample) for knn in settings.knn_choices
+    }
+    knn = max(settings.knn_choices, key=knn_scores.__getitem__)
     lists = knn_answers(index, tail, knn, now_days=now_days)
     neural = encoded(encoder, tail)
-    fusion_marks = {fusion: _mark(fused(neural.answers, lists, fusion), tail) for fusion in FUSION_CHOICES}
-    fusion = max(FUSION_CHOICES, key=fusion_marks.__getitem__)
+    fusion_scores = {fusion: _criterion(fused(neural.answers, lists, fusion), tail) for fusion in FUSION_CHOICES}
+    fusion = max(FUSION_CHOICES, key=fusion_scores.__getitem__)
     facts = count_facts(head, days, count_items=count_items, now_days=now_days)
     start = plain(facts, fusion, encoder.settings.temperature)
-    next_item, network_marks, asked_all = _network(
+    next_item, network_scores, collected = _network(
         start, tail, neural, lists, vectors_of(encoder), settings.fitting, report
     )
-    choices = {str(choice): mark for choice, mark in (*knn_marks.items(), *fusion_marks.items())}
-    return Choice(
-        knn, fusion, next_item, {**choices, "session_encoder": _mark(neural.answers, tail), **network_marks}, asked_all
-    )
+    choices = {str(choice): score for choice, score in (*knn_scores.items(), *fusion_scores.items())}
+    scores = {**choices, "session_encoder": _criterion(neural.answers, tail), **network_scores}
+    return Choice(knn, fusion, next_item, scores, collected)
 
 
 def _network(
@@ -214,20 +214,20 @@ def _network(
     settings: FittingSettings,
     report: Report,
 ) -> tuple[NextItem, dict[str, float], Questions]:
-    """The network, fitted on all of the tail if it beat the mix on the part that it had not seen; else the mix."""
+    """The network, fitted on all of the tail if it beat the mix on the unseen part of it; else the mix."""
     is_fit = _of_some_sessions(tail, 1.0 - settings.check_share, settings.seed)
     fit, check = np.flatnonzero(is_fit), np.flatnonzero(~is_fit)
     parts = {
         name: (tail.take(chosen), neural.take(chosen), lists.take(chosen))
         for name, chosen in (("fit", fit), ("check", check))
     }
-    asked = {
+    collected = {
         name: collect_questions(start.facts, questions(start, *part, item_vectors)) for name, part in parts.items()
     }
-    everything = asked["fit"].and_also(asked["check"])
-    trial = fit_network(start, asked["fit"], settings, report=report)
+    everything = collected["fit"].and_also(collected["check"])
+    trial = fit_network(start, collected["fit"], settings, report=report)
     both = {
-        name: _mark(ranked(model, *parts["check"], item_vectors), parts["check"][0])
+        name: _criterion(ranked(model, *parts["check"], item_vectors), parts["check"][0])
         for name, model in (("plain mix, checked", start), ("network, checked", trial))
     }
     if len(check) < FEWEST or both["network, checked"] <= both["plain mix, checked"]:
@@ -256,8 +256,8 @@ def _spread(count: int, most: int) -> np.ndarray:
     return np.arange(count) if count <= most else np.linspace(0, count - 1, most).astype(np.int64)
 
 
-def _mark(answers: Answers, prefixes: Prefixes) -> float:
-    """What choices are made by: the geometric mean of hit rate and reciprocal rank."""
+def _criterion(answers: Answers, prefixes: Prefixes) -> float:
+    """The criterion of every choice: the geometric mean of hit rate and reciprocal rank."""
     if not len(prefixes):
         return 0.0
     found = next_item_metrics(answers, prefixes.targets)

@@ -1,1 +1,1 @@
-"""Publishing: the gate, the manifest, the upload and the flip of the pointer."""
+"""The publish job: gate, manifest, upload, and the flip of the pointer."""

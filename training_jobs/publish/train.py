@@ -1,7 +1,8 @@
 """The publish job: gate, manifest, upload, pointer; then the shoppers into their table.
 
-Where a bundle goes: RECOMMENDER_ARTIFACTS_BUCKET names a bucket, RECOMMENDER_ARTIFACTS_FOLDER a folder. The
-shoppers are written where RECOMMENDER_SHOPPERS_TABLE is set.
+The bundle goes to the bucket of RECOMMENDER_ARTIFACTS_BUCKET or the folder of RECOMMENDER_ARTIFACTS_FOLDER, the
+shoppers to the table of RECOMMENDER_SHOPPERS_TABLE, where it is set. Its manifest records the commit and the hash of
+the code.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Requests in the middle of recorded visits, and what the visitor clicked, put in the cart and bought afterwards.
+"""Requests in the middle of recorded visits, labelled with the later clicks, additions to the cart and purchases.
 
-Only recorded events count: derived ones were made from orders by a rule, so what follows what in them is the rule.
-Each visit is asked once, after a number of its events drawn at random (none at all included).
+Only recorded events count, because a rule made the derived ones from orders. Each visit gives one request, after a
+number of its events drawn at random (none at all included).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LONGEST = 50  # events of a visit that are looked at, the first ones
 
 @dataclass(frozen=True, slots=True)
 class Browsed:
-    """One request within a visit, with what came of it; the case's targets are what was bought."""
+    """One request within a visit and its outcome; the case's targets are the purchases."""
 
     case: Case
     clicked: Rows

@@ -1,6 +1,4 @@
-"""Scores to probabilities: a logistic on held-out requests, and how far what it says is from what happened.
-
-    p = sigmoid(slope score + offset)
+"""Turns scores into probabilities, p = sigmoid(slope score + offset), and measures their reliability.
 
 The logistic is fitted on one half of the held-out requests and judged on the other. Letters: N scored items, B bins.
 """
@@ -62,7 +60,7 @@ class Reliability:
 
 
 def fit_logistic(scores: NDArray[np.floating], hits: NDArray[np.bool_]) -> Logistic:
-    """Newton steps on the log loss; a ridge keeps slope and offset where there is little evidence."""
+    """Newton steps on the log loss of scores (N,) and hits (N,); a ridge limits them where evidence is scarce."""
     raw, wanted = np.asarray(scores, np.float64), np.asarray(hits, np.float64)
     centre, scale = float(raw.mean()), max(float(raw.std()), 1e-6)
     design = np.stack([(raw - centre) / scale, np.ones_like(raw)], axis=1)  # (N, 2)
@@ -78,7 +76,7 @@ def fit_logistic(scores: NDArray[np.floating], hits: NDArray[np.bool_]) -> Logis
 
 
 def reliability(probabilities: NDArray[np.floating], hits: NDArray[np.bool_], *, bins: int = BINS) -> Reliability:
-    """How well probabilities fit what happened."""
+    """The fit of probabilities (N,) to hits (N,)."""
     p, y = np.asarray(probabilities, np.float64), np.asarray(hits, np.float64)
     if not len(p):
         return Reliability((), (), (), 0.0)
@@ -92,11 +90,11 @@ def reliability(probabilities: NDArray[np.floating], hits: NDArray[np.bool_], *,
     )
 
 
-def of_heads(marks: Mapping[str, Reliability], sources: Mapping[str, str]) -> dict[str, Any]:
-    """What each head was fitted on and how reliable it is, for the metrics."""
-    return {name: {"fitted_on": sources[name], **(marks[name].to_json() if name in marks else {})} for name in sources}
+def of_heads(fits: Mapping[str, Reliability], sources: Mapping[str, str]) -> dict[str, Any]:
+    """The training data and the reliability of each head, for the metrics."""
+    return {name: {"fitted_on": sources[name], **(fits[name].to_json() if name in fits else {})} for name in sources}
 
 
 def halves(parts: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    """Every other one: to fit on, and to judge on; both hold the only one where there is one."""
+    """Every other one to fit on, and the rest to judge on; both hold the only one where there is one."""
     return list(parts[::2]), list(parts[1::2]) or list(parts)

@@ -1,10 +1,10 @@
-"""Labelled candidates for the ranker: what was known at a moment of the past, and what was bought after it.
+"""Labelled candidates for the ranker: the knowledge at a moment of the past, and the purchases after it.
 
-Each group is one request. `window` groups ask at a cut for everything bought in the weeks after it; `visit` groups
-ask at an order, with one to four of its items in the cart, for the rest of it; in `stranger` groups the shopper's
-history is hidden, so that the ranker has seen first-time visitors; `arrival` groups ask at a cut for the items that
-nobody had bought yet. All features are as of the cut: counts stop
-there, and the towers were trained before the first cut. Letters: C candidates, F features, I items.
+Each group is one request. `window` groups stand at a cut and have all purchases of the following weeks as targets;
+`visit` groups stand at an order, with one to four of its items shown, and have the rest of it; `stranger` groups hide
+the shopper's history, so that the ranker has seen first-time visitors; `arrival` groups stand at a cut and have the
+items that nobody had bought. Features are as of the cut: counts end there, and the towers were trained before the first
+cut. Letters: C candidates, F features, I items.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Case:
     seen: Seen
     cohort: int
     now_days: float
-    targets: Rows  # what was bought, distinct and sorted
-    category: str | None = None  # of the category page that it is asked from
+    targets: Rows  # the purchases, distinct and sorted
+    category: str | None = None  # of the category page that it comes from
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def group_of(bundle: Bundle, case: Case, *, limit: int) -> Group:
 
 
 def arrival_group(bundle: Bundle, case: Case, arrived: Rows, *, limit: int) -> Group:
-    """The same request asked for new arrivals alone: the best of them by what is known without a purchase."""
+    """The same request among new arrivals alone: the best of them by the evidence without purchases."""
     signals = signals_of(bundle, case)
     rows = np.sort(arrived[top_rows(arrival_scores(bundle, signals, arrived), limit)])
     return Group(features_of(bundle, signals, rows), np.isin(rows, case.targets), np.zeros(len(rows), bool))
@@ -156,7 +156,7 @@ def visit_cases(
 
 
 def as_stranger(case: Case) -> Case:
-    """The same request from somebody unknown."""
+    """The same request from an unknown visitor."""
     return Case("", NOTHING_OWNED, case.seen, UNKNOWN_COHORT, case.now_days, case.targets)
 
 
@@ -174,18 +174,18 @@ def draw_groups(
 ) -> list[Group]:
     """Labelled groups at one cut: a share of `most` of the window, `most` visits, a share of both as strangers.
 
-    New arrivals are asked for in a quarter as many.
+    A quarter as many are added for new arrivals.
     """
     windows = list(window_cases(histories, bought, cohorts, now_days=now_days))
     windows = _sample(windows, int(share_of_windows * min(most, len(windows))), rng)
     visits = _sample(list(visit_cases(histories, bought, cohorts, rng)), most, rng)
     cases = [as_stranger(case) if rng.random() < STRANGERS else case for case in windows + visits]
     groups = (group_of(bundle, case, limit=limit) for case in cases)
-    asked = [group for group in groups if group.is_bought.any()]
+    drawn = [group for group in groups if group.is_bought.any()]
     arrived = arrivals(bundle)
     hopeful = [case for case in windows if np.isin(case.targets, arrived).any()]
     fresh = (arrival_group(bundle, case, arrived, limit=limit) for case in _sample(hopeful, most // 4, rng))
-    return asked + [group for group in fresh if group.is_bought.any()]
+    return drawn + [group for group in fresh if group.is_bought.any()]
 
 
 def _sample(cases: list[Case], most: int, rng: np.random.Generator) -> list[Case]:

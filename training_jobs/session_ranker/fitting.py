@@ -1,12 +1,9 @@
-"""From exports to a ranker: counts as of each cut of the past, labels from the weeks after it.
+"""Fits the ranker from exports, and puts bundles together in memory from counts and models as of a moment.
 
-Towers and session encoder must have been trained before the first cut, or their features would already know the
-labels. Two cuts in a row give twice the labels and two seasons.
-
-A bundle put together in memory, from counts up to a moment and models trained before it.
-
-Training and evaluation ask the same domain functions as serving does, over the same type; only the graphs run in
-PyTorch or numpy, which the jobs compare with ONNX before they write. Letters: I items, D width, K rows returned.
+Counts are made as of each cut of the past, labels come from the weeks after it; two cuts in a row give twice the labels
+and two seasons. Towers and session encoder must have been trained before the first cut, or their features would contain
+the labels. Training and evaluation call the domain functions of serving, over the same type; only the graphs run in
+PyTorch or numpy. Letters: I items, D width, E width of the encoder, K rows returned, T texts, C content width.
 """
 
 from __future__ import annotations
@@ -104,7 +101,7 @@ def memory_bundle(
 
 
 def visit_facts(statistics: Statistics) -> ItemFacts:
-    """What the visits up to then say of the items, for the next-item network."""
+    """The facts of the items from the visits up to then, for the next-item network."""
     visits = statistics.visits
     return count_facts(
         Sequences(visits.offsets, visits.items),
@@ -115,7 +112,7 @@ def visit_facts(statistics: Statistics) -> ItemFacts:
 
 
 def nearest_items(item_vectors: Floats, returned: int = RETURNED) -> Model:
-    """What retrieval.onnx answers, exactly: q (1, D) -> v (1, K), i (1, K)."""
+    """The answer of retrieval.onnx, exactly: q (1, D) -> v (1, K), i (1, K)."""
     kept = min(returned, len(item_vectors))
 
     def run(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
@@ -134,12 +131,12 @@ def _no_queries(_text: str) -> Floats:
     raise NotImplementedError("a bundle in memory has no query encoder: purchases hold no search terms")
 
 
-OLDER_WINDOWS = 0.5  # share of the windows that are asked at cuts before the newest
+OLDER_WINDOWS = 0.5  # share of the windows that are used at cuts before the newest
 
 
 @dataclass(frozen=True, slots=True)
 class RankerPlan:
-    """How many requests of the past are asked, and how the ranker learns from them."""
+    """The number of requests of the past, and the ranker's training on them."""
 
     groups_per_cut: int = 2500  # whole-window requests; as many visits are added
     candidates: int = 600
@@ -148,7 +145,7 @@ class RankerPlan:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What was known at a moment: everything counted, and the incumbent's segments."""
+    """The knowledge at a moment: everything counted, and the incumbent's segments."""
 
     statistics: Statistics
     segments: Segmentation
@@ -192,7 +189,7 @@ def labelled(
 ) -> list[Group]:
     """The labelled requests of one cut; the models must have been trained before the first cut.
 
-    What is tried changes with the season, so an older cut gives fewer windows; the rest of a basket does not.
+    First purchases change with the season, so an older cut gives fewer windows; the rest of a basket does not.
     """
     return draw_groups(
         models.bundle(counted),

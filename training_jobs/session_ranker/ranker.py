@@ -1,12 +1,11 @@
-"""The ranker: a small MLP over features, trained to put what was bought before what was not, within each request.
+"""The ranker: a small MLP over features, trained to rank purchases above other candidates within each request.
 
-    loss = sum over groups of -sum_bought log softmax(score) / sqrt(bought), once over all candidates and once
-    over those the shopper does not own yet, so that new items are told apart too and not only from the owned ones
-
-Clicks and additions to the cart have heads of their own, trained in the same way on recorded visits; a shop that has
-recorded none gets the purchase head in their place, and the metrics say so. Each head ends in a logistic fitted on
-held-out requests, so that it is a probability. The clamp bounds what a single feature, such as a mistyped price, can
-do. Normalisation, MLP and calibration are one ONNX graph. Letters: G groups, C candidates, F features, H heads.
+The loss is the sum over groups of -sum_bought log softmax(score) / sqrt(bought), once over all candidates and once over
+those that the shopper does not own, so that new items are told from each other too. Clicks and additions to the cart
+have heads of their own, trained likewise on recorded visits; without recordings the purchase head takes their place,
+and the metrics contain a note. Each head ends in a logistic fitted on held-out requests, so that it is a probability.
+The clamp limits the effect of a single feature, such as a mistyped price. Normalisation, MLP and calibration are one
+ONNX graph. Letters: G groups, C candidates, F features, H heads.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ CLIP = 5.0  # standard deviations
 MASKED = -1e9
 FEWEST_STEPS = 20  # of the schedule, whose rise must take more than one step
 HELD_OUT_EACH = 10  # one group in ten is for calibration
-HEADS: Final = ("purchase", "click", "cart")  # the first is what is ranked by
+HEADS: Final = ("purchase", "click", "cart")  # requests are ranked by the first
 OUTPUTS: Final = ("score", "click", "cart", "purchase")  # the score is the purchase head
 PURCHASES: Final = "purchases of the weeks after each cut"
 RECORDED: Final = "recorded visits"
@@ -85,7 +84,7 @@ class Ranker(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class TrainedRanker:
-    """The ranker and how its training went."""
+    """The ranker, its training curve and its metrics."""
 
     module: Ranker
     curve: tuple[dict[str, float], ...]  # epoch, loss
@@ -174,7 +173,7 @@ def _list_loss(ranker: Ranker, groups: Sequence[Group]) -> Tensor:
 
 
 def hits_of(group: Group, head: str) -> Flags | None:
-    """(C,) what the head is to foresee; None where nobody recorded it."""
+    """(C,) the hits that the head predicts; None where nobody recorded them."""
     return {"purchase": group.is_bought, "click": group.is_clicked, "cart": group.is_carted}[head]
 
 
@@ -189,7 +188,7 @@ def _softmax_loss(scores: Tensor, bought: Tensor, among: Tensor) -> Tensor:
 
 def _calibrate(ranker: Ranker, kept: Sequence[Group], held_out: Sequence[Group]) -> dict[str, Any]:
     """Fit each head's logistic on half of the held-out groups, judge it on the other half."""
-    marks: dict[str, Reliability] = {}
+    fits: dict[str, Reliability] = {}
     sources: dict[str, str] = {}
     for head, name in enumerate(HEADS):
         known = [group for group in held_out if hits_of(group, name) is not None]
@@ -203,9 +202,9 @@ def _calibrate(ranker: Ranker, kept: Sequence[Group], held_out: Sequence[Group])
         logistic = fit_logistic(*_scored(ranker, fitted, name))
         ranker.slope[head], ranker.offset[head] = logistic.slope, logistic.offset
         scores, hits = _scored(ranker, judged, name)
-        marks[name], sources[name] = reliability(logistic(scores), hits), RECORDED if head else PURCHASES
-    purchase = marks["purchase"]
-    return {"held_out_log_loss": purchase.log_loss, "ece": purchase.expected_error, "heads": of_heads(marks, sources)}
+        fits[name], sources[name] = reliability(logistic(scores), hits), RECORDED if head else PURCHASES
+    purchase = fits["purchase"]
+    return {"held_out_log_loss": purchase.log_loss, "ece": purchase.expected_error, "heads": of_heads(fits, sources)}
 
 
 def _any_hit(group: Group, head: str) -> bool:

@@ -1,10 +1,10 @@
 """The session layer's job: count, train the session encoder, label requests of the past, train the ranker, write.
 
 Moments, oldest first:
-    first label cut       the encoder is trained on what came before, as the early towers are
-    label cuts            requests as of each cut, labelled by the weeks after it: the ranker learns from them
-    evaluate_from         nothing learnt has seen anything later (holdout_days before the end)
-    the end of the data   what is counted is counted up to here and published so
+    first label cut       the encoder is trained on the time before it, as the early towers are
+    label cuts            requests as of each cut, labelled by the weeks after it, train the ranker
+    evaluate_from         no model has seen anything later (holdout_days before the end)
+    the end of the data   all counts are made anew up to here and published
 On data whose events are all derived the encoder and the index read real baskets (see visits.py).
 """
 
@@ -92,7 +92,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What the job reads."""
+    """The inputs of the job."""
 
     exports: Exports
     content_vectors: Floats  # (T, C)
@@ -226,7 +226,7 @@ def _encoder_parity(encoder: SessionEncoder, path: Path) -> float:
 
 
 def _visit_vectors(model: SessionModel) -> Floats:
-    """(N, E) of visits to one item each, spread over the items ever seen: what retrieval is checked with."""
+    """(N, E) of visits to one item each, spread over the items ever seen, for the check of retrieval."""
     seen = np.flatnonzero(model.item_vectors.any(axis=1))
     places = np.unique(np.linspace(0, max(len(seen) - 1, 0), CHECKED_VISITS).astype(np.int64))
     return encode(model.encoder, [[int(row)] for row in seen[places[: len(seen)]]] or [[]])
@@ -245,7 +245,7 @@ def _encoder_metrics(model: SessionModel, visits: Visits) -> dict[str, Any]:
         "epochs": round(model.run.epochs, 2),
         "cpu_seconds": round(model.cpu_seconds, 1),
         "knn": str(model.knn),
-        "tail_marks": {name: round(mark, 5) for name, mark in model.choices.items()},
+        "tail_marks": {name: round(score, 5) for name, score in model.choices.items()},
     }
 
 

@@ -1,19 +1,13 @@
-"""Training examples: histories, and for some of their positions the item that is wanted there.
+"""Draws training examples and negatives for the towers, and computes the loss of a batch.
 
-Two ways to draw them, by the shape of the data. *Prefixes*: where an order is one item, a window of the sequence is
-read once and every item in it is asked for after those before it. *Moments*: where orders are baskets, a shopper is
-asked at a random moment of the past for what was bought in the weeks after it, with the history as serving would have
-sent it at that moment. A batch is a function of (seed, rank, step), so a resumed run needs no state of it.
-Letters: B histories, L their length, P pairs (position, wanted item).
-
-Softmax over the target and shared negatives, some of them from the batch, the rest from the whole catalogue.
-
-    loss = mean over p of log(exp(s_pp) + sum_k exp(s_pk - log expected_k)) - s_pp,   s = u . e / temperature
-
-Negatives from the batch's own targets come in proportion to popularity, which sharpens the head; uniform ones push
-down the tail, cold items included. `expected_k` = how often item k is expected among the draws of both kinds
-(logQ correction), which makes the sum an estimate of the softmax over the whole catalogue.
-Letters: B histories, P pairs, K negatives, I items, D width.
+Where an order is one item (*prefixes*), a window of the sequence is read once and every item in it is a target after
+those before it. Where orders are baskets (*moments*), a shopper at a random moment of the past has the purchases of the
+next weeks as targets, with the history that serving would have sent. A batch is a function of (seed, rank, step), so a
+resumed run needs no state of it. The loss is the softmax of the target against shared negatives, mean over p of
+log(exp(s_pp) + sum_k exp(s_pk - log expected_k)) - s_pp with s = u . e / temperature. Negatives from the batch's
+targets sharpen the head, uniform ones push down the tail; `expected_k`, how often item k is expected among both (logQ
+correction), makes the sum an estimate of the softmax over the whole catalogue. Letters: B histories, L their length, P
+pairs (position, target), A positions with a target, K negatives, I items, D width, M shoppers, W windows.
 """
 
 from __future__ import annotations
@@ -32,7 +26,7 @@ from training_jobs.two_tower.data import Purchases, Timeline, history_weights, l
 from training_jobs.two_tower.model import RECENT, TwoTower
 
 WINDOW_DAYS = 28.0  # after the moment, in which a purchase is a target
-OVERLAP = 10.0  # orders of such a window: an epoch asks for every line about once, not once for every moment before it
+OVERLAP = 10.0  # orders of such a window: an epoch has every line as a target about once
 ONCE = history_weights(np.ones(1, np.int64), np.zeros(1))[0]  # weight of an item bought once, today
 
 
@@ -49,25 +43,25 @@ class Batch:
 
     @property
     def answered(self) -> int:
-        """How many of the last positions are asked."""
+        """The number of last positions with a target."""
         return -int(self.place.min(initial=-1))
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """How batches are drawn; `rank` of `ranks` processes draws its share of each step."""
+    """The sizes of the batches; `rank` of `ranks` processes draws its share of each step."""
 
     targets: int = 512  # wanted items of a step by prefixes
     moments: int = 128  # histories of a step by moments
     shown: int = 256  # items of such a history at most
-    asked: int = 24  # wanted items of such a moment at most
+    wanted: int = 24  # targets of such a moment at most
     seed: int = 1
     rank: int = 0
     ranks: int = 1
 
 
 class Prefixes:
-    """Every item after a shopper's first, wanted after the items before it."""
+    """Every item after a shopper's first, as the target of the items before it."""
 
     def __init__(self, data: Purchases, drawing: Drawing) -> None:
         self._lines, self._drawing = data.timeline, drawing
@@ -116,7 +110,7 @@ class Moments:
         sizes = np.diff(self._lines.offsets)[self._shoppers].astype(np.float64)
         # A long history holds more moments than a short one, but is still one shopper: the root lies between.
         self._cumulative = np.cumsum(np.sqrt(sizes) / np.sqrt(sizes).sum())
-        self.targets = max(drawing.moments // drawing.ranks, 1) * drawing.asked
+        self.targets = max(drawing.moments // drawing.ranks, 1) * drawing.wanted
         orders = int((np.diff(self._lines.orders) != 0).sum()) + 1
         self.steps_an_epoch = max(1, round(orders / (OVERLAP * drawing.moments)))
 
@@ -130,8 +124,8 @@ class Moments:
         weights = np.zeros((len(examples), longest), np.float32)
         for n, (items, weight, _) in enumerate(examples):
             history[n, longest - len(items) :], weights[n, longest - len(items) :] = items, weight
-        asked = [len(wanted) for _, _, wanted in examples]
-        row = np.repeat(np.arange(len(examples)), asked)
+        sizes = [len(wanted) for _, _, wanted in examples]
+        row = np.repeat(np.arange(len(examples)), sizes)
         wanted = np.concatenate([wanted for _, _, wanted in examples]).astype(np.int64)
         return Batch(history, weights, row, np.full(len(row), -1), wanted, str(step))
 
@@ -143,14 +137,14 @@ class Moments:
         moment = _moment(orders, rng)
         until = int(np.searchsorted(days, days[moment] + WINDOW_DAYS, side="right"))
         wanted = np.unique(items[moment:until]).astype(np.int64)
-        if len(wanted) > self._drawing.asked:
-            wanted = rng.choice(wanted, self._drawing.asked, replace=False)
+        if len(wanted) > self._drawing.wanted:
+            wanted = rng.choice(wanted, self._drawing.wanted, replace=False)
         rows, weights = history_at(items[:moment], days[:moment], float(days[moment]), self._drawing.shown)
         return rows, weights, wanted
 
 
 def draw(data: Purchases, drawing: Drawing) -> Prefixes | Moments:
-    """The way that suits the data."""
+    """The kind of examples that suits the data."""
     return Prefixes(data, drawing) if data.timeline.is_stepwise else Moments(data, drawing)
 
 

@@ -1,13 +1,10 @@
-"""What the towers learn from: every shopper's purchases in order of time, and the histories that serving will send.
+"""The training data of the towers: purchases in order of time, histories as serving sends them, and first item vectors.
 
-A history holds distinct items, the one bought last at the end, weighted exactly as serving weighs it
-(recommender.domain.serving.visitor). Letters: M shoppers, N entries (shopper, item), E purchase lines, I items.
-
-A start for the item vectors: the singular vectors of who bought what.
-
-Randomised subspace iteration (Halko, Martinsson, Tropp 2011) on the shopper x item matrix, each entry divided by
-sqrt(items of the shopper + 1) sqrt(shoppers of the item + damping). Gradient steps from here need a tenth of the
-time that a random start needs, and on small shops end higher. Letters: M shoppers, I items, D width.
+A history holds distinct items, the last one bought at the end, with the weights of serving
+(recommender.domain.serving.visitor). The item vectors start from the singular vectors of the shopper x item matrix,
+each entry divided by sqrt(items of the shopper + 1) sqrt(shoppers of the item + damping); from there gradient steps
+need a tenth of the time of a random start and, on small shops, end higher. Letters: M shoppers, N entries (shopper,
+item), E purchase lines, I items, D width, T texts, C content width.
 """
 
 from __future__ import annotations
@@ -24,29 +21,29 @@ from recommender.domain.serving.visitor import TOWER_HALF_LIFE_DAYS
 from training_jobs.counting.discovery import leading_directions
 from training_jobs.counting.lines import Histories, Lines
 
-FEWEST_ITEMS = 2  # of a shopper, to learn from: one to show, one to ask for
+FEWEST_ITEMS = 2  # of a shopper, to learn from: one to show, one as the target
 STEPWISE = 0.8  # orders a line from which on purchases are read as a sequence of single items
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """What the item tower reads of each item."""
+    """The inputs of the item tower for each item."""
 
     content_vectors: Floats  # (T, C)
     content_row: Rows  # (I,)
     codes: tuple[Rows, ...]  # category, department, brand: (I,) each
 
     @property
-    def telling(self) -> tuple[Rows, ...]:
-        """The codes that tell items apart; one that all share would only push every vector the same way."""
+    def informative_codes(self) -> tuple[Rows, ...]:
+        """The codes that differ between items; one that all share would only push every vector the same way."""
         return tuple(codes for codes in self.codes if len(codes) and np.ptp(codes))
 
     @property
-    def is_silent(self) -> bool:
-        """Whether it says the same of every item, so that none can live by its content."""
+    def is_uninformative(self) -> bool:
+        """Whether all items have the same content, so that none can live by it."""
         rows = np.unique(self.content_row)
         has_texts = len(rows) > 1 and bool(np.ptp(self.content_vectors[rows], axis=0).any())
-        return not has_texts and not self.telling
+        return not has_texts and not self.informative_codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ class Timeline:
 
     @property
     def is_stepwise(self) -> bool:
-        """Whether nearly every order is a single item, so that its place in the sequence says what came before."""
+        """Whether nearly every order is a single item, so that its place in the sequence shows what came before."""
         changes = int((np.diff(self.orders) != 0).sum()) + 1 if len(self.orders) else 0
         return changes >= STEPWISE * len(self.orders)
 
@@ -118,13 +115,13 @@ def timeline(lines: Lines) -> Timeline:
 
 
 def history_weights(orders: NDArray[np.integer], age_days: NDArray[np.floating]) -> Floats:
-    """log(1 + orders) 0.5 ** (age / half-life), as domain.visitor.tower_input."""
+    """(N,) log(1 + orders) 0.5 ** (age / half-life) of orders (N,) and ages (N,), as domain.visitor.tower_input."""
     weights: Floats = (np.log1p(orders) * np.exp2(-age_days / TOWER_HALF_LIFE_DAYS)).astype(np.float32)
     return weights
 
 
 def learnable(data: Purchases) -> NDArray[np.int64]:
-    """Shoppers with enough items to show some and ask for others."""
+    """(N,) shoppers with enough items to show some and keep others as targets."""
     return np.flatnonzero(np.diff(data.timeline.offsets) >= FEWEST_ITEMS)
 
 

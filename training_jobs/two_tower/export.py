@@ -1,8 +1,8 @@
-"""The towers as ONNX: the user tower, and the graph that finds the nearest items to a vector.
+"""Exports the towers as ONNX: the user tower, and the graph that finds the nearest items to a vector.
 
-Retrieval is one product with all item vectors and a TopK; serving re-scores what comes back exactly. Above
-EXACT_ITEMS the weights are 8-bit (MatMulNBits: a quarter of the memory traffic, which is what bounds it).
-Letters: I items, D width, K rows returned.
+Retrieval is one product with all item vectors and a TopK; serving re-scores the result exactly. Above EXACT_ITEMS the
+weights are 8-bit (MatMulNBits: a quarter of the memory traffic, which is the bottleneck).
+Letters: I items, D width, K rows returned, N queries.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _eight_bit_product(item_vectors: Floats) -> tuple[list[onnx.NodeProto], list
 def retrieval_parity(
     item_vectors: Floats, queries: Floats, *, name: str, returned: int = RETURNED
 ) -> tuple[bytes, dict[str, float]]:
-    """The graph, and what it keeps: its fp32 form agrees with numpy, its served form lists the best for (N, D) queries.
+    """The graph and its metrics: fp32 agrees with numpy, the served form lists the best items for (N, D) queries.
 
     Raises Conflict where the fp32 form is off.
     """

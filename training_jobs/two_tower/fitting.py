@@ -1,8 +1,7 @@
-"""From exports to towers: counts up to a moment, train, and measure on the tail after it.
+"""Fits towers from exports: counts up to a moment, training, and a metric on the tail after it.
 
-The measure is Recall@20 by cosine over the full catalogue, the mean of two: of everything the shoppers bought, and of
-what was new to them, with what they owned left out of the lists.
-Letters: I items, D width, U shoppers of the tail.
+The metric is Recall@20 by cosine over the full catalogue, the mean of two: on all purchases, and on first purchases
+with the owned items left out of the lists. Letters: I items, D width, U shoppers of the tail.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ NOTHING: Rows = np.empty(0, np.int32)
 
 @dataclass(frozen=True, slots=True)
 class TowerData:
-    """All that training reads, as of a moment."""
+    """The training data as of a moment."""
 
     purchases: Purchases
     catalogue: Catalogue
@@ -55,7 +54,7 @@ def tower_data(
 
 
 def tail_measure(data: TowerData, bought: dict[int, NDArray[np.int32]], *, seed: int) -> Callable[[TwoTower], float]:
-    """How well towers foresee what was `bought`; a sample of the shoppers is asked."""
+    """Recall@20 of towers on the purchases `bought` by a sample of the shoppers."""
     shoppers = np.array(sorted(bought))
     if len(shoppers) > TAIL_SHOPPERS:
         shoppers = np.sort(np.random.default_rng(seed).choice(shoppers, TAIL_SHOPPERS, replace=False))
@@ -87,7 +86,7 @@ def fit_early(
     checkpoints: Checkpoints | None = None,
     processes: Processes = ALONE,
 ) -> Trained:
-    """Train on what happened before `until`, stopped by what happened from there to `tail_until`."""
+    """Train on the time before `until`, stopped by the purchases from there to `tail_until`."""
     later = bought_between(exports, until, tail_until)
     bought = {
         number: later.targets(shopper_id)

@@ -1,20 +1,13 @@
-"""The two towers. They share the item vectors: a shopper is an attention-weighted average of items, bent a little.
+"""The two towers over one table of item vectors: a shopper is an attention-weighted average of items, bent a little.
 
-    e_j = normalise(id_j + W content_j + category_j + department_j + brand_j)      id_j dropped at random in training
-    u   = history reader over e_l, oldest first (training_jobs.two_tower.model)  score(u, j) = u . e_j / temperature
-
-Items that few shoppers bought have no id vector of their own and live by their content, as a new item does.
-Letters: I items, B shoppers, L items of a history, A answered, D width, C content width.
-
-The user tower's reading of a history: an attention-weighted average of item vectors, bent a little.
-
-    h   = one causal Transformer layer over the newest RECENT items
-    a_s = softmax over the whole history of (q(h_t) k(e_s) / sqrt(D) + age[t - s] + gate_s + log weight_s)
-    u_t = normalise(sum_s a_s e_s + bend(h_t))
-
-An average of unit item vectors lives in their space, so an item seen a few times is placed as well as a frequent one;
-the bend is what an average cannot say. Position t sees itself and what came before, so one pass gives every prefix.
-Letters: B histories, L items of a history, R the newest of them, A of those that are answered, D width.
+An item is e_j = normalise(id_j + W content_j + category_j + department_j + brand_j), its id dropped at random in
+training and absent where few shoppers bought it, so that it lives by its content as a new item does. A history gives h
+= one causal Transformer layer over its newest RECENT items, a_s = softmax over the whole history of (q(h_t) k(e_s) /
+sqrt(D) + age[t - s] + gate_s + log weight_s), and u_t = normalise(sum_s a_s e_s + bend(h_t)); score(u, j) = u . e_j /
+temperature. An average of item vectors lives in their space, so a rare item is placed as well as a frequent one; the
+bend adds what an average cannot express. Position t sees itself and earlier ones, so one pass gives every prefix.
+Letters: I items, B histories, L items of a history, R the newest of them, A positions with an answer, D width, T texts,
+C content width.
 """
 
 from __future__ import annotations
@@ -31,10 +24,10 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 from training_jobs.two_tower.data import Catalogue
 
 RECENT = 50  # newest items whose order is read; older ones count by their weight
-AGES = 20  # steps back that are told apart
+AGES = 20  # steps back that have weights of their own
 HEADS = 2
 INPUT_SCALE = 2.5  # of unit vectors, against positions of length 0.16
-NEVER = -1e9  # attention logit of what must not be seen
+NEVER = -1e9  # attention logit of a position that must stay hidden
 LIGHTEST = 1e-6  # weight
 
 
@@ -74,7 +67,7 @@ class HistoryReader(nn.Module):
         return vectors
 
     def _recent(self, embedded: Tensor, known: Tensor, visible: Tensor, answered: int) -> Tensor:
-        """(B, A, D) what the Transformer layer makes of the newest items, at the last `answered` of them."""
+        """(B, A, D) the output of the Transformer layer over the newest items, at the last `answered` of them."""
         place = (known.long().cumsum(1) - 1).clamp(min=0)
         h = self.dropout(INPUT_SCALE * embedded * known.unsqueeze(-1) + self.positions[place])
         attended = self._attend(self.attention_norm(h), visible, answered)
@@ -133,13 +126,16 @@ class TwoTower(nn.Module):
             self.ids.weight[1:] = torch.from_numpy(start[own])
         self.gates = nn.Embedding(len(own) + 1, 1)
         nn.init.zeros_(self.gates.weight)
+        codes_of_items = items.informative_codes
         self.content = nn.Linear(items.content_vectors.shape[1], width, bias=False)
         nn.init.normal_(self.content.weight, std=CONTENT_SCALE)
-        self.parts = nn.ModuleList(nn.Embedding(int(codes.max(initial=0)) + 1, width) for codes in items.telling)
+        self.parts = nn.ModuleList(
+            nn.Embedding(int(codes.max(initial=0)) + 1, width) for codes in items.informative_codes
+        )
         for weight in self.parts.parameters():
             nn.init.normal_(weight, std=0.02)
         self.reader = HistoryReader(width, shape.hidden, shape.dropout)
-        codes = np.stack(items.telling) if items.telling else np.zeros((0, len(has_id)))
+        codes = np.stack(codes_of_items) if codes_of_items else np.zeros((0, len(has_id)))
         self.register_buffer("number", torch.from_numpy(number), persistent=False)
         self.register_buffer("codes", torch.from_numpy(codes.astype(np.int64)), persistent=False)
         self.register_buffer("text", torch.from_numpy(items.content_row.astype(np.int64)), persistent=False)

@@ -1,7 +1,7 @@
-"""Several processes training one model, as torchrun starts them: averaged gradients, one opinion on when to stop.
+"""Several processes that train one model, as torchrun starts them: averaged gradients, one decision on when to stop.
 
-The gradients are averaged by the number of pairs each process has drawn, so the mean loss of the whole batch is what
-is followed, however many processes share it. One process needs none of this.
+The gradients are weighted by the pairs that each process has drawn, so training follows the mean loss of the whole
+batch, however many processes share it. One process needs none of this.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Processes:
     count: int = 1
 
     def share_of(self, drawing: Drawing, seed: int) -> Drawing:
-        """What this process draws of every batch."""
+        """The share of every batch that this process draws."""
         return replace(drawing, seed=seed, rank=self.rank, ranks=self.count)
 
     def average(self, parameters: Iterable[Tensor], *, weight: float) -> None:
@@ -53,7 +53,7 @@ class Processes:
         return bool(raised.item() > 0)
 
     def from_first(self, measure: Callable[[T], float], subject: T) -> float:
-        """What the first process measures, told to all."""
+        """The value that the first process measures, sent to all."""
         value = torch.tensor([measure(subject) if self.rank == 0 else 0.0], dtype=torch.float64)
         if self.count > 1:
             dist.broadcast(value, src=0)

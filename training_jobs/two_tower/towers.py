@@ -24,7 +24,7 @@ SMALLEST_VARIANCE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Towers:
-    """What a bundle takes from the two-tower model."""
+    """The parts of the two-tower model that a bundle takes."""
 
     item_vectors: Floats  # (I, D) unit length
     user_tower: Model  # history (1, L), weights (1, L) -> user_vec (1, D)
@@ -45,7 +45,7 @@ def as_function(user: UserTower) -> Model:
 
 
 def preference_prior(tower: Model, item_vectors: Floats, data: Purchases, rng: np.random.Generator) -> PreferencePrior:
-    """Mean and eigenbasis of warm shoppers' vectors; the noise is how far 1 is from their score of what they bought."""
+    """Mean and eigenbasis of warm shoppers' vectors; the noise is the distance of their purchases' scores from 1."""
     warm = np.flatnonzero(np.diff(data.offsets) > 0)
     if len(warm) > WARM_SHOPPERS:
         warm = np.sort(rng.choice(warm, WARM_SHOPPERS, replace=False))

@@ -113,7 +113,7 @@ def _publish(
     final: Trained,
     train_until: datetime,
 ) -> None:
-    """Write the towers that serve, and what is known of them."""
+    """Write the towers that serve, and their metrics."""
     parity = _write(environment.model_dir, final, data.purchases)
     towers = finished(final.towers, data.purchases)
     parity[RETRIEVAL] = _write_retrieval(environment.model_dir, towers, data)
@@ -141,7 +141,7 @@ def _checkpoints(environment: JobEnvironment, name: str) -> Checkpoints:
 
 
 def _write(folder: Path, trained: Trained, data: Purchases) -> dict[str, Any]:
-    """Write the towers; returns how far ONNX is from PyTorch."""
+    """Write the towers; returns the difference of ONNX from PyTorch."""
     folder.mkdir(parents=True, exist_ok=True)
     user = UserTower(trained.towers).eval()
     towers = finished(trained.towers, data)

@@ -1,12 +1,9 @@
-"""Training the towers: one cycle of the learning rate, stopped where the tail of the data says so.
+"""Trains the towers: one cycle of the learning rate, stopped by a metric on the tail of the data, with checkpoints.
 
-A batch, its negatives and its dropout are functions of (seed, rank, step): a run taken up from a checkpoint, which is
-written at every check and on SIGTERM, ends as if it had never been put down. Under torchrun each process draws its
-share of every batch and the gradients are averaged (training_jobs.two_tower.processes).
-
-Checkpoints of a spot job: written whole or not at all, and one more when SageMaker sends SIGTERM.
-
-The signal only raises a flag; training saves and leaves at its next step, so that no state is torn.
+A batch, its negatives and its dropout are functions of (seed, rank, step), so a run resumed from a checkpoint ends like
+an uninterrupted one. A checkpoint is written whole or not at all, at every check and on SIGTERM; the signal only raises
+a flag, and training saves and exits at its next step. Under torchrun each process draws its share of every batch and
+the gradients are averaged (training_jobs.two_tower.processes).
 """
 
 from __future__ import annotations
@@ -35,14 +32,14 @@ TERMINATED = 128 + signal.SIGTERM  # exit code of a process that obeyed SIGTERM
 
 
 class Checkpoints:
-    """One checkpoint file, and whether the job has been asked to stop."""
+    """One checkpoint file, and a flag that SIGTERM raises."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.is_interrupted = False
 
     def listen(self) -> None:
-        """From now on SIGTERM asks for a last checkpoint."""
+        """Make SIGTERM raise the flag from now on."""
         signal.signal(signal.SIGTERM, self._interrupt)
 
     def save(self, state: dict[str, Any]) -> None:
@@ -59,7 +56,7 @@ class Checkpoints:
         return state
 
     def clear(self) -> None:
-        """Forget it: the run has ended."""
+        """Delete it: the run has ended."""
         self._path.unlink(missing_ok=True)
 
     @staticmethod
@@ -71,12 +68,12 @@ class Checkpoints:
         self.is_interrupted = True
 
 
-Measure = Callable[[TwoTower], float]  # larger is better; on data after what is trained on
+Measure = Callable[[TwoTower], float]  # larger is better; on data after the training data
 
 
 @dataclass(frozen=True, slots=True)
 class TowerSettings:
-    """How the towers are trained. The number of steps grows with the purchases, within bounds."""
+    """The settings of the training. The number of steps grows with the purchases, within bounds."""
 
     shape: TowerShape = field(default_factory=TowerShape)
     epochs: float = 10.0
@@ -98,7 +95,7 @@ class TowerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """The towers at their best step, and how they got there."""
+    """The towers at their best step, and their training curve."""
 
     towers: TwoTower
     best_step: int
@@ -148,13 +145,13 @@ def new_towers(data: Purchases, items: Catalogue, settings: TowerSettings) -> Tw
     torch.manual_seed(settings.seed)
     start = spectral_vectors(data, settings.shape.width, np.random.default_rng(settings.seed))
     shape = settings.shape
-    if items.is_silent:  # nothing but ids to live by
+    if items.is_uninformative:  # nothing but ids to live by
         shape = replace(shape, fewest_shoppers=1, id_dropout=0.0)
     return TwoTower(shape, items, start, data.popularity >= shape.fewest_shoppers)
 
 
 class _Run:
-    """One training run that can be put down and taken up."""
+    """One training run that can be interrupted and resumed."""
 
     def __init__(
         self,
@@ -229,7 +226,7 @@ class _Run:
         return Trained(self._towers, best_step, tuple(self._curve))
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
+        """The state for a checkpoint."""
         return {
             "step": self.step,
             "is_done": self.is_done,
@@ -241,7 +238,7 @@ class _Run:
         }
 
     def resume(self, checkpoints: Checkpoints) -> None:
-        """Take up the run of the checkpoint, where there is one."""
+        """Resume the run of the checkpoint, where there is one."""
         state = checkpoints.load()
         if state is None:
             return
