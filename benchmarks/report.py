@@ -53,7 +53,7 @@ MEANINGS: Final[Mapping[str, tuple[str, str]]] = {
     "events_2": ("Two events seen", "questions after two events of the visit"),
     "events_3": ("Three events seen", "questions after three events of the visit"),
     "events_4plus": ("Four events or more", "questions after at least four events of the visit"),
-    "no_repeats": ("Without repeats", "the wanted item does not occur in the visit yet"),
+    "no_repeats": ("Without repeats", "the target does not occur in the visit yet"),
     "without_repeats": ("Repeats hidden", "the same questions, from lists that leave out what the visit has seen"),
     "seen_listed": ("With the history listed", "lists may hold items of the history"),
     "judged_pool": ("Pool of judged items", "ranks everything that was judged for any query"),
@@ -61,7 +61,7 @@ MEANINGS: Final[Mapping[str, tuple[str, str]]] = {
     "events_0_category": ("First pageview of a category", "nothing has been seen but the category of the page"),
     "cold_items_full": ("Cold items, full catalogue", "items that training has never seen, among all items"),
     "new": ("New to the shopper", "only items the shopper had never bought before"),
-    "in_basket": ("Rest of the basket", "three items of a basket are shown, the rest is asked for"),
+    "in_basket": ("Rest of the basket", "three items of a basket are shown, the rest are targets"),
     "cold_items": ("Cold items", "items that training has never seen"),
     "cold_shoppers": ("Cold shoppers", "shoppers that training has never seen"),
 }

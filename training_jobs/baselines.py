@@ -38,7 +38,7 @@ class Matrix:
         return np.bincount(self.orders.indices, minlength=self.orders.shape[1]).astype(np.float64)
 
     def entries(self, shopper: int) -> tuple[NDArray[np.int32], Doubles, Doubles]:
-        """Items, orders and last days of a shopper; nothing for -1."""
+        """Items (N,), their orders (N,) and last days (N,) of a shopper; nothing for -1."""
         if shopper < 0:
             return np.empty(0, np.int32), np.empty(0), np.empty(0)
         span = slice(self.orders.indptr[shopper], self.orders.indptr[shopper + 1])

@@ -1,12 +1,16 @@
-"""The training jobs and the channels that each one reads, for the SageMaker pipeline and the local run alike.
+"""The training jobs, the channels that each one reads, the settings of their pipeline, and the code that they run.
 
-Pure data. A job is started as `python -m <module>` under the training-container contract: each channel is a folder
-named by SM_CHANNEL_<NAME>, and the files in SM_MODEL_DIR are the channel of later jobs. Hyperparameters stand here only
-where jobs must agree on them; all others have their default in the job.
+A job is started as `python -m <module>` under the training-container contract: each channel is a folder named by
+SM_CHANNEL_<NAME>, and the files in SM_MODEL_DIR are the channel of later jobs. Hyperparameters stand here only where
+jobs must agree on them; all others have their default in the job. SageMaker gets `training_jobs` and the recommender
+package side by side, under a key that is the hash of the content, so unchanged code leaves the pipeline definition
+unchanged.
 """
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -16,6 +20,14 @@ EXPORTS_CHANNEL: Final = "exports"
 HOLDOUT_DAYS: Final = 28
 TORCH_IMAGE: Final = {"version": "2.10.0", "py_version": "py313"}  # AWS's, in which all jobs run
 RELEASES: Final = ("current", "canary")  # of publish: a new bundle goes in force, or an experiment tries it out
+EXPORTS_PARAMETER = "ExportsUri"
+RELEASE_PARAMETER = "Release"
+PREFIX = "TRAINING_"
+Upload = Callable[[Path, str], None]  # folder, key prefix in the artifacts bucket
+ROOT = Path(__file__).parent.parent
+CODE_PREFIX = "training/code"
+REQUIREMENTS = "training_jobs/requirements.txt"  # inside the staged folder
+LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "*.egg-info", ".*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +94,6 @@ def job(name: str) -> Job:
     return {entry.name: entry for entry in JOBS}[name]
 
 
-EXPORTS_PARAMETER = "ExportsUri"
-
-
-RELEASE_PARAMETER = "Release"
-
-
-PREFIX = "TRAINING_"
-
-
-Upload = Callable[[Path, str], None]  # folder, key prefix in the artifacts bucket
-
-
 class MissingPipelineSetting(RuntimeError):
     """A variable without which the pipeline cannot be built, or one that has no meaning."""
 
@@ -128,3 +128,25 @@ class PipelineSettings:
             raise MissingPipelineSetting(f"set {', '.join(missing)}")
         given = {name: environment[variable] for name, variable in names.items() if environment.get(variable)}
         return cls(**given)
+
+
+def stage_code(target: Path) -> Path:
+    """Copy the code that a job runs into the empty folder `target`."""
+    shutil.copytree(ROOT / "training_jobs", target / "training_jobs", ignore=LEFT_OUT)
+    package = ROOT / "layers" / "recommender" / "python" / "recommender"
+    shutil.copytree(package, target / "recommender", ignore=LEFT_OUT)
+    return target
+
+
+def content_key(folder: Path) -> str:
+    """`training/code/<16 hex>`: SHA-256 over the relative paths and bytes of all files, in order of path."""
+    digest = hashlib.sha256()
+    for file in files_in(folder):
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest.update(f"{file.relative_to(folder).as_posix()} {content}\n".encode())
+    return f"{CODE_PREFIX}/{digest.hexdigest()[:16]}"
+
+
+def files_in(folder: Path) -> list[Path]:
+    """All files below a folder in order of path, without byte code, whose bytes differ from machine to machine."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")

@@ -79,7 +79,10 @@ def onnx_session(source: bytes | Path) -> onnxruntime.InferenceSession:
 
 
 def assert_parity(expected: Mapping[str, NDArray[Any]], found: Mapping[str, NDArray[Any]], *, name: str) -> float:
-    """The largest absolute difference over all tensors. Raises Conflict where a tensor is off or missing."""
+    """The largest absolute difference over all tensors, which may have any shape.
+
+    Raises Conflict where a tensor is off or missing.
+    """
     worst = 0.0
     for tensor, values in expected.items():
         if tensor not in found:

@@ -27,8 +27,10 @@ from training_jobs.graph import (
     MissingPipelineSetting,
     PipelineSettings,
     Upload,
+    content_key,
+    files_in,
+    stage_code,
 )
-from training_jobs.staging import content_key, files_in, stage_code
 
 
 def definition(settings: PipelineSettings) -> str:

@@ -29,14 +29,15 @@ from training_jobs.graph import (
     JOBS,
     RELEASE_PARAMETER,
     RELEASES,
+    REQUIREMENTS,
     TORCH_IMAGE,
     Channel,
     Instance,
     Job,
     PipelineSettings,
     Upload,
+    content_key,
 )
-from training_jobs.staging import REQUIREMENTS, content_key
 
 WAIT_FOR_SPOT_SECONDS = 2 * 3600
 PUBLISHING = ("evaluate", "publish")  # the jobs that meet the champion: they read, and publish writes, the bundles

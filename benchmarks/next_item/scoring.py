@@ -44,7 +44,7 @@ class Scored:
 
 
 def strata_of(prefixes: Prefixes) -> dict[str, Flags]:
-    """The questions of each stratum that has any."""
+    """Stratum -> (N,) whether each question belongs to it, for strata that have any."""
     lengths = prefixes.lengths
     strata = {
         "all": np.ones(len(prefixes), bool),
@@ -56,7 +56,7 @@ def strata_of(prefixes: Prefixes) -> dict[str, Flags]:
 
 
 def score(answers: Answers, prefixes: Prefixes, strata: dict[str, Flags], popularity: Doubles) -> Scored:
-    """The answers to all questions, by stratum."""
+    """The metrics of the answers by stratum (N,); `popularity` (I,) in train."""
     found = next_item_metrics(answers, prefixes.targets)
     values = {stratum: {metric: each[chosen] for metric, each in found.items()} for stratum, chosen in strata.items()}
     groups = {stratum: prefixes.starts[chosen] for stratum, chosen in strata.items()}

@@ -154,16 +154,16 @@ Prior = Mapping[str, Mapping[str, Doubles]]  # campaign -> alpha, beta -> (A,)
 
 
 def uniform(count_items: int, count_positions: int) -> Doubles:
-    """Every item with the same chance."""
+    """(A, K) every item with the same chance."""
     return np.full((count_items, count_positions), 1.0 / count_items)
 
 
 def averaged(log: Log, count_items: int, count_positions: int) -> Doubles:
-    """The log's mean policy over its time: logged propensities, each weighted by its inverse, in columns that sum to 1.
+    """(A, K) the log's mean policy: logged propensities, each weighted by its inverse, in columns that sum to 1.
 
     A row is in the log with its propensity, so the plain mean of logged propensities is far too high (columns sum to
     2 to 3.7). Weighted by 1/propensity it is n / sum(1/propensity), the harmonic mean. A pair that was never logged has
-    no propensity: it gets chance 0, so the answer is for a policy that never shows it.
+    no propensity and gets chance 0: the answer is for a policy that never shows it.
     """
     shape = (count_items, count_positions)
     shown, inverse = np.zeros(shape), np.zeros(shape)
@@ -183,7 +183,7 @@ def unlogged_pairs(log: Log, count_items: int, count_positions: int) -> int:
 
 
 def starting(prior: Prior, campaign: str, count_items: int, count_positions: int) -> Doubles:
-    """Shares of the K best of A Beta draws in each position, over DRAWS draws in the order of the published run."""
+    """(A, K) shares of the K best of A Beta draws, over DRAWS draws in the order of the published run."""
     if campaign not in prior:
         raise problem("--prior", sorted(prior), f"parameters of campaign {campaign}")
     alpha, beta = prior[campaign]["alpha"], prior[campaign]["beta"]

@@ -31,7 +31,7 @@ class Ragged:
         return len(self.offsets) - 1
 
     def of(self, number: int) -> NDArray[np.int32]:
-        """One list."""
+        """(L,) one list."""
         return self.items[self.offsets[number] : self.offsets[number + 1]]
 
     @property
@@ -45,7 +45,7 @@ class Ragged:
 
 
 def ragged(lists: Sequence[Rows]) -> Ragged:
-    """Lists of any lengths."""
+    """Lists (L,) of any lengths, laid end to end."""
     sizes = np.array([len(one) for one in lists], np.int64)
     items = np.concatenate([*lists, np.empty(0, np.int32)]).astype(np.int32)
     return Ragged(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), items)

@@ -110,10 +110,10 @@ def run(data: PurchaseData, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _described(seed: int, fitted: Fitted, learnt: Answered, questions: QuestionSets, limit: int) -> dict[str, Any]:
-    metrics = summary([learnt], count_items=fitted.bundle.count_items, margin_share=None)["hybrid"]
+    strata = summary([learnt], count_items=fitted.bundle.count_items, margin_share=None)["hybrid"]
     return {
         "seed": seed,
-        "hybrid_recall@20": {stratum: round(value_of(metrics, "recall@20"), 5) for stratum, metrics in metrics.items()},
+        "hybrid_recall@20": {stratum: round(value_of(found, "recall@20"), 5) for stratum, found in strata.items()},
         "tower_steps": fitted.trained.best_step,
         "tower_curve": list(fitted.trained.curve),
         "ranker_groups": len(fitted.groups),

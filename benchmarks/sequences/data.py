@@ -38,7 +38,7 @@ class Histories:
         return len(self.offsets) - 1
 
     def of(self, user: int) -> Rows:
-        """The items of a user."""
+        """(L,) the items of a user."""
         items: Rows = self.items[self.offsets[user] : self.offsets[user + 1]]
         return items
 

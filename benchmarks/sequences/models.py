@@ -143,7 +143,7 @@ def fitted_ials(train: Histories, settings: IalsSettings, count_items: int) -> S
 
 
 def by_content(vectors: Floats) -> Scorer:
-    """Cosine of an item's content with the mean content of the history, newest first."""
+    """Cosine of an item's content (I, C) with the mean content of the history, newest first."""
     count_items = len(vectors)
 
     def score(histories: Histories, users: NDArray[np.int64]) -> NDArray[np.floating]:
@@ -162,7 +162,7 @@ def towers_of(
     steps: int | None = None,
     label: str,
 ) -> Trained:
-    """The two-tower job's training on these histories; without content an item is its id alone."""
+    """The two-tower job's training on these histories; without content vectors (I, C) an item is its id alone."""
     purchases = Purchases(train.offsets, train.items, np.full(len(train.items), ONCE, np.float32), count_items)
     rows = np.arange(count_items, dtype=np.int32)
     catalogue = (

@@ -165,7 +165,7 @@ def calibrated(shop: Shop, known: People, trained: Trained, seed: int, *, visits
 
 
 def ease_for(shown: Sequence[Doubles], rate: float) -> float:
-    """The ease at which modules with such wants are clicked with the expected rate, by halving."""
+    """The ease at which modules with such wants, (N,) each, are clicked with the expected rate, by halving."""
     low, high = -30.0, 10.0
     for _ in range(60):
         middle = (low + high) / 2.0
@@ -174,7 +174,7 @@ def ease_for(shown: Sequence[Doubles], rate: float) -> float:
 
 
 def expected_rate(shown: Sequence[Doubles], ease: float) -> float:
-    """Expected clicks a module: the eye goes on with SEEN_WITHIN, and stops at the first click."""
+    """Expected clicks a module of wants (N,): the eye goes on with SEEN_WITHIN, and stops at the first click."""
     longest = max(len(wants) for wants in shown)
     wants = np.array([np.pad(one, (0, longest - len(one)), constant_values=-np.inf) for one in shown])  # (M, N)
     chance = chance_of(ease + wants)

@@ -16,7 +16,7 @@ from recommender.domain.models.arrays import Doubles
 from benchmarks.report import LABELS, Section
 from benchmarks.uplift.visits import Outcome
 from training_jobs.evaluate import plots
-from training_jobs.evaluate.plots import Number, title
+from training_jobs.evaluate.plots import number, title
 
 LABEL: Final = "simulated"
 QUANTITIES: Final = ("modules", "clicks", "orders", "items", "value_cents", "margin_cents", "from_modules", "visits")
@@ -62,7 +62,7 @@ def sections(result: Mapping[str, Any]) -> list[Section]:
     compared = [(FIGURES[name][2], *(_text(ratios[policy][name]) for policy in ratios)) for name in FIGURES]
     drawn = {
         f"{name}_ratio": plots.bars(
-            {policy: number for policy in ratios if (number := _number(ratios[policy][name]))},
+            {policy: found for policy in ratios if (found := number(ratios[policy][name]))},
             names=LABELS,
             heading=f"{FIGURES[name][2]}, over the incumbent's ({LABEL})",
         )
@@ -103,10 +103,6 @@ def _entry(value: Doubles, drawn: Doubles) -> dict[str, float] | None:
         return None
     ends = (value[0], *np.percentile(finite, TAILS))
     return {name: round(float(end), PLACES) for name, end in zip(("value", "low", "high"), ends, strict=True)}
-
-
-def _number(entry: Mapping[str, float] | None) -> Number | None:
-    return None if entry is None else Number(entry["value"], entry["low"], entry["high"])
 
 
 def _text(entry: Mapping[str, float] | None) -> str:

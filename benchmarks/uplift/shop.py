@@ -167,7 +167,7 @@ def wants(
 
 
 def softmax(log_odds: Doubles) -> Doubles:
-    """Chances along the last axis."""
+    """(..., N) chances along the last axis of log odds (..., N)."""
     weight = np.exp(log_odds - log_odds.max(axis=-1, keepdims=True))
     chances: Doubles = weight / weight.sum(axis=-1, keepdims=True)
     return chances

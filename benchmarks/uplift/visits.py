@@ -224,6 +224,6 @@ class _Walk:
 
 
 def chance_of(log_odds: Doubles | float) -> Doubles:
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)) of log odds (N,) or one number."""
     chance: Doubles = 1.0 / (1.0 + np.exp(-np.asarray(log_odds, np.float64)))
     return chance

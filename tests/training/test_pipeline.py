@@ -13,9 +13,16 @@ from typing import Any
 
 import pytest
 
-from training_jobs.graph import EXPORTS_CHANNEL, JOBS, MissingPipelineSetting, PipelineSettings, job
+from training_jobs.graph import (
+    EXPORTS_CHANNEL,
+    JOBS,
+    MissingPipelineSetting,
+    PipelineSettings,
+    content_key,
+    job,
+    stage_code,
+)
 from training_jobs.pipeline import definition, start, upsert
-from training_jobs.staging import content_key, stage_code
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = PipelineSettings(

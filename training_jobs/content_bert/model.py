@@ -111,7 +111,7 @@ MAX_TOKENS = 32
 def encode_texts(
     model: TextModel, texts: Sequence[str], *, max_tokens: int = MAX_TOKENS, batch_size: int = 64, label: str = "encode"
 ) -> Floats:
-    """Unit vectors (len(texts), C) of the texts by the PyTorch model."""
+    """(len(texts), C) unit vectors of the texts by the PyTorch model."""
     return encode_with(
         run_torch(model.encoder), model.tokenizer, texts, max_tokens=max_tokens, batch_size=batch_size, label=label
     )
@@ -126,7 +126,7 @@ def encode_with(
     batch_size: int = 64,
     label: str = "encode",
 ) -> Floats:
-    """Unit vectors (len(texts), C) by any encoder; equal texts are encoded once."""
+    """(len(texts), C) unit vectors by any encoder; equal texts are encoded once."""
     distinct = list(dict.fromkeys(texts))
     tokens = tokenize(tokenizer, distinct, max_tokens)
     order = np.argsort([len(ids) for ids in tokens], kind="stable")

@@ -143,7 +143,7 @@ PER_CATEGORY = 2  # items of a category in each round of `size` places
 
 
 def fallback_lists(prior: Prior, items: ItemTable, item_ids: Ids) -> dict[str, list[str]]:
-    """Placement id -> item ids, best first."""
+    """Placement id -> item ids, best first; `item_ids` (I,)."""
     taken: dict[str, set[int]] = {placement.page: set() for placement in DEFAULT}
     lists: dict[str, list[str]] = {}
     for placement in DEFAULT:

@@ -48,7 +48,10 @@ class Statistics:
 
 
 def build_statistics(exports: Exports, *, until: datetime, content_rows: NDArray[np.integer]) -> Statistics:
-    """Count what happened before `until` (naive UTC). The catalogue is the export's: it has no past versions."""
+    """Count the time before `until` (naive UTC); `content_rows` (I,) are the text of each item.
+
+    The catalogue is the export's: it has no past versions.
+    """
     item_ids = exports.item_ids
     items = in_row_order(exports.items)
     lines = read_lines(exports, until=until)

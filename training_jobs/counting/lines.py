@@ -1,6 +1,6 @@
 """Purchase lines as arrays, and the histories of the shoppers as arrays and as the lines of shoppers.jsonl.
 
-Every count starts from these lines. Letters: N lines, I items, M shoppers.
+Every count starts from these lines. Letters: N lines, I items, M shoppers, T targets.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Bought:
     by_shopper: dict[str, NDArray[np.int64]]  # shopper id -> its line numbers in order of time
 
     def targets(self, shopper_id: str) -> Rows:
-        """The distinct items that the shopper bought in the window."""
+        """(T,) the distinct items that the shopper bought in the window."""
         return np.unique(self.lines.item[self.by_shopper.get(shopper_id, NO_LINES)])
 
     def orders(self, shopper_id: str) -> Iterator[tuple[float, Rows]]:
@@ -188,7 +188,7 @@ class Histories:
 
 
 def build_histories(lines: Lines, item_ids: Ids) -> Histories:
-    """One entry for each shopper and item of the lines."""
+    """One entry for each shopper and item of the lines; `item_ids` (I,)."""
     entries = (
         pl.DataFrame({"shopper": lines.shopper, "row": lines.item, "days": lines.days})
         .with_row_index("line")

@@ -60,7 +60,10 @@ class Settings:
 def evaluate(
     exports: Exports, models: Models, ranker: Model, content_rows: NDArray[np.integer], settings: Settings
 ) -> dict[str, Any]:
-    """The metrics of every method on every stratum and on first pageviews, and the calibration."""
+    """The metrics of every method on every stratum and on first pageviews, and the calibration.
+
+    `content_rows` (I,) are the text of each item.
+    """
     evaluate_from = exports.data_until - timedelta(days=settings.holdout_days)
     counted = count_until(exports, evaluate_from, content_rows)
     bundle = models.bundle(counted, ranker)
@@ -190,7 +193,7 @@ def calibration(bundle: Bundle, questions: Sequence[Question], *, limit: int) ->
 def summary(
     runs: Sequence[Answered], *, count_items: int, margin_share: Floats | None
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """methods -> strata -> metrics over runs (seeds) that answered the same questions."""
+    """methods -> strata -> metrics over runs (seeds) that answered the same questions; `margin_share` (I,)."""
     return {
         method: {
             stratum: summarise(

@@ -45,7 +45,7 @@ class Prefixes:
         return self.stops - self.starts
 
     def visit(self, number: int) -> Rows:
-        """The items of one prefix."""
+        """(L,) the items of one prefix."""
         return self.items[self.starts[number] : self.stops[number]]
 
     def newest(self, count: int) -> Rows:
@@ -59,7 +59,7 @@ class Prefixes:
         return np.array([target in self.visit(n) for n, target in enumerate(self.targets)], dtype=bool)
 
     def take(self, chosen: NDArray[np.integer]) -> Prefixes:
-        """Some of the prefixes."""
+        """Some of the prefixes, by their numbers (n,)."""
         return Prefixes(self.items, self.starts[chosen], self.stops[chosen], self.targets[chosen])
 
 
@@ -71,12 +71,12 @@ class Answers:
     scores: Floats
 
     def listed(self, number: int) -> tuple[Rows, Floats]:
-        """The list of one prefix."""
+        """The list of one prefix: rows and scores, (k,) each."""
         size = int((self.rows[number] >= 0).sum())
         return self.rows[number, :size], self.scores[number, :size]
 
     def take(self, chosen: NDArray[np.integer]) -> Answers:
-        """The answers of some prefixes."""
+        """The answers of some prefixes, by their numbers (n,)."""
         return Answers(self.rows[chosen], self.scores[chosen])
 
 
@@ -95,7 +95,7 @@ def all_prefixes(offsets: NDArray[np.integer], items: Rows, *, least: int = 1) -
 
 
 def collect(lists: Sequence[tuple[NDArray[np.integer], NDArray[np.floating]]]) -> Answers:
-    """Lists of different lengths as one table."""
+    """Lists of different lengths, (rows, scores) each, as one table."""
     rows, scores = np.full((len(lists), LISTED), -1, np.int32), np.zeros((len(lists), LISTED), np.float32)
     for n, (found, worth) in enumerate(lists):
         count = min(LISTED, len(found))
@@ -118,7 +118,7 @@ class Encoded:
     answers: Answers
 
     def take(self, chosen: NDArray[np.integer]) -> Encoded:
-        """The vectors and lists of some prefixes."""
+        """The vectors and lists of some prefixes, by their numbers (n,)."""
         return Encoded(self.vectors[chosen], self.answers.take(chosen))
 
 
@@ -128,7 +128,7 @@ def knn_answers(index: SessionIndex, prefixes: Prefixes, knn: Knn, *, now_days: 
 
 
 def knn_list(index: SessionIndex, visit: Rows, knn: Knn, *, now_days: float) -> tuple[Rows, Floats]:
-    """One list of the kNN."""
+    """The kNN's list of one visit (L,): rows and scores, (K,) each."""
     return session_scores(index, visit, now_days=now_days, limit=LISTED, settings=knn.settings)
 
 
@@ -160,7 +160,7 @@ def fused(encoder: Answers, knn: Answers, fusion: Fusion) -> Answers:
 
 
 def ranked(model: NextItem, prefixes: Prefixes, neural: Encoded, knn: Answers, item_vectors: Floats) -> Answers:
-    """The lists of the next-item network, one prefix at a time."""
+    """The lists of the next-item network, one prefix at a time; `item_vectors` (I, E)."""
     return collect(
         [
             next_items(
@@ -179,7 +179,7 @@ def ranked(model: NextItem, prefixes: Prefixes, neural: Encoded, knn: Answers, i
 def questions(
     model: NextItem, prefixes: Prefixes, neural: Encoded, knn: Answers, item_vectors: Floats
 ) -> Iterator[tuple[Question, int]]:
-    """Each question with known items, and its target."""
+    """Each question with known items, and its target; `item_vectors` (I, E)."""
     for n in range(len(prefixes)):
         question = question_of(
             model,

@@ -108,7 +108,7 @@ class SessionModel:
     questions: Questions | None = None
 
     def neighbours(self, visit: Rows) -> tuple[Rows, Floats]:
-        """The list of session-kNN after these items."""
+        """The list of session-kNN after the items of a visit (L,): rows and scores, (K,) each."""
         return knn_list(self.index, visit, self.knn, now_days=self.now_days)
 
     def answers(self, prefixes: Prefixes) -> dict[str, Answers]:
@@ -183,7 +183,10 @@ def choose(
     *,
     report: Report = lambda line: None,
 ) -> Choice:
-    """The best kNN, then the best mix of it with the encoder, then the network over both. `tail` comes after `head`."""
+    """The best kNN, then the best mix of it with the encoder, then the network over both.
+
+    The sequences of `head` ended on `days` (S,), and `tail` comes after them.
+    """
     count_items, now_days = encoder.items.num_embeddings, float(days[-1])
     index = build_index(head.offsets, head.items, days, count_items=count_items)
     sample = tail.take(_spread(len(tail), KNN_PREFIXES))

@@ -75,12 +75,12 @@ def owned_of(histories: Histories, shopper_id: str) -> Owned:
 
 
 def in_cart(rows: Rows) -> Seen:
-    """A visit that has put these items in the cart."""
+    """A visit that has put these rows (N,) in the cart."""
     return _visit(rows, "add_to_cart", anchors=rows)
 
 
 def looked_at(rows: Rows) -> Seen:
-    """A visit that has looked at these items."""
+    """A visit that has looked at these rows (N,)."""
     return _visit(rows, "view_item", anchors=EMPTY_ROWS)
 
 
@@ -120,7 +120,7 @@ def group_of(bundle: Bundle, case: Case, *, limit: int) -> Group:
 
 
 def arrival_group(bundle: Bundle, case: Case, arrived: Rows, *, limit: int) -> Group:
-    """The same request among new arrivals alone: the best of them by the evidence without purchases."""
+    """The same request among the new arrivals (A,) alone: the best of them by the evidence without purchases."""
     signals = signals_of(bundle, case)
     rows = np.sort(arrived[top_rows(arrival_scores(bundle, signals, arrived), limit)])
     return Group(features_of(bundle, signals, rows), np.isin(rows, case.targets), np.zeros(len(rows), bool))

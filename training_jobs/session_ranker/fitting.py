@@ -71,7 +71,10 @@ def memory_bundle(
     cohorts: Cohorts,
     ranker: Model | None = None,
 ) -> Bundle:
-    """The bundle as of the statistics' `until`; without a ranker every candidate scores 0.5."""
+    """The bundle as of the statistics' `until`; without a ranker every candidate scores 0.5.
+
+    `content_vectors` (T, C).
+    """
     return Bundle(
         bundle_id=f"memory-{statistics.until:%Y%m%d}",
         item_ids=statistics.item_ids,
@@ -112,7 +115,7 @@ def visit_facts(statistics: Statistics) -> ItemFacts:
 
 
 def nearest_items(item_vectors: Floats, returned: int = RETURNED) -> Model:
-    """The answer of retrieval.onnx, exactly: q (1, D) -> v (1, K), i (1, K)."""
+    """The answer of retrieval.onnx over vectors (I, D), exactly: q (1, D) -> v (1, K), i (1, K)."""
     kept = min(returned, len(item_vectors))
 
     def run(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
@@ -179,7 +182,7 @@ class Models:
 
 
 def count_until(exports: Exports, until: datetime, content_rows: NDArray[np.integer]) -> Counted:
-    """Statistics and segments of what happened before `until`."""
+    """Statistics and segments of the time before `until`; `content_rows` (I,)."""
     statistics = build_statistics(exports, until=until, content_rows=content_rows)
     return Counted(statistics, build_cohorts(exports.shoppers, statistics, now_days=days_since_epoch(until)))
 
@@ -213,7 +216,7 @@ def fit_ranker(
     models: Models,
     plan: RankerPlan,
 ) -> TrainedRanker:
-    """Train on requests at each cut, and within the visits recorded until the next one."""
+    """Train on requests at each cut, and within the visits recorded until the next one; `content_rows` (I,)."""
     groups: list[Group] = []
     for cut, end in zip(cuts, (*cuts[1:], evaluate_from), strict=True):
         counted = count_until(exports, cut, content_rows)

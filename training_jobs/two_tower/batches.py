@@ -158,7 +158,10 @@ def _moment(orders: NDArray[np.int64], rng: np.random.Generator) -> int:
 def history_at(
     items: NDArray[np.integer], days: NDArray[np.floating], now_days: float, most: int
 ) -> tuple[NDArray[np.int64], Floats]:
-    """The history that serving would send at a moment: distinct items by last purchase, the heaviest `most`."""
+    """The history that serving would send at a moment: distinct items by last purchase, the heaviest `most`.
+
+    `items` (N,) were bought on `days` (N,); returns rows and weights, (L,) each.
+    """
     rows, last, orders = np.unique(items[::-1], return_index=True, return_counts=True)
     last_on = days[len(items) - 1 - last]
     weights = history_weights(orders, np.maximum(now_days - last_on, 0.0))
@@ -206,7 +209,7 @@ def negatives_for(wanted: NDArray[np.floating], *, count: int, from_batch: int) 
 def softmax_loss(
     towers: TwoTower, batch: Batch, drawn: NDArray[np.int64], log_expected: Floats, temperature: float
 ) -> Tensor:
-    """The mean loss over the pairs of a batch; see the module for the formula."""
+    """The mean loss over the pairs of a batch, with `drawn` (K,) negatives and the catalogue's `log_expected` (I,)."""
     rows = np.concatenate([batch.history.ravel(), batch.wanted, drawn])
     distinct, place = np.unique(rows, return_inverse=True)  # popular items stand in most histories
     vectors = towers.items(torch.from_numpy(distinct))

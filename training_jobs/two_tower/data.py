@@ -35,7 +35,7 @@ class Catalogue:
 
     @property
     def informative_codes(self) -> tuple[Rows, ...]:
-        """The codes that differ between items; one that all share would only push every vector the same way."""
+        """Codes (I,) that differ between items; one that all share would only push every vector the same way."""
         return tuple(codes for codes in self.codes if len(codes) and np.ptp(codes))
 
     @property
@@ -94,7 +94,7 @@ class Purchases:
 
 
 def catalogue(items: ItemTable, content_vectors: Floats) -> Catalogue:
-    """The item tower's inputs."""
+    """The item tower's inputs; `content_vectors` (T, C)."""
     return Catalogue(content_vectors, items.content_row, (items.category, items.department, items.brand))
 
 

@@ -35,7 +35,7 @@ def user_tower_onnx(user: UserTower) -> bytes:
 
 
 def retrieval_onnx(item_vectors: Floats, *, returned: int = RETURNED, exact_items: int = EXACT_ITEMS) -> bytes:
-    """`retrieval.onnx`: q (1, D) -> v (1, K), i (1, K), best first; 8-bit above `exact_items` items."""
+    """`retrieval.onnx` over vectors (I, D): q (1, D) -> v (1, K), i (1, K), best first; 8-bit above `exact_items`."""
     count, width = item_vectors.shape
     is_exact = count <= exact_items
     nodes, weights = _exact_product(item_vectors) if is_exact else _eight_bit_product(item_vectors)

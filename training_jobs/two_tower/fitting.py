@@ -21,7 +21,7 @@ from training_jobs.metrics import best_rows, recall
 from training_jobs.two_tower.data import Catalogue, Purchases, catalogue, purchases
 from training_jobs.two_tower.model import TwoTower, UserTower
 from training_jobs.two_tower.processes import ALONE, Processes
-from training_jobs.two_tower.towers import as_function, heaviest
+from training_jobs.two_tower.towers import as_function, tower_feed
 from training_jobs.two_tower.training import Checkpoints, TowerSettings, Trained, train_towers
 
 TAIL_SHOPPERS = 400
@@ -40,7 +40,7 @@ class TowerData:
 def tower_data(
     exports: Exports, *, until: datetime, content_vectors: Floats, content_rows: NDArray[np.integer]
 ) -> TowerData:
-    """Count what happened before `until`."""
+    """Count the time before `until`; `content_vectors` (T, C), `content_rows` (I,)."""
     lines = read_lines(exports, until=until)
     items = in_row_order(exports.items)
     table = item_table(items, lines, content_rows)
@@ -54,7 +54,7 @@ def tower_data(
 
 
 def tail_measure(data: TowerData, bought: dict[int, NDArray[np.int32]], *, seed: int) -> Callable[[TwoTower], float]:
-    """Recall@20 of towers on the purchases `bought` by a sample of the shoppers."""
+    """Recall@20 of towers on the purchases of a sample of shoppers; `bought`: shopper number -> (N,) rows."""
     shoppers = np.array(sorted(bought))
     if len(shoppers) > TAIL_SHOPPERS:
         shoppers = np.sort(np.random.default_rng(seed).choice(shoppers, TAIL_SHOPPERS, replace=False))
@@ -64,8 +64,7 @@ def tail_measure(data: TowerData, bought: dict[int, NDArray[np.int32]], *, seed:
         run, vectors = as_function(user), user.vectors.numpy()
         of_all, of_new = [], []
         for shopper in shoppers.tolist():
-            rows, weights = heaviest(data.purchases, shopper)
-            scores = vectors @ run({"history": rows[None].astype(np.int64), "weights": weights[None]})["user_vec"][0]
+            scores = vectors @ run(tower_feed(data.purchases, shopper))["user_vec"][0]
             owned = data.purchases.items[data.purchases.of(shopper)]
             fresh = np.setdiff1d(bought[shopper], owned)
             of_all.append(recall(best_rows(scores, NOTHING), bought[shopper]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,10 @@ def as_function(user: UserTower) -> Model:
 
 
 def preference_prior(tower: Model, item_vectors: Floats, data: Purchases, rng: np.random.Generator) -> PreferencePrior:
-    """Mean and eigenbasis of warm shoppers' vectors; the noise is the distance of their purchases' scores from 1."""
+    """Mean and eigenbasis of warm shoppers' vectors; `item_vectors` (I, D).
+
+    The noise is the distance of their purchases' scores from 1.
+    """
     warm = np.flatnonzero(np.diff(data.offsets) > 0)
     if len(warm) > WARM_SHOPPERS:
         warm = np.sort(rng.choice(warm, WARM_SHOPPERS, replace=False))
@@ -56,9 +60,9 @@ def preference_prior(tower: Model, item_vectors: Floats, data: Purchases, rng: n
     vectors = np.empty((len(warm), width), np.float32)
     residuals = np.empty(len(warm))
     for n, shopper in enumerate(warm):
-        rows, weights = heaviest(data, int(shopper))
-        vectors[n] = tower({"history": rows[None].astype(np.int64), "weights": weights[None]})["user_vec"][0]
-        residuals[n] = np.mean((1.0 - item_vectors[rows] @ vectors[n]) ** 2)
+        feed = tower_feed(data, int(shopper))
+        vectors[n] = tower(feed)["user_vec"][0]
+        residuals[n] = np.mean((1.0 - item_vectors[feed["history"][0]] @ vectors[n]) ** 2)
     variances, basis = np.linalg.eigh(np.cov(vectors.T.astype(np.float64)))
     return PreferencePrior(
         mean=vectors.mean(axis=0),
@@ -69,13 +73,19 @@ def preference_prior(tower: Model, item_vectors: Floats, data: Purchases, rng: n
 
 
 def heaviest(data: Purchases, shopper: int) -> tuple[NDArray[np.int32], Floats]:
-    """The rows and weights of a shopper that the user tower reads."""
+    """The rows (L,) and weights (L,) of a shopper that the user tower reads."""
     span = data.of(shopper)
     rows, weights = data.items[span], data.weights[span]
     if len(rows) <= HEAVIEST:
         return rows, weights
     kept = np.sort(np.argpartition(-weights, HEAVIEST)[:HEAVIEST])
     return rows[kept], weights[kept]
+
+
+def tower_feed(data: Purchases, shopper: int) -> dict[str, NDArray[Any]]:
+    """The inputs of the user tower for a shopper: history (1, L), weights (1, L)."""
+    rows, weights = heaviest(data, shopper)
+    return {"history": rows[None].astype(np.int64), "weights": weights[None]}
 
 
 def _unit(vector: Floats) -> Floats:

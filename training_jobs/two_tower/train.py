@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from recommender.contracts.artifacts import (
     CONTENT_VECTORS,
     ITEM_IDS,
@@ -25,7 +24,7 @@ from recommender.contracts.artifacts import (
     RETRIEVAL,
     USER_TOWER,
 )
-from recommender.domain.models.arrays import Floats, to_npz
+from recommender.domain.models.arrays import to_npz
 
 from training_jobs.counting.lines import label_cuts
 from training_jobs.environment import CONTENT_ROWS, JobEnvironment
@@ -39,7 +38,7 @@ from training_jobs.two_tower.export import (
 from training_jobs.two_tower.fitting import TowerData, fit_early, tower_data
 from training_jobs.two_tower.model import TowerShape, UserTower
 from training_jobs.two_tower.processes import ALONE, Processes, joined
-from training_jobs.two_tower.towers import EARLY, Towers, as_function, finished, heaviest
+from training_jobs.two_tower.towers import EARLY, Towers, as_function, finished, tower_feed
 from training_jobs.two_tower.training import Checkpoints, TowerSettings, Trained, train_towers
 
 QUERIES = 200  # shoppers on whom the exported graphs are compared
@@ -152,24 +151,18 @@ def _write(folder: Path, trained: Trained, data: Purchases) -> dict[str, Any]:
     exported, source = onnx_function(content), as_function(user)
     worst = 0.0
     for shopper in _some_shoppers(data):
-        rows, weights = heaviest(data, shopper)
-        feed: dict[str, NDArray[Any]] = {"history": rows[None].astype(np.int64), "weights": weights[None]}
+        feed = tower_feed(data, shopper)
         worst = max(worst, assert_parity(source(feed), exported(feed), name=USER_TOWER))
     return {USER_TOWER: {"max_abs_difference": worst}}
 
 
 def _write_retrieval(folder: Path, towers: Towers, data: TowerData) -> dict[str, float]:
     """Write retrieval.onnx; its fp32 form agrees with numpy, its 8-bit form keeps the best hundred."""
-    queries = np.concatenate([_user_vector(towers, data.purchases, n) for n in _some_shoppers(data.purchases)])
+    feeds = [tower_feed(data.purchases, shopper) for shopper in _some_shoppers(data.purchases)]
+    queries = np.concatenate([towers.user_tower(feed)["user_vec"] for feed in feeds])
     content, parity = retrieval_parity(towers.item_vectors, queries, name=RETRIEVAL)
     (folder / RETRIEVAL).write_bytes(content)
     return parity
-
-
-def _user_vector(towers: Towers, data: Purchases, shopper: int) -> Floats:
-    rows, weights = heaviest(data, shopper)
-    vector: Floats = towers.user_tower({"history": rows[None].astype(np.int64), "weights": weights[None]})["user_vec"]
-    return vector
 
 
 def _some_shoppers(data: Purchases) -> list[int]:
