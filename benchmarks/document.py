@@ -70,18 +70,18 @@ class Result:
 
     def difference(self, *path: str) -> str:
         """A difference somewhere in the JSON, `+0.073 [+0.028, +0.123]`."""
-        found: Any = self.content
-        for name in path:
-            found = found.get(name, {})
-        figure = number(found)
+        figure = self._at(path)
         return f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]" if figure else "–"
 
     def figure(self, *path: str, digits: int = 3) -> str:
         """A figure somewhere in the JSON, with its interval where it has one: `0.0046 [0.0015, 0.0100]`."""
+        return _text(self._at(path), digits, with_interval=True)
+
+    def _at(self, path: Sequence[str]) -> Number | None:
         found: Any = self.content
         for name in path:
             found = found.get(name, {})
-        return _text(number(found), digits, with_interval=True)
+        return number(found)
 
     def best(self, stratum: str, metric: str, *, digits: int = 3, prefixes: Sequence[str] = PEERS) -> str:
         """`value (name)` of the best method whose name starts so; a dash without one."""

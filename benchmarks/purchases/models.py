@@ -26,7 +26,7 @@ from training_jobs.session_ranker.fitting import (
     Counted,
     Models,
     RankerPlan,
-    SessionModel,
+    SessionPart,
     count_until,
     labelled,
 )
@@ -100,7 +100,7 @@ def fit(history: History, *, seed: int, plan: RankerPlan, towers: TowerSettings)
     trained = fit_early(data.exports, early, towers, until=data.first_cut, tail_until=data.train_until)
     first = history.at("first_cut")
     session = fit_encoder(first.statistics.visits, len(data.exports.item_ids), SessionSettings(seed=seed))
-    encoder = SessionModel(session.item_vectors, encoder_function(session.encoder))
+    encoder = SessionPart(session.item_vectors, encoder_function(session.encoder))
     models = Models(content.vectors, finished(trained.towers, early.purchases), encoder, session.knn.settings)
     groups = [
         *labelled(first, bought_between(data.exports, data.first_cut, data.train_until), models, plan, is_newest=False),

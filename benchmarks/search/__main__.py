@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from recommender.domain.models.arrays import Doubles
-from recommender.domain.models.search import LexicalIndex
+from recommender.domain.models.arrays import Doubles, Floats
+from recommender.domain.models.search import LexicalIndex, lexical_scores
 
 from benchmarks import cli
 from benchmarks.cli import describe_machine
@@ -27,14 +27,13 @@ from benchmarks.search.models import (
     LoadModel,
     Scored,
     Search,
-    by_words,
     fused,
     pretrained,
     score,
     search_cost,
     tuned,
-    word_index,
 )
+from training_jobs.content_bert.lexical import build_index
 from training_jobs.content_bert.model import load_pretrained
 from training_jobs.intervals import PLACES, difference, intervals, ratio
 from training_jobs.metrics import coverage
@@ -69,8 +68,11 @@ def run(
     data: SearchData, seeds: Sequence[int], *, seconds: float, load_model: LoadModel = load_pretrained
 ) -> dict[str, Any]:
     """All methods; the seed decides which pairs the tuning sees, and in which order."""
-    index = word_index(data)
-    words = by_words(index, data)
+    index = build_index(data.fields)
+
+    def words(number: int) -> Floats:
+        return lexical_scores(index, data.judged[number].query)
+
     cli.progress(f"{data.count_items} items, {len(index.terms)} terms, {len(data.judged)} queries")
     untuned = pretrained(data, load_model)
     single = {

@@ -27,7 +27,6 @@ from tqdm import tqdm
 
 from benchmarks.search.data import Judged, SearchData
 from training_jobs.content_bert.data import catalogue_pairs
-from training_jobs.content_bert.lexical import build_index
 from training_jobs.content_bert.model import TextModel, encode_texts
 from training_jobs.content_bert.train import Settings, encode_catalogue
 from training_jobs.content_bert.tune import TuneSettings, fine_tune
@@ -92,16 +91,6 @@ class Encoded:
         """(I,) cosine with a query that was encoded in fp32."""
         cosine: Floats = (self.vectors @ self.exact_queries[number])[self.rows]
         return cosine
-
-
-def word_index(data: SearchData) -> LexicalIndex:
-    """BM25F over all fields."""
-    return build_index(data.fields)
-
-
-def by_words(index: LexicalIndex, data: SearchData) -> Search:
-    """BM25F."""
-    return lambda number: lexical_scores(index, data.judged[number].query)
 
 
 def fused(words: Search, meaning: Search) -> Search:

@@ -28,7 +28,7 @@ from training_jobs.counting.lines import label_cuts, read_lines
 from training_jobs.counting.visits import read_visits
 from training_jobs.exports import Exports
 from training_jobs.next_item.encoder import as_function as encoder_function
-from training_jobs.session_ranker.fitting import JUST_AFTER, Models, SessionModel, count_until, fit_ranker
+from training_jobs.session_ranker.fitting import JUST_AFTER, Models, SessionPart, count_until, fit_ranker
 from training_jobs.session_ranker.ranker import as_function as ranker_function
 from training_jobs.session_ranker.train import Settings as SessionSettings
 from training_jobs.session_ranker.train import fit_encoder
@@ -231,7 +231,7 @@ def train(exports: Exports, seed: int, effort: Effort, *, encode: Encode = encod
     early = fit_early(exports, early_data, towers, until=cuts[0], tail_until=cuts[1])
     visits = read_visits(exports, read_lines(exports, until=cuts[0]), until=cuts[0])
     session = fit_encoder(visits, len(exports.item_ids), effort.session)
-    part = SessionModel(session.item_vectors, encoder_function(session.encoder), session.next_item)
+    part = SessionPart(session.item_vectors, encoder_function(session.encoder), session.next_item)
     ranker = fit_ranker(
         exports,
         cuts=cuts,

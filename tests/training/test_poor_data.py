@@ -17,7 +17,7 @@ from recommender.errors import ArtifactRefused
 from tests.training.shop import START, UNTIL, frame, shop
 from training_jobs.exports import Exports
 from training_jobs.session_ranker.data import NOT_SEEN, Case, as_stranger, in_cart, owned_of, score_rows, signals_of
-from training_jobs.session_ranker.fitting import Models, RankerPlan, SessionModel, count_until, fit_ranker
+from training_jobs.session_ranker.fitting import Models, RankerPlan, SessionPart, count_until, fit_ranker
 from training_jobs.session_ranker.ranker import RankerSettings, as_function
 from training_jobs.two_tower.towers import Towers
 
@@ -39,7 +39,7 @@ def _models() -> Models:
         lambda feed: {"user_vec": vectors[feed["history"][0]].mean(axis=0, keepdims=True)},
         PreferencePrior(vectors.mean(axis=0), np.eye(WIDTH, dtype=np.float32), np.full(WIDTH, 0.3, np.float32), 1.0),
     )
-    session = SessionModel(vectors, lambda feed: {"session_vec": vectors[feed["items"][0]].mean(axis=0, keepdims=True)})
+    session = SessionPart(vectors, lambda feed: {"session_vec": vectors[feed["items"][0]].mean(axis=0, keepdims=True)})
     return Models(np.ones((1, 3), np.float32), towers, session)
 
 

@@ -32,7 +32,7 @@ from training_jobs.evaluate.evaluation import Settings, evaluate
 from training_jobs.evaluate.report import write_report
 from training_jobs.exports import exports_of
 from training_jobs.onnx_models import onnx_function
-from training_jobs.session_ranker.fitting import Models, SessionModel
+from training_jobs.session_ranker.fitting import Models, SessionPart
 from training_jobs.two_tower.towers import load_towers
 
 CHANNELS = ("content", "two_tower", "session_ranker")
@@ -67,7 +67,7 @@ def _read_models(environment: JobEnvironment) -> tuple[Models, Any, NDArray[np.i
     models = Models(
         content_vectors=np.load(texts / CONTENT_VECTORS),
         towers=load_towers(towers),
-        session=SessionModel(np.load(session / SESSION_ITEM_VECTORS), encoder, next_item),
+        session=SessionPart(np.load(session / SESSION_ITEM_VECTORS), encoder, next_item),
         knn=index.settings,
     )
     return models, onnx_function((session / RANKER).read_bytes()), np.load(texts / CONTENT_ROWS)

@@ -42,7 +42,7 @@ JUST_AFTER = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class SessionModel:
+class SessionPart:
     """The neural session encoder as a bundle uses it."""
 
     item_vectors: Floats  # (I, E)
@@ -67,7 +67,7 @@ def memory_bundle(
     *,
     content_vectors: Floats,
     towers: Towers,
-    session: SessionModel,
+    session: SessionPart,
     cohorts: Cohorts,
     ranker: Model | None = None,
 ) -> Bundle:
@@ -165,7 +165,7 @@ class Models:
 
     content_vectors: Floats  # (T, C)
     towers: Towers
-    session: SessionModel
+    session: SessionPart
     knn: KnnSettings = DEFAULT_SETTINGS
 
     def bundle(self, counted: Counted, ranker: Model | None = None) -> Bundle:

@@ -55,11 +55,11 @@ from training_jobs.session_ranker.fitting import (
     Counted,
     Models,
     RankerPlan,
+    SessionPart,
     count_until,
     fit_ranker,
     visit_facts,
 )
-from training_jobs.session_ranker.fitting import SessionModel as SessionPart
 from training_jobs.session_ranker.ranker import Ranker, RankerSettings, TrainedRanker, ranker_onnx
 from training_jobs.session_ranker.ranker import as_function as ranker_function
 from training_jobs.two_tower.export import retrieval_parity
