@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from recommender.domain.models.arrays import Doubles, Floats
+from recommender.domain.models.arrays import Doubles
 from recommender.domain.models.search import LexicalIndex, lexical_scores
 
 from benchmarks import cli
@@ -70,7 +70,7 @@ def run(
     """All methods; the seed decides which pairs the tuning sees, and in which order."""
     index = build_index(data.fields)
 
-    def words(number: int) -> Floats:
+    def words(number: int) -> Doubles:
         return lexical_scores(index, data.judged[number].query)
 
     cli.progress(f"{data.count_items} items, {len(index.terms)} terms, {len(data.judged)} queries")
