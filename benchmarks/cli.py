@@ -21,6 +21,7 @@ from recommender.errors import RecommenderError
 from benchmarks import report
 
 Result = Mapping[str, Any]
+PACKAGES = ("numpy", "torch", "onnxruntime", "polars")
 
 
 def answer(
@@ -56,9 +57,6 @@ def exit_code(action: Callable[[], None]) -> int:
 def progress(line: str) -> None:
     """Print a line of progress, with the CPU time so far."""
     print(f"[{time.process_time():7.1f} s CPU] {line}", file=sys.stderr, flush=True)
-
-
-PACKAGES = ("numpy", "torch", "onnxruntime", "polars")
 
 
 def describe_machine() -> dict[str, object]:

@@ -28,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 CODE_PREFIX = "training/code"
 REQUIREMENTS = "training_jobs/requirements.txt"  # inside the staged folder
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "*.egg-info", ".*")
+AGREED: Final = {"holdout_days": HOLDOUT_DAYS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,6 @@ CONTENT: Final = Channel("content", "content_bert")
 TWO_TOWER: Final = Channel("two_tower", "two_tower")
 SESSION_RANKER: Final = Channel("session_ranker", "session_ranker")
 EVALUATE: Final = Channel("evaluate", "evaluate")
-AGREED: Final = {"holdout_days": HOLDOUT_DAYS}
 
 JOBS: Final = (
     Job("content_bert", (EXPORTS,), AGREED, Instance(kind="ml.g5.xlarge")),

@@ -39,6 +39,7 @@ from recommender.pointers import flip, pointed, pointer_etag, read_pointer
 from recommender.ports import ArtifactStore, ShopperStore
 
 SHOPPERS_AT_ONCE = 500
+POPULAR: Final = 200  # items that fill the places which the lists leave open
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,9 +224,6 @@ def _sha256(path: Path) -> str:
 
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else value
-
-
-POPULAR: Final = 200  # items that fill the places which the lists leave open
 
 
 def standby_of(paths: Mapping[str, Path]) -> Standby:

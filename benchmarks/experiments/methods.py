@@ -24,6 +24,13 @@ from tqdm import tqdm
 PLACEMENTS: Final = 12
 VARIANTS: Final = 4
 HORIZON_DAYS: Final = 28
+BONFERRONI_Z: Final = 2.394  # two-sided 5 % over three comparisons
+PEEKING_Z: Final = 1.96
+PEEKING_FROM_DAY: Final = 3
+PER_SLOT: Final = Design(allocation="thompson", standardised=False, maturation_days=2, boundary=2.19)
+DESIGNS: Final[dict[str, Design]] = {"daily": DAILY, "time_box": TIME_BOX, "weekly": WEEKLY, "per_slot": PER_SLOT}
+SHAPES: Final = tuple((p, k) for k in (4, 3, 2, 5) for p in (12, 8, 4, 2, 1))  # placements, variants
+SMALL: Final = 4  # placements below which more experiments are needed for the same precision, and cost no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +108,6 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "novelty": Scenario("+20 % on the first day, fading over 3 days to -2 %", _lift(-0.02), novelty=0.2),
     "portfolio": Scenario("challengers N(0, 4 %), and N(0, 2 %) between placements", shared=0.04, spread=0.02),
 }
-
-
-BONFERRONI_Z: Final = 2.394  # two-sided 5 % over three comparisons
-PEEKING_Z: Final = 1.96
-PEEKING_FROM_DAY: Final = 3
-PER_SLOT: Final = Design(allocation="thompson", standardised=False, maturation_days=2, boundary=2.19)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +199,6 @@ def _lost(truth: Truth, choice: NDArray[np.int64], day: Doubles) -> Doubles:
     lost = (best - truth.lifts.mean(axis=-1)) * day + (best - chosen) * (HORIZON_DAYS - day)
     result: Doubles = lost / (1 + best) / HORIZON_DAYS
     return result
-
-
-DESIGNS: Final[dict[str, Design]] = {"daily": DAILY, "time_box": TIME_BOX, "weekly": WEEKLY, "per_slot": PER_SLOT}
-SHAPES: Final = tuple((p, k) for k in (4, 3, 2, 5) for p in (12, 8, 4, 2, 1))  # placements, variants
-SMALL: Final = 4  # placements below which more experiments are needed for the same precision, and cost no more
 
 
 def calibration_table(designs: Sequence[str], *, experiments: int, seed: int) -> Iterator[dict[str, Any]]:

@@ -45,6 +45,8 @@ REPEATS = (
     "repeat_log_odds",
 )
 FACTS = ("log_share", "trend")
+TIMED = 1000
+WARM_UP = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +93,6 @@ def _without(questions: Questions, variant: Variant) -> Questions:
 
 def _nothing(answers: Answers) -> Answers:
     return Answers(np.full_like(answers.rows, -1), np.zeros_like(answers.scores))
-
-
-TIMED = 1000
-WARM_UP = 50
 
 
 def serving_cost(model: SessionModel, prefixes: Prefixes) -> dict[str, float]:

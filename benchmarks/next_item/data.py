@@ -26,6 +26,7 @@ from training_jobs.next_item.encoder_training import Sequences
 from training_jobs.next_item.prefixes import LISTED, Answers, Prefixes, all_prefixes, collect
 
 SPAN_DAYS = 150.0  # the files have order but no time: train is spread evenly over so many days
+RECENT_HALF_LIFE_DAYS = 7.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,6 @@ def _flat(frame: pl.DataFrame, catalogue: pl.Series) -> tuple[np.ndarray, np.nda
     place = np.minimum(np.searchsorted(known, ids), len(known) - 1)
     rows = np.where(known[place] == ids, place, -1).astype(np.int32)
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), rows
-
-
-RECENT_HALF_LIFE_DAYS = 7.0
 
 
 def popular(data: NextItemData, prefixes: Prefixes) -> Answers:

@@ -34,6 +34,11 @@ CAMPAIGNS: Final = ("all", "men", "women")
 COLUMNS: Final = ("item_id", "position", "click", "propensity_score")
 
 Codes = NDArray[np.int64]
+PRIOR_FILE: Final = "obp/policy/conf/prior_bts.yaml"
+DRAWS: Final = 100_000
+PUBLISHED_SEED: Final = 12345  # of the published figures
+CHUNK: Final = 10_000
+Prior = Mapping[str, Mapping[str, Doubles]]  # campaign -> alpha, beta -> (A,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +148,6 @@ def _log(frame: pl.DataFrame, item_ids: pl.Series, positions: pl.Series, levels:
         frame["propensity_score"].to_numpy().astype(np.float64),
         np.column_stack([*np.eye(len(positions))[place].T[1:], *features, np.zeros((len(place), 0))]),
     )
-
-
-PRIOR_FILE: Final = "obp/policy/conf/prior_bts.yaml"
-DRAWS: Final = 100_000
-PUBLISHED_SEED: Final = 12345  # of the published figures
-CHUNK: Final = 10_000
-
-Prior = Mapping[str, Mapping[str, Doubles]]  # campaign -> alpha, beta -> (A,)
 
 
 def uniform(count_items: int, count_positions: int) -> Doubles:

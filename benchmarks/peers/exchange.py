@@ -18,6 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.integer]
+AT_ONCE = 256
+CUTOFF = 20
+Scores = Callable[[NDArray[np.int64]], NDArray[np.float32]]  # numbers of questions (B,) -> (B, I); -inf: not listed
+Lists = tuple[NDArray[np.int32], NDArray[np.float32]]  # rows (N, K), -1 behind a shorter list; scores (N, K)
 
 
 @dataclass(frozen=True)
@@ -87,12 +91,6 @@ def load(path: Path) -> Split:
             for name in ("train", "histories", "excluded", "targets")
         }
         return Split(int(stored["count_items"]), int(stored["listed"]), **parts)
-
-
-AT_ONCE = 256
-CUTOFF = 20
-Scores = Callable[[NDArray[np.int64]], NDArray[np.float32]]  # numbers of questions (B,) -> (B, I); -inf: not listed
-Lists = tuple[NDArray[np.int32], NDArray[np.float32]]  # rows (N, K), -1 behind a shorter list; scores (N, K)
 
 
 def lists_of(scores: Scores, split: Split) -> Lists:

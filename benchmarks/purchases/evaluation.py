@@ -43,6 +43,24 @@ from training_jobs.session_ranker.fitting import RankerPlan
 from training_jobs.session_ranker.ranker import as_function, train_ranker
 
 TUNED_ON = "new"
+BASKET_SEED = 0  # which three items of a basket are shown is the same for every seed of the models
+MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "two_tower": ("tower",),
+    "content": ("content_taste", "visit_content"),
+    "session_knn": ("visit_sessions",),
+    "session_encoder": ("visit_encoder",),
+    "co_purchase": ("history_partners", "history_partners_lift", "visit_partners"),
+    "posterior": ("preference_mean", "preference_variance"),
+    "own_history": tuple(name for name in FEATURES if name.startswith(("own_", "is_owned", "days_since_own"))),
+    "prior_and_trend": ("log_prior", "trend", "popularity", "category_prior"),
+    "first_purchases": ("tried", "tried_by_taste", "first_share", "first_in_category"),
+    "category_habits": ("category_share", "category_lift", "department_share", "brand_share"),
+    "complements": ("visit_complement", "visit_best_complement"),
+    "cohorts": ("cohort_rank",),
+}
+QUESTION_STEP: Final = 3  # every third question is used
+GROUP_STEP: Final = 2  # and every second request of the training
+STRATA: Final = ("all", "new", "in_basket")
 
 
 def peer_answers(
@@ -104,9 +122,6 @@ def _history(question: Question, train: Ragged, statistics: Statistics) -> Rows:
     return np.concatenate([bought, case.seen.rows]).astype(np.int32)
 
 
-BASKET_SEED = 0  # which three items of a basket are shown is the same for every seed of the models
-
-
 @dataclass(frozen=True, slots=True)
 class QuestionSets:
     """Questions of known shoppers, about the new arrivals alone, and of strangers."""
@@ -161,25 +176,6 @@ def learnt_answers(bundle: Bundle, questions: QuestionSets, limit: int, *, label
         run_methods(arrival_methods(bundle, limit=limit), questions.arrivals, label=f"{label}, new arrivals"),
         run_methods(stranger_methods(bundle, limit=limit), questions.strangers, label=f"{label}, strangers"),
     )
-
-
-MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "two_tower": ("tower",),
-    "content": ("content_taste", "visit_content"),
-    "session_knn": ("visit_sessions",),
-    "session_encoder": ("visit_encoder",),
-    "co_purchase": ("history_partners", "history_partners_lift", "visit_partners"),
-    "posterior": ("preference_mean", "preference_variance"),
-    "own_history": tuple(name for name in FEATURES if name.startswith(("own_", "is_owned", "days_since_own"))),
-    "prior_and_trend": ("log_prior", "trend", "popularity", "category_prior"),
-    "first_purchases": ("tried", "tried_by_taste", "first_share", "first_in_category"),
-    "category_habits": ("category_share", "category_lift", "department_share", "brand_share"),
-    "complements": ("visit_complement", "visit_best_complement"),
-    "cohorts": ("cohort_rank",),
-}
-QUESTION_STEP: Final = 3  # every third question is used
-GROUP_STEP: Final = 2  # and every second request of the training
-STRATA: Final = ("all", "new", "in_basket")
 
 
 def ablation(fitted: Fitted, questions: Sequence[Question], plan: RankerPlan) -> dict[str, Any]:

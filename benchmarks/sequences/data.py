@@ -25,6 +25,10 @@ from training_jobs.content_bert.train import Settings, pretrained_vectors
 from training_jobs.counting.discovery import leading_directions
 
 REPEATING = 0.01  # share of a user's later items that occurred before, from which on seen items may be listed
+TEXT = ("title", "category", "brand", "description")
+VALUES = ("category", "brand")  # text columns that also name a value
+ATTRIBUTE_WIDTH = 64
+ITERATIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +160,6 @@ def _questions(known: Histories, whole: Histories, count_items: int) -> Question
 def _aligned(described: pl.DataFrame, catalogue: pl.Series) -> pl.DataFrame:
     order = pl.DataFrame({"item": catalogue})
     return order.join(described, on="item", how="left", maintain_order="left")
-
-
-TEXT = ("title", "category", "brand", "description")
-VALUES = ("category", "brand")  # text columns that also name a value
-ATTRIBUTE_WIDTH = 64
-ITERATIONS = 4
 
 
 def content_vectors(items: pl.DataFrame, cache: Path | None) -> Floats | None:

@@ -30,6 +30,7 @@ RIDGE = 1.0
 NEWTON_STEPS = 20
 SMALLEST_STEP = 1e-4
 BEHIND = -1e6  # score of the other items; the first member orders them
+Asked = dict[str, dict[str, Answers]]  # method -> stratum -> answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +155,6 @@ def _features(scores: Doubles, row: NDArray[np.int64], item: NDArray[np.int64]) 
     share = np.log(np.maximum(chosen / np.maximum(best, 1e-12), 0.0) + FLOOR)
     stacked: Doubles = np.concatenate([chosen, share]).T
     return stacked
-
-
-Asked = dict[str, dict[str, Answers]]  # method -> stratum -> answers
 
 
 def peer_answers(

@@ -36,6 +36,14 @@ from training_jobs.exports import POLARS_TYPES, Exports
 UNTIL: Final = datetime(2026, 6, 1)  # any day: nothing depends on it
 LOOKS: Final = 2.0  # other items looked at in a visit, on average
 CART_SHARE: Final = 0.2  # of visits without an order: something is put in the cart and left there
+POPULARITY: Final = "popularity"
+POLICIES: Final = ("cohorts", POPULARITY, "hybrid", "hybrid_margin")
+NOW: Final = UNTIL.replace(tzinfo=UTC) + timedelta(hours=12)
+BY_PAGE: Final[Mapping[str, tuple[PlacementRequest, ...]]] = {
+    page: tuple(PlacementRequest(one.placement_id) for one in DEFAULT if one.page == page)
+    for page in ("home", "category", "product", "cart", "order")
+}
+SECRET: Final = b"simulated"
 
 
 @dataclass(slots=True)
@@ -170,16 +178,6 @@ def _exports(shop: Shop, known: People, book: _Book) -> Exports:
     }
     start = UNTIL - timedelta(days=shop.nature.days)
     return Exports(**typed, data_from=start, data_until=UNTIL, data_hash="simulated")
-
-
-POPULARITY: Final = "popularity"
-POLICIES: Final = ("cohorts", POPULARITY, "hybrid", "hybrid_margin")
-NOW: Final = UNTIL.replace(tzinfo=UTC) + timedelta(hours=12)
-BY_PAGE: Final[Mapping[str, tuple[PlacementRequest, ...]]] = {
-    page: tuple(PlacementRequest(one.placement_id) for one in DEFAULT if one.page == page)
-    for page in ("home", "category", "product", "cart", "order")
-}
-SECRET: Final = b"simulated"
 
 
 class Remembered:

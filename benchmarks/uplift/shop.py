@@ -37,6 +37,8 @@ from training_jobs.two_tower.towers import finished
 from training_jobs.two_tower.training import TowerSettings, train_towers
 from warehouse.sources.generated import ATTRIBUTES, BRANDS, SHELVES, SIZES
 
+COMMON: Final = (("age", 0.5), ("income", 0.3), ("household_size", 0.2))  # weight of each attribute in a taste
+
 
 @dataclass(frozen=True, slots=True)
 class Nature:
@@ -97,9 +99,6 @@ class People:
     attributes: tuple[Mapping[str, str], ...]
     attraction: Doubles  # (M, I) log odds
     interest: Doubles  # (M, G) chance that a visit is about each category
-
-
-COMMON: Final = (("age", 0.5), ("income", 0.3), ("household_size", 0.2))  # weight of each attribute in a taste
 
 
 def found(nature: Nature, seed: int) -> Shop:

@@ -31,6 +31,20 @@ from warehouse.engine.schema import create_layers
 from warehouse.sources.synthetic_shop import Shop, sized
 
 REACHED: Final = {True: "yes", False: "no", None: "not run at this size"}
+PROTOCOL: Final = {
+    "bulk": "rows of all raw tables a second of wall clock through Parquet, PUT and COPY; without generating them",
+    "events_per_second": "of these rows only the events, over the same seconds",
+    "marts": "the daily run over a part at a time, all staging and mart steps and checks, in seconds",
+    "increment": "load and run of one day of events/300 rows; median of three days in a row at the end of each third",
+    "steps": "seconds from the start of a step to that of the next; the checks and the commit are steps of their own",
+    "last_over_first": "such a day at the end over one after the first third, in CPU seconds and in wall clock",
+    "rebuild": "marts of everything up to then, summed over the parts: what a day costs where marts are built anew",
+    "memory": "the most this process ever held: the engine, which runs in it, and the generator of the history",
+    "limits": "claims without signed tokens; every event is marked derived, so refunds change no order; the embedded "
+    "engine, not Snowflake",
+}
+ASKED_EVENTS: Final = 30_000_000
+ASKED_DAYS: Final = 1095
 
 
 def sections(result: Mapping[str, Any]) -> list[Section]:
@@ -95,22 +109,6 @@ def _plot(years: list[Mapping[str, Any]]) -> Figure:
         axes.grid(axis="y", color=LINE, linewidth=0.8)
         axes.legend(frameon=False)
     return figure
-
-
-PROTOCOL: Final = {
-    "bulk": "rows of all raw tables a second of wall clock through Parquet, PUT and COPY; without generating them",
-    "events_per_second": "of these rows only the events, over the same seconds",
-    "marts": "the daily run over a part at a time, all staging and mart steps and checks, in seconds",
-    "increment": "load and run of one day of events/300 rows; median of three days in a row at the end of each third",
-    "steps": "seconds from the start of a step to that of the next; the checks and the commit are steps of their own",
-    "last_over_first": "such a day at the end over one after the first third, in CPU seconds and in wall clock",
-    "rebuild": "marts of everything up to then, summed over the parts: what a day costs where marts are built anew",
-    "memory": "the most this process ever held: the engine, which runs in it, and the generator of the history",
-    "limits": "claims without signed tokens; every event is marked derived, so refunds change no order; the embedded "
-    "engine, not Snowflake",
-}
-ASKED_EVENTS: Final = 30_000_000
-ASKED_DAYS: Final = 1095
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,6 +27,12 @@ TEXT_FIELDS = ("title", "category", "brand", "description", "reviews")
 NEW_WORDS_OF_A_DESCRIPTION = 4
 MOST_CHARACTERS = 2000  # of a field; the encoder reads far less
 HELD_OUT_OF_TEN = 1  # one right-hand text in ten is never trained on
+LONGEST = 3  # words
+FEWEST_TEXTS = 3
+MOST_SHARE = 0.2  # of the texts: beyond, a phrase distinguishes nothing
+FULL_WEIGHT_TEXTS = 100
+HEAD_WORDS = 24  # of a text, where a phrase is looked for
+SHARE_TAKEN_OUT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +186,6 @@ def _bought_pairs(
             left, right = rng.choice(len(known), 2, replace=False)
             pairs.append(Pair("bought", text_of[known[left]], text_of[known[right]]))
     return pairs
-
-
-LONGEST = 3  # words
-FEWEST_TEXTS = 3
-MOST_SHARE = 0.2  # of the texts: beyond, a phrase distinguishes nothing
-FULL_WEIGHT_TEXTS = 100
-HEAD_WORDS = 24  # of a text, where a phrase is looked for
-SHARE_TAKEN_OUT = 0.5
 
 
 def pseudo_queries(texts: Sequence[str], limit: int, rng: np.random.Generator) -> list[tuple[int, str, str]]:

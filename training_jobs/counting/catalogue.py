@@ -27,6 +27,10 @@ NO_CATEGORY = "Other"
 PART = " > "
 REPEAT_EVIDENCE = 5.0  # purchases that an item's category is worth in its repeat share
 CATEGORY_EVIDENCE = 20.0  # purchases that the whole shop is worth in a category's
+PARTNERS = 50
+DAMPING = 20.0
+BLOCK = 1024  # items at a time: bounds the memory of the product
+SCORE_BITS, ROW_BITS = 30, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +127,6 @@ def _interpurchase_days(lines: Lines, count_items: int) -> Floats:
     found = np.zeros(count_items, np.float32)
     found[medians["row"].to_numpy()] = medians["days"].to_numpy()
     return found
-
-
-PARTNERS = 50
-DAMPING = 20.0
-BLOCK = 1024  # items at a time: bounds the memory of the product
-SCORE_BITS, ROW_BITS = 30, 24
 
 
 def build_neighbours(

@@ -34,6 +34,11 @@ ITEMS_PER_CONTEXT = 2000
 QUERY_MIN_COUNT = 3.0
 AFTER_SEARCH = 3  # items of the visit that a search is credited with
 PAGE_OF_EVENT: Mapping[str, str] = {"view_item": "product", "add_to_cart": "cart", "purchase": "order"}
+DEPTH = 4  # of a fallback list, in sizes of its placement
+LOOKED_AT = 3000  # best items from which a fallback list is chosen
+PER_CATEGORY = 2  # items of a category in each round of `size` places
+MOST_CATEGORIES = 2000  # 8 MB of 16-bit lifts
+EVIDENCE = 5.0  # orders that hold a lift at 0
 
 
 def build_item_prior(exports: Exports, items: pl.DataFrame, lines: Lines, *, until: datetime) -> Prior:
@@ -137,11 +142,6 @@ def _contexts(frames: list[pl.DataFrame], kind: str) -> dict[str, ContextCounts]
     }
 
 
-DEPTH = 4  # times the size of the placement
-LOOKED_AT = 3000  # best items that a list is chosen from
-PER_CATEGORY = 2  # items of a category in each round of `size` places
-
-
 def fallback_lists(prior: Prior, items: ItemTable, item_ids: Ids) -> dict[str, list[str]]:
     """Placement id -> item ids, best first; `item_ids` (I,)."""
     taken: dict[str, set[int]] = {placement.page: set() for placement in DEFAULT}
@@ -192,10 +192,6 @@ def _spread(ranked: NDArray[np.int64], items: ItemTable, taken: set[int], *, siz
         gone = set(picked)
         left = [row for row in left if row not in gone]
     return chosen + left[: DEPTH * size - len(chosen)]
-
-
-MOST_CATEGORIES = 2000  # 8 MB of 16-bit lifts
-EVIDENCE = 5.0  # orders that hold a lift at 0
 
 
 def build_complements(lines: Lines, category: Rows, *, count_categories: int) -> Complements:

@@ -20,6 +20,11 @@ from training_jobs.exports import Exports
 
 MICROSECONDS_PER_DAY = 86_400_000_000
 EPOCH = datetime(1970, 1, 1)  # the exports' times are naive UTC
+CUTS = 2
+LABEL_DAYS = 28.0
+NO_LINES: NDArray[np.int64] = np.empty(0, np.int64)
+EMPTY = PurchaseHistory()
+DECIMALS = 5  # of days (a second) and of faded counts: shorter lines, the same numbers in training and serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +97,6 @@ def distinct(keys: NDArray[np.int64]) -> NDArray[np.int64]:
     return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered
 
 
-CUTS = 2
-LABEL_DAYS = 28.0
-NO_LINES: NDArray[np.int64] = np.empty(0, np.int64)
-
-
 def label_cuts(data_from: datetime, evaluate_from: datetime) -> tuple[datetime, ...]:
     """The moments at which the ranker's requests are made, ascending; the last labels end at `evaluate_from`.
 
@@ -141,10 +141,6 @@ def bought_between(exports: Exports, start: datetime, end: datetime) -> Bought:
     """The purchases of a window."""
     lines = read_lines(exports, until=end)
     return window_purchases(lines, after_days=days_since_epoch(start), until_days=days_since_epoch(end))
-
-
-EMPTY = PurchaseHistory()
-DECIMALS = 5  # of days (a second) and of faded counts: shorter lines, the same numbers in training and serving
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,9 @@ from training_jobs.session_ranker.calibration import reliability
 from training_jobs.session_ranker.data import score_rows
 from training_jobs.session_ranker.fitting import JUST_AFTER, Counted, Models, count_until
 
+NOTHING: Rows = np.empty(0, np.int32)
+BOOTSTRAP_SEED = 20_171_127
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -140,10 +143,6 @@ def _derived(exports: Exports, *, has_margins: bool) -> list[str]:
     if not has_margins:
         notes.append("The data record no costs, so there is no margin@10.")
     return notes
-
-
-NOTHING: Rows = np.empty(0, np.int32)
-BOOTSTRAP_SEED = 20_171_127
 
 
 @dataclass(frozen=True, slots=True)

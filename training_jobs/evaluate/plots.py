@@ -46,6 +46,34 @@ METHODS: Final[Mapping[str, str]] = {
 }
 COUNTS: Final = ("shoppers", "users", "baskets", "cases", "events")  # how much was measured, the same for every method
 OURS: Final = frozenset({HYBRID, "hybrid_no_session", "two_tower", "content", "session"})
+INK: Final = "#1f2933"
+MUTED: Final = "#7b8794"
+LINE: Final = "#e4e7eb"
+ACCENT: Final = "#0f766e"
+MEMBER: Final = "#7fb5af"
+BASELINE: Final = "#b8c1cc"
+INCUMBENT: Final = "#d97706"
+CHAMPION_COLOUR: Final = "#6d5bd0"
+SERIES: Final = (
+    "#be4b6b",
+    "#3b82c4",
+    MUTED,
+    "#8a6d3b",
+    "#5b8c2a",
+    BASELINE,
+)  # of methods without a colour of their own
+STYLE: Final[dict[str, Any]] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "report",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": MUTED,
+    "xtick.color": MUTED,
+    "ytick.color": INK,
+    "axes.titlesize": 10,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,36 +140,6 @@ def counts_of(methods: Mapping[str, Mapping[str, Any]], stratum: str) -> str:
     figures: Mapping[str, Any] = next((strata[stratum] for strata in methods.values() if stratum in strata), {})
     known = {name: number(figures.get(name)) for name in COUNTS}
     return ", ".join(f"{count.value:,.0f} {name}" for name, count in known.items() if count)
-
-
-INK: Final = "#1f2933"
-MUTED: Final = "#7b8794"
-LINE: Final = "#e4e7eb"
-ACCENT: Final = "#0f766e"
-MEMBER: Final = "#7fb5af"
-BASELINE: Final = "#b8c1cc"
-INCUMBENT: Final = "#d97706"
-CHAMPION_COLOUR: Final = "#6d5bd0"
-SERIES: Final = (
-    "#be4b6b",
-    "#3b82c4",
-    MUTED,
-    "#8a6d3b",
-    "#5b8c2a",
-    BASELINE,
-)  # of methods without a colour of their own
-STYLE: Final[dict[str, Any]] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "report",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "text.color": INK,
-    "axes.edgecolor": LINE,
-    "axes.labelcolor": MUTED,
-    "xtick.color": MUTED,
-    "ytick.color": INK,
-    "axes.titlesize": 10,
-}
 
 
 def method_colour(method: str) -> str:

@@ -28,6 +28,7 @@ from training_jobs.onnx_models import onnx_bytes, torch_function
 LONGEST = 20  # items of a session that are read, the newest
 INPUT_SCALE = 3.0
 NEVER = -1e9  # attention logit of a position that must stay hidden
+BLOCK = 128  # rows at a time: a block of logits stays in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +156,6 @@ def encode(encoder: SessionEncoder, sessions: list[list[int]]) -> Floats:
     encoder.eval()
     vectors = [LastVector(encoder)(torch.tensor([rows or [-1]])).numpy() for rows in sessions]
     return np.concatenate(vectors).astype(np.float32)
-
-
-BLOCK = 128  # rows at a time: a block of logits stays in the cache
 
 
 def sampled_softmax_loss(

@@ -27,6 +27,11 @@ from training_jobs.onnx_models import require_finite
 
 WARM_UP = 0.1  # share of the steps
 WEIGHT_DECAY = 1e-4
+LONG_RUN_DAYS = 60.0  # half-lives of the two rates
+TREND_DAYS = 5.0
+TREND_EVIDENCE = 1.0  # pseudo-counts, per mean item and month
+MONTH_DAYS = 30.0
+REPEAT_EVIDENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +213,6 @@ def _folded(start: NextItem, network: _Network, mean: Floats, spread: Floats, lo
         out=network.out.weight.numpy()[0].copy(),
         skip=(network.skip.weight.numpy()[0] / spread).astype(np.float32),
     )
-
-
-LONG_RUN_DAYS = 60.0  # half-lives of the two rates
-TREND_DAYS = 5.0
-TREND_EVIDENCE = 1.0  # pseudo-counts, per mean item and month
-MONTH_DAYS = 30.0
-REPEAT_EVIDENCE = 10.0
 
 
 def count_facts(sequences: Sequences, days: Doubles, *, count_items: int, now_days: float) -> ItemFacts:

@@ -39,6 +39,7 @@ from training_jobs.two_tower.towers import Towers
 
 RETURNED = 500
 JUST_AFTER = timedelta(microseconds=1)
+OLDER_WINDOWS = 0.5  # share of the windows that are used at cuts before the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +133,6 @@ def _undecided(feed: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
 
 def _no_queries(_text: str) -> Floats:
     raise NotImplementedError("a bundle in memory has no query encoder: purchases hold no search terms")
-
-
-OLDER_WINDOWS = 0.5  # share of the windows that are used at cuts before the newest
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,11 @@ from training_jobs.counting.lines import Histories, Lines
 
 FEWEST_ITEMS = 2  # of a shopper, to learn from: one to show, one as the target
 STEPWISE = 0.8  # orders a line from which on purchases are read as a sequence of single items
+DAMPING = 10.0
+ITERATIONS = 4
+SHOPPERS = 200_000  # sampled beyond that
+FULL_WEIGHT = 20.0  # shoppers of an item from which on its vector has full length
+LENGTH = 0.5  # of a full vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +128,6 @@ def history_weights(orders: NDArray[np.integer], age_days: NDArray[np.floating])
 def learnable(data: Purchases) -> NDArray[np.int64]:
     """(N,) shoppers with enough items to show some and keep others as targets."""
     return np.flatnonzero(np.diff(data.timeline.offsets) >= FEWEST_ITEMS)
-
-
-DAMPING = 10.0
-ITERATIONS = 4
-SHOPPERS = 200_000  # sampled beyond that
-FULL_WEIGHT = 20.0  # shoppers of an item from which on its vector has full length
-LENGTH = 0.5  # of a full vector
 
 
 def spectral_vectors(data: Purchases, width: int, rng: np.random.Generator) -> Floats:

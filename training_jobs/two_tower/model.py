@@ -29,6 +29,8 @@ HEADS = 2
 INPUT_SCALE = 2.5  # of unit vectors, against positions of length 0.16
 NEVER = -1e9  # attention logit of a position that must stay hidden
 LIGHTEST = 1e-6  # weight
+ITEMS_AT_ONCE = 8192
+CONTENT_SCALE = 0.1  # of the projection's start
 
 
 class HistoryReader(nn.Module):
@@ -88,10 +90,6 @@ class HistoryReader(nn.Module):
     @staticmethod
     def _by_head(values: Tensor) -> Tensor:
         return values.reshape(values.shape[0], values.shape[1], HEADS, values.shape[2] // HEADS).transpose(1, 2)
-
-
-ITEMS_AT_ONCE = 8192
-CONTENT_SCALE = 0.1  # of the projection's start
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from training_jobs.two_tower.model import TowerShape, TwoTower
 from training_jobs.two_tower.processes import ALONE, Processes
 
 TERMINATED = 128 + signal.SIGTERM  # exit code of a process that obeyed SIGTERM
+Measure = Callable[[TwoTower], float]  # larger is better; on data after the training data
 
 
 class Checkpoints:
@@ -66,9 +67,6 @@ class Checkpoints:
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
         self.is_interrupted = True
-
-
-Measure = Callable[[TwoTower], float]  # larger is better; on data after the training data
 
 
 @dataclass(frozen=True, slots=True)
