@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recommender.contracts.fields import problem
+from recommender.contracts.fields import one_of, problem
 from recommender.errors import NotFound
 
 METRICS = "metrics.json"
@@ -82,7 +82,7 @@ class JobEnvironment:
         known = {entry.name: getattr(defaults, entry.name) for entry in fields(kind)}  # type: ignore[arg-type]
         for name, value in self.hyperparameters.items():
             if name not in known:
-                raise problem(f"/SM_HPS/{name}", value, "one of " + ", ".join(sorted(known)), "unknown_field")
+                raise problem(f"/SM_HPS/{name}", value, one_of(name, known), "unknown_field")
         return kind(**{name: _like(known[name], value, name) for name, value in self.hyperparameters.items()})
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:

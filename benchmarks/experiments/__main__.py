@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from recommender.contracts.fields import problem
+from recommender.contracts.fields import one_of, problem
 from recommender.domain.experiments.evidence.simulation import Truth
 from recommender.domain.experiments.running.design import constant_for, design_to_json
 from recommender.domain.models.arrays import Doubles
@@ -174,7 +174,7 @@ def _known(text: str, known: Any, pointer: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in known:
-            raise problem(pointer, name, "one of " + ", ".join(known))
+            raise problem(pointer, name, one_of(name, known))
     return names
 
 

@@ -23,7 +23,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from recommender.contracts.fields import problem
+from recommender.contracts.fields import one_of, problem
 from recommender.domain.models.arrays import Doubles
 from recommender.errors import NotFound
 
@@ -74,7 +74,7 @@ def load(folder: Path, names: Sequence[str] = ()) -> list[Campaign]:
         raise NotFound(f"{folder} does not exist or is no folder")
     for name in names:
         if name not in CAMPAIGNS:
-            raise problem("/campaigns", name, f"one of {', '.join(CAMPAIGNS)}")
+            raise problem("/campaigns", name, one_of(name, CAMPAIGNS))
     present = [name for name in CAMPAIGNS if any(_path(folder, policy, name).is_file() for policy in POLICIES)]
     if not present:
         expected = f"{_path(folder, 'random', 'all').name} and {_path(folder, 'bts', 'all').name}, or men, or women"

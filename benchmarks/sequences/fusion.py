@@ -30,7 +30,7 @@ RIDGE = 1.0
 NEWTON_STEPS = 20
 SMALLEST_STEP = 1e-4
 BEHIND = -1e6  # score of the other items; the first member orders them
-Asked = dict[str, dict[str, Answers]]  # method -> stratum -> answers
+Answered = dict[str, dict[str, Answers]]  # method -> stratum -> answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +164,14 @@ def peer_answers(
     keeps_seen: bool,
     methods: Sequence[str] = bridge.METHODS,
     kept: Path = bridge.KEPT,
-) -> tuple[Asked, dict[str, Any]]:
+) -> tuple[Answered, dict[str, Any]]:
     """Answers of every peer on every stratum, with its choices and cost; they train on the data of our refit."""
     train = Ragged(data.train_and_valid.offsets, data.train_and_valid.items)
     tail = bridge.last_events(train, count_items=data.count_items, listed=LISTED, excludes_history=not keeps_seen)
     histories = ragged([data.test.histories.of(int(user)) for user in data.test.users])
     free = nothing(len(histories))
     strata = {"all": free} if keeps_seen else {"all": histories, "seen_listed": free}
-    asked: Asked = {method: {} for method in methods}
+    answered: Answered = {method: {} for method in methods}
     facts: dict[str, Any] = {}
     count = len(histories)
     test = Split(data.count_items, LISTED, train, _joined([histories] * len(strata)), _joined(list(strata.values())))
@@ -179,8 +179,8 @@ def peer_answers(
         facts[method] = found.facts
         for place, stratum in enumerate(strata):
             part = slice(place * count, (place + 1) * count)
-            asked[method][stratum] = _answers(found.rows[part], found.scores[part], data)
-    return asked, facts
+            answered[method][stratum] = _answers(found.rows[part], found.scores[part], data)
+    return answered, facts
 
 
 def _joined(parts: list[Ragged]) -> Ragged:
