@@ -17,10 +17,18 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from training_jobs.evaluate import plots
-from training_jobs.evaluate.plots import METHODS, Number, metrics_of, number, strata_of, title
+from training_jobs.evaluate.plots import (
+    METHODS,
+    Methods,
+    Number,
+    metrics_of,
+    number,
+    numbers_of,
+    series_of,
+    strata_of,
+    title,
+)
 from training_jobs.evaluate.report import Stratum, curve_plots, stratum_table, templates
-
-Methods = Mapping[str, Mapping[str, Mapping[str, Any]]]  # method -> stratum -> metric -> number
 
 HEADINGS: Final[Mapping[str, str]] = {
     "next_item": "What will the visitor look at next?",
@@ -175,9 +183,7 @@ def _bars(methods: Methods, stratum: str) -> Iterator[tuple[str, Figure]]:
     present = metrics_of(methods, stratum)
     main = [name for name in present if name in MAIN][:2] or present[:1]
     for metric in [*main, *(name for name in BREADTH if name in present and stratum == "all")]:
-        found = {name: number(strata.get(stratum, {}).get(metric)) for name, strata in methods.items()}
-        known = {name: value for name, value in found.items() if value is not None}
-        if known:
+        if known := numbers_of(methods, stratum, metric):
             yield metric, plots.bars(known, names=LABELS, heading=metric)
 
 
@@ -186,11 +192,7 @@ def _by_events(methods: Methods) -> Iterator[tuple[str, Figure]]:
     steps = [step for step in EVENTS if any(step in strata for strata in methods.values())]
     metrics = [name for name in metrics_of(methods, steps[-1]) if name in MAIN][:2] if len(steps) > 1 else []
     for metric in metrics:
-        series: dict[str, list[Number]] = {}
-        for method, strata in methods.items():
-            found = [number(strata.get(step, {}).get(metric)) for step in steps]
-            if all(found):
-                series[method] = [entry for entry in found if entry]
+        series = series_of(methods, steps, metric)
         best = sorted(series, key=lambda name: -sum(entry.value for entry in series[name]))[:CURVED]
         labels = [step.removeprefix("events_").replace("plus", "+") for step in steps]
         if best:

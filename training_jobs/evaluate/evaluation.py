@@ -86,8 +86,8 @@ def evaluate(
     strangers = summary([visits], count_items=bundle.count_items, margin_share=None)
     return {
         "methods": metrics,
-        "by_events": _by_events(strangers),
-        "first_pageview": _first_pageview(strangers),
+        "by_events": _selected(strangers, {name.removeprefix("events_"): name for name in EVENTS}),
+        "first_pageview": _selected(strangers, {"any page": EVENTS[0], "category page": ON_CATEGORY_PAGE}),
         "calibration": calibration(bundle, window, limit=limit),
         "coverage": {method: strata["all"]["coverage"] for method, strata in metrics.items() if "all" in strata},
         "window": {
@@ -118,19 +118,10 @@ def _baselines(exports: Exports, counted: Counted) -> dict[str, Method]:
     return baselines(counted.statistics, entries, counted.segments, None)
 
 
-def _by_events(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """method -> number of events seen -> metrics, for unknown shoppers."""
+def _selected(found: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """method -> name -> metrics of the stratum behind the name."""
     return {
-        method: {name.removeprefix("events_"): strata[name] for name in EVENTS if name in strata}
-        for method, strata in found.items()
-    }
-
-
-def _first_pageview(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """method -> kind of page -> metrics before the first event."""
-    pages = {"any page": EVENTS[0], "category page": ON_CATEGORY_PAGE}
-    return {
-        method: {page: strata[name] for page, name in pages.items() if name in strata}
+        method: {name: strata[stratum] for name, stratum in names.items() if stratum in strata}
         for method, strata in found.items()
     }
 

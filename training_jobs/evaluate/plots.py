@@ -17,6 +17,8 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+Methods = Mapping[str, Mapping[str, Mapping[str, Any]]]  # method -> stratum -> metric -> number
+
 HYBRID: Final = "hybrid"
 CHAMPION: Final = "champion"
 STRATA: Final[Mapping[str, tuple[str, str]]] = {
@@ -111,6 +113,18 @@ def number(entry: Any) -> Number | None:
         if isinstance(part, int | float) and not isinstance(part, bool) and math.isfinite(part)
     ]
     return Number(*known) if len(known) == len(parts) else None
+
+
+def numbers_of(methods: Methods, stratum: str, metric: str) -> dict[str, Number]:
+    """The metric of each method that has it on the stratum."""
+    found = {method: number(strata.get(stratum, {}).get(metric)) for method, strata in methods.items()}
+    return {method: value for method, value in found.items() if value is not None}
+
+
+def series_of(methods: Methods, steps: Sequence[str], metric: str) -> dict[str, list[Number]]:
+    """The metric at all `steps`, of each method that has it everywhere."""
+    columns = [numbers_of(methods, step, metric) for step in steps]
+    return {method: [column[method] for column in columns] for method in methods if all(method in c for c in columns)}
 
 
 def title(names: Mapping[str, str], name: str) -> str:

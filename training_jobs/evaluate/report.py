@@ -24,6 +24,8 @@ from training_jobs.evaluate.plots import (
     counts_of,
     metrics_of,
     number,
+    numbers_of,
+    series_of,
     strata_of,
     title,
 )
@@ -167,12 +169,7 @@ def events_plots(by_events: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> li
     names = dict.fromkeys(m for levels in by_events.values() for figures in levels.values() for m in figures)
     made = []
     for metric in names:
-        series = {
-            method: numbers
-            for method, levels in by_events.items()
-            if len(numbers := _numbers(levels, steps, metric)) == len(steps)
-        }
-        if series:
+        if series := series_of(by_events, steps, metric):
             plot = plots.lines(series, steps, xlabel="events of the visit seen so far (0 is the first pageview)")
             made.append((metric, Markup(plots.svg(plot))))  # noqa: S704 - our own SVG
     return made
@@ -180,8 +177,7 @@ def events_plots(by_events: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> li
 
 def coverage_plot(methods: Mapping[str, Mapping[str, Any]]) -> Markup | None:
     """The share of the catalogue that each method shows to anyone."""
-    found = {name: number(strata.get("all", {}).get("coverage")) for name, strata in methods.items()}
-    known = {name: value for name, value in found.items() if value is not None}
+    known = numbers_of(methods, "all", "coverage")
     return Markup(plots.svg(plots.bars(known))) if known else None  # noqa: S704 - our own SVG
 
 
@@ -197,8 +193,3 @@ def curve_plots(curves: Mapping[str, Any]) -> list[tuple[str, list[Markup]]]:
         if drawn:
             found.append((job, drawn))
     return found
-
-
-def _numbers(levels: Mapping[str, Mapping[str, Any]], steps: Sequence[str], metric: str) -> list[Number]:
-    found = [number(levels.get(step, {}).get(metric)) for step in steps]
-    return [entry for entry in found if entry is not None]
