@@ -23,13 +23,14 @@ from benchmarks.cli import describe_machine
 from benchmarks.next_item import data as baselines
 from benchmarks.next_item.ablation import ablate, peer_answers, serving_cost
 from benchmarks.next_item.data import NextItemData, load
-from benchmarks.next_item.scoring import Metrics, Scored, joined, mean_of, score, score_openings, strata_of
+from benchmarks.next_item.scoring import score, score_openings, strata_of
+from benchmarks.scores import Metrics, Scores, mean_of
 from training_jobs.next_item.encoder import EncoderSettings
 from training_jobs.next_item.encoder_training import TrainingSettings
 from training_jobs.next_item.prefixes import Answers, Prefixes
 from training_jobs.next_item.session_model import SessionModel, SessionModelSettings, fit_session_model
 
-Scorer = Callable[[str, Answers], Scored]
+Scorer = Callable[[str, Answers], Scores]
 BASELINES: dict[str, Callable[[NextItemData, Prefixes], Answers]] = {
     "popular": baselines.popular,
     "popular_recent": baselines.popular_recent,
@@ -54,11 +55,11 @@ def run(data: NextItemData, options: argparse.Namespace) -> dict[str, Any]:
     methods = {name: scorer(name, answer(data, data.test)) for name, answer in BASELINES.items()}
     if len(data.openings):
         for name in OPENERS:
-            methods[name] = joined(methods[name], score_openings(BASELINES[name](data, data.openings), data.openings))
+            methods[name] = methods[name].joined(score_openings(BASELINES[name](data, data.openings), data.openings))
     answered, peers = peer_answers(options.peers, data, data.test) if options.peers else ({}, {})
     methods |= {name: scorer(name, answers) for name, answers in answered.items()}
     settings = _settings(options)
-    by_seed: dict[int, dict[str, Scored]] = {}
+    by_seed: dict[int, dict[str, Scores]] = {}
     models: list[SessionModel] = []
     ablation: dict[str, Metrics] = {}
     for seed in options.seeds:
@@ -75,7 +76,7 @@ def run(data: NextItemData, options: argparse.Namespace) -> dict[str, Any]:
         methods[name] = mean_of([scored[name] for scored in by_seed.values()])
     if len(data.openings):  # without a visit the prior answers, in the product too
         prior = baselines.popular_recent(data, data.openings)
-        methods["hybrid"] = joined(methods["hybrid"], score_openings(prior, data.openings))
+        methods["hybrid"] = methods["hybrid"].joined(score_openings(prior, data.openings))
     return {
         "benchmark": "next_item",
         "data": {"path": options.data.name, "min_prefix": options.min_prefix, **data.facts},
@@ -105,7 +106,7 @@ def _scorer(data: NextItemData) -> Scorer:
     strata = strata_of(data.test)
     popularity = np.bincount(data.train.items, minlength=data.count_items).astype(np.float64)
 
-    def scored(name: str, answers: Answers) -> Scored:
+    def scored(name: str, answers: Answers) -> Scores:
         found = score(answers, data.test, strata, popularity)
         means = found.means()["all"]
         cli.progress(f"{name}: hr@20 {means['hr@20']:.4f} mrr@20 {means['mrr@20']:.4f}")
@@ -132,7 +133,7 @@ def _fitted(data: NextItemData, settings: SessionModelSettings, seed: int, *, ke
     return fit_session_model(data.train, data.days, count_items=data.count_items, settings=seeded, report=cli.progress)
 
 
-def _shown(variants: dict[str, Scored]) -> dict[str, Metrics]:
+def _shown(variants: dict[str, Scores]) -> dict[str, Metrics]:
     return {
         name: {
             stratum: {metric: values[metric] for metric in SHOWN_OF_ABLATION}

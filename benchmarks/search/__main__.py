@@ -21,11 +21,11 @@ from recommender.domain.models.search import LexicalIndex, lexical_scores
 
 from benchmarks import cli
 from benchmarks.cli import describe_machine
+from benchmarks.scores import Scores, mean_of, rounded_mean
 from benchmarks.search.data import SearchData, load
 from benchmarks.search.models import (
     Encoded,
     LoadModel,
-    Scored,
     Search,
     fused,
     pretrained,
@@ -35,8 +35,7 @@ from benchmarks.search.models import (
 )
 from training_jobs.content_bert.lexical import build_index
 from training_jobs.content_bert.model import load_pretrained
-from training_jobs.intervals import PLACES, difference, intervals, ratio
-from training_jobs.metrics import coverage
+from training_jobs.intervals import difference, ratio
 
 MAIN = "ndcg@10"
 PROTOCOL = {
@@ -80,7 +79,7 @@ def run(
         "bert_pretrained": _scored("bert_pretrained", untuned.search, data),
         "bm25 + bert_pretrained": _scored("bm25 + bert_pretrained", fused(words, untuned.search), data),
     }
-    by_seed: dict[int, dict[str, Scored]] = {}
+    by_seed: dict[int, dict[str, Scores]] = {}
     models: list[Encoded] = []
     for seed in seeds:
         model = tuned(data, load_model, seed, seconds=seconds, untuned=untuned)
@@ -96,28 +95,27 @@ def run(
 
 
 def _result(
-    runs: Mapping[str, Sequence[Scored]],
+    runs: Mapping[str, Sequence[Scores]],
     data: SearchData,
     models: Sequence[Encoded],
     index: LexicalIndex,
-    by_seed: Mapping[int, Mapping[str, Scored]],
+    by_seed: Mapping[int, Mapping[str, Scores]],
 ) -> dict[str, Any]:
-    values = {name: _mean_values(found) for name, found in runs.items()}
+    means = {name: mean_of(found) for name, found in runs.items()}
+    values = {name: found.values for name, found in means.items()}
     shown = ("bm25", "bert_pretrained", "bert_tuned", "hybrid")
     ablation = {"bm25": "bm25", "with bert_pretrained": "bm25 + bert_pretrained", "with bert_tuned": "hybrid"}
     return {
         "benchmark": "search",
         "protocol": PROTOCOL,
-        "methods": {name: _metrics(values[name], runs[name], data.count_items) for name in shown},
-        "intervals": {
-            name: {stratum: intervals(metrics) for stratum, metrics in values[name].items()} for name in shown
-        },
+        "methods": {name: means[name].means() for name in shown},
+        "intervals": {name: means[name].intervals() for name in shown},
         "ratios": _against(values, "hybrid", shown[:-1], ratio),
         "differences": {
             "hybrid": _against(values, "hybrid", shown[:-1], difference),
             "bert_tuned": _against(values, "bert_tuned", ("bert_pretrained", "bm25"), difference),
         },
-        "ablation": {name: _metrics(values[found], runs[found], data.count_items) for name, found in ablation.items()},
+        "ablation": {name: means[found].means() for name, found in ablation.items()},
         "int8": _int8(values, models),
         "cost": {
             **_mean_costs([model.cost for model in models]),
@@ -125,7 +123,7 @@ def _result(
         },
         "seeds": list(by_seed),
         "by_seed": {
-            str(seed): {name: {MAIN: _mean(one.values["all"][MAIN])} for name, one in found.items()}
+            str(seed): {name: {MAIN: rounded_mean(one.values["all"][MAIN])} for name, one in found.items()}
             for seed, found in by_seed.items()
         },
         "chosen_on_tail": [model.metrics for model in models],
@@ -149,29 +147,14 @@ def _against(
 def _int8(values: Mapping[str, Mapping[str, Mapping[str, Doubles]]], models: Sequence[Encoded]) -> dict[str, Any]:
     """The loss by the int8 query encoder against the same weights in fp32, on the same item vectors."""
     served, exact = values["bert_tuned"], values["bert_tuned_fp32"]
+    sides = {"int8": served, "fp32": exact}
     return {
         **{
-            f"{stratum}/{MAIN}": {"int8": _mean(served[stratum][MAIN]), "fp32": _mean(exact[stratum][MAIN])}
+            f"{stratum}/{MAIN}": {name: rounded_mean(side[stratum][MAIN]) for name, side in sides.items()}
             for stratum in served
         },
-        "difference": _against({"int8": served, "fp32": exact}, "int8", ("fp32",), difference),
+        "difference": _against(sides, "int8", ("fp32",), difference),
         "agreement": models[-1].metrics.get("int8", {}),
-    }
-
-
-def _metrics(values: Mapping[str, Mapping[str, Doubles]], runs: Sequence[Scored], count_items: int) -> dict[str, Any]:
-    metrics: dict[str, dict[str, float]] = {
-        stratum: {metric: _mean(found) for metric, found in metrics.items()} for stratum, metrics in values.items()
-    }
-    metrics["all"]["coverage@20"] = _mean(np.array([coverage(run.lists, count_items) for run in runs]))
-    return metrics
-
-
-def _mean_values(runs: Sequence[Scored]) -> dict[str, dict[str, Doubles]]:
-    """Each query's mean over the seeds."""
-    return {
-        stratum: {metric: np.mean([run.values[stratum][metric] for run in runs], axis=0) for metric in metrics}
-        for stratum, metrics in runs[0].values.items()
     }
 
 
@@ -179,17 +162,15 @@ def _mean_costs(costs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: round(float(np.mean([cost[name] for cost in costs])), 3) for name in costs[0]}
 
 
-def _scored(label: str, search: Search, data: SearchData) -> Scored:
+def _scored(label: str, search: Search, data: SearchData) -> Scores:
     found = score(search, data.judged, label=label)
     metrics = {
-        f"{stratum} {metric}": _mean(v) for stratum, metrics in found.values.items() for metric, v in metrics.items()
+        f"{stratum} {metric}": rounded_mean(v)
+        for stratum, metrics in found.values.items()
+        for metric, v in metrics.items()
     }
     cli.progress(f"{label}: " + ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
     return found
-
-
-def _mean(values: np.ndarray) -> float:
-    return round(float(values.mean()), PLACES)
 
 
 def _seeds(text: str) -> list[int]:

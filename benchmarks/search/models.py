@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,13 @@ from recommender.domain.models.search import LexicalIndex, fused_scores, lexical
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
+from benchmarks.scores import Scores
 from benchmarks.search.data import Judged, SearchData
 from training_jobs.content_bert.data import catalogue_pairs
 from training_jobs.content_bert.model import TextModel, encode_texts
 from training_jobs.content_bert.train import Settings, encode_catalogue
 from training_jobs.content_bert.tune import TuneSettings, fine_tune
-from training_jobs.metrics import LISTED, expected_recall, graded_ndcg
+from training_jobs.metrics import LISTED, coverage, expected_recall, graded_ndcg
 
 NDCG_AT, RECALL_AT = 10, 50
 Search = Callable[[int], NDArray[np.floating]]  # number of a query -> (I,) scores
@@ -39,15 +40,7 @@ TIMED, WARM = 300, 20
 EIGHT_TOKENS = "black wireless headphones with long battery life"  # eight, and the two that frame a text
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """The metrics of one method for each query, and the head of each list."""
-
-    values: Mapping[str, Mapping[str, Doubles]]  # stratum -> metric -> (Q,)
-    lists: NDArray[np.int64]  # (Q, 20) rows
-
-
-def score(search: Search, judged: Sequence[Judged], *, label: str) -> Scored:
+def score(search: Search, judged: Sequence[Judged], *, label: str) -> Scores:
     """The metrics of a search on every query."""
     pool = np.unique(np.concatenate([one.rows for one in judged]))
     is_graded = any(len(np.unique(one.gains)) > 1 for one in judged)
@@ -68,7 +61,7 @@ def score(search: Search, judged: Sequence[Judged], *, label: str) -> Scored:
         "judged_pool": {metric: table[:, 2]},
         "full_catalogue": {metric: table[:, 3], depth: table[:, 1]},
     }
-    return Scored(values, np.array(lists))
+    return Scores(values, breadth={"all": {f"coverage@{LISTED}": coverage(lists, len(scores))}})
 
 
 @dataclass(frozen=True, slots=True)

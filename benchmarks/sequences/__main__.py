@@ -14,22 +14,23 @@ import argparse
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from recommender.domain.models.arrays import Doubles, Floats
+from recommender.domain.models.arrays import Floats
 
 from benchmarks import cli
 from benchmarks.cli import describe_machine
 from benchmarks.peers import bridge
+from benchmarks.scores import Scores, mean_of
 from benchmarks.sequences import models
 from benchmarks.sequences.data import REPEATING, Histories, SequenceData, content_vectors, load
 from benchmarks.sequences.fusion import fit_fusion, fused, peer_answers
 from benchmarks.sequences.models import Answers, Scorer, answer, sequence_metrics
-from training_jobs.intervals import intervals, ratio
+from training_jobs.intervals import ratio
 from training_jobs.metrics import breadth
 from training_jobs.two_tower.training import TowerSettings, Trained
 
@@ -78,7 +79,11 @@ def run(data: SequenceData, options: argparse.Namespace, python: Path | None) ->
         details.append({"seed": seed, "fit_cpu_seconds": round(time.process_time() - before, 1), **detail})
     peers, facts = peer_answers(python, data, keeps_seen=setting.keeps_seen) if python else ({}, {})
     popularity = np.bincount(data.train_and_valid.items, minlength=data.count_items)
-    asked_by = {**{name: [asked] for name, asked in (fixed | peers).items()}, **_by_method(runs)}
+    scored = {
+        **{name: [_scores(answered, popularity)] for name, answered in (fixed | peers).items()},
+        **{name: [_scores(run[name], popularity) for run in runs] for name in (runs[0] if runs else {})},
+    }
+    scores = {name: mean_of(found) for name, found in scored.items()}
     return {
         "benchmark": "sequences",
         "data": data.facts,
@@ -88,12 +93,10 @@ def run(data: SequenceData, options: argparse.Namespace, python: Path | None) ->
             "seen_items": "listed" if setting.keeps_seen else "left out of `all`, listed in `seen_listed`",
             "equal_scores": "expected rank",
         },
-        "methods": {name: _summary(answered, popularity) for name, answered in asked_by.items()},
-        "intervals": {name: _intervals(answered) for name, answered in asked_by.items()},
-        "ratios": {"all": _ratios(asked_by)},
-        "ablation": {
-            name: _summary(asked_by[method], popularity) for name, method in MEMBERS.items() if method in asked_by
-        },
+        "methods": {name: found.means() for name, found in scores.items()},
+        "intervals": {name: found.intervals() for name, found in scores.items()},
+        "ratios": {"all": _ratios(scores)},
+        "ablation": {name: scores[method].means() for name, method in MEMBERS.items() if method in scores},
         "cost": {
             "fit_cpu_seconds": round(float(np.mean([detail["fit_cpu_seconds"] for detail in details])), 1),
             "shared_cpu_seconds": round(encoded - started, 1),
@@ -101,8 +104,8 @@ def run(data: SequenceData, options: argparse.Namespace, python: Path | None) ->
         "curves": {"two_tower": {f"valid_ndcg@10, seed {d['seed']}": d["valid_curve"] for d in details}},
         "seeds": options.seeds,
         "by_seed": {
-            str(seed): {name: _rounded(answered) for name, answered in asked.items()}
-            for seed, asked in zip(options.seeds, runs, strict=True)
+            str(seed): {name: replace(scored[name][place], breadth={}).means()["all"] for name in runs[0]}
+            for place, seed in enumerate(options.seeds)
         },
         "chosen_on_tail": details,
         "peers": facts,
@@ -181,40 +184,19 @@ def _fused_answered(scorer: Scorer, setting: Setting) -> dict[str, Answers]:
     return {"all": answer(scorer, setting.data.test, keeps_seen=setting.keeps_seen)}
 
 
-def _by_method(runs: list[dict[str, dict[str, Answers]]]) -> dict[str, list[dict[str, Answers]]]:
-    return {name: [asked[name] for asked in runs] for name in (runs[0] if runs else {})}
+def _scores(answered: Mapping[str, Answers], popularity: np.ndarray) -> Scores:
+    """The scores of one run; `popularity` (I,)."""
+    return Scores(
+        {stratum: sequence_metrics(found) for stratum, found in answered.items()},
+        breadth={stratum: breadth(found.lists, popularity) for stratum, found in answered.items()},
+    )
 
 
-def _means(answered: list[dict[str, Answers]], stratum: str) -> dict[str, Doubles]:
-    """(Q,) each metric of each question, averaged over seeds."""
-    found = [sequence_metrics(run[stratum]) for run in answered]
-    return {metric: np.mean([one[metric] for one in found], axis=0) for metric in found[0]}
-
-
-def _summary(answered: list[dict[str, Answers]], popularity: np.ndarray) -> dict[str, dict[str, float]]:
-    found = {}
-    for stratum in answered[0]:
-        values = {metric: round(float(q.mean()), 5) for metric, q in _means(answered, stratum).items()}
-        breadths = [breadth(run[stratum].lists, popularity) for run in answered]
-        broad = {name: round(float(np.mean([one[name] for one in breadths])), 5) for name in breadths[0]}
-        found[stratum] = values | broad
-    return found
-
-
-def _intervals(answered: list[dict[str, Answers]]) -> dict[str, dict[str, list[float]]]:
-    return {stratum: intervals(_means(answered, stratum)) for stratum in answered[0]}
-
-
-def _ratios(asked: dict[str, list[dict[str, Answers]]]) -> dict[str, Any]:
+def _ratios(scores: Mapping[str, Scores]) -> dict[str, Any]:
     """ndcg@10 of the hybrid over that of each other method, on the same users."""
-    own = _means(asked["hybrid"], "all")["ndcg@10"]
-    others = {name: _means(answered, "all")["ndcg@10"] for name, answered in asked.items() if name != "hybrid"}
-    ratios = {name: ratio(own, values) for name, values in others.items()}
+    values = {name: found.values["all"]["ndcg@10"] for name, found in scores.items()}
+    ratios = {name: ratio(values["hybrid"], other) for name, other in values.items() if name != "hybrid"}
     return {name: None if found is None else found.to_json() for name, found in ratios.items()}
-
-
-def _rounded(answered: dict[str, Answers]) -> dict[str, float]:
-    return {metric: round(float(values.mean()), 5) for metric, values in sequence_metrics(answered["all"]).items()}
 
 
 def _seeds(text: str) -> list[int]:
