@@ -22,8 +22,7 @@ from benchmarks import cli
 from benchmarks.cli import describe_machine
 from benchmarks.next_item import data as baselines
 from benchmarks.next_item.ablation import ablate, peer_answers, serving_cost
-from benchmarks.next_item.data import NextItemData, load
-from benchmarks.next_item.scoring import score, score_openings, strata_of
+from benchmarks.next_item.data import NextItemData, load, score, score_openings, strata_of
 from benchmarks.scores import Metrics, Scores, mean_of
 from training_jobs.next_item.encoder import EncoderSettings
 from training_jobs.next_item.encoder_training import TrainingSettings

@@ -1,8 +1,10 @@
-"""Sessions from Parquet as rows and questions, and the baselines of the next-item benchmark.
+"""Sessions from Parquet as rows and questions, the baselines of the next-item benchmark, and the scores of answers.
 
 Ids of any kind of integer become rows 0..I-1. The catalogue is the items of train: an item that only test contains is
-skipped in prefixes, is never a target, and is counted, so that nobody mistakes the figures for cold-start ones. Each
-baseline returns answers as the product's model does. Letters: S sessions, N questions, I items, L length of a visit.
+skipped in prefixes, is never a target, and is counted, so that nobody mistakes the figures for cold-start ones. Besides
+the strata of questions, `without_repeats` has targets that the visit lacks and lists without the visit's items (a
+placement with allow_repeats off), and `events_0` has the first item as its target. Letters: S sessions, N questions, I
+items, K length of a list, L length of a visit.
 """
 
 from __future__ import annotations
@@ -16,16 +18,19 @@ import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from recommender.contracts.fields import problem
-from recommender.domain.models.arrays import Doubles, Floats, Rows
+from recommender.domain.models.arrays import Doubles, Flags, Floats, Rows
 from recommender.domain.models.prior import build_prior, decay
 
+from benchmarks.scores import Scores
 from benchmarks.tables import read_table
 from training_jobs.baselines import strongest_of_rows
 from training_jobs.counting.catalogue import build_neighbours
+from training_jobs.metrics import breadth
 from training_jobs.next_item.encoder_training import Sequences
-from training_jobs.next_item.prefixes import LISTED, Answers, Prefixes, all_prefixes, collect
+from training_jobs.next_item.prefixes import LISTED, Answers, Prefixes, all_prefixes, collect, next_item_metrics
 
 SPAN_DAYS = 150.0  # the files have order but no time: train is spread evenly over so many days
+AT_ONCE = 2000  # questions
 RECENT_HALF_LIFE_DAYS = 7.0
 
 
@@ -161,3 +166,50 @@ def _after_last(prefixes: Prefixes, rows: Rows, scores: Floats) -> Answers:
     item = newest[np.arange(len(newest)), last]  # (N,) -1 where nothing is known
     is_known = item[:, None] >= 0
     return Answers(np.where(is_known, rows[item], -1), np.where(is_known, scores[item], 0.0).astype(np.float32))
+
+
+def strata_of(prefixes: Prefixes) -> dict[str, Flags]:
+    """Stratum -> (N,) whether each question belongs to it, for strata that have any."""
+    lengths = prefixes.lengths
+    strata = {
+        "all": np.ones(len(prefixes), bool),
+        **{f"events_{count}": lengths == count for count in (1, 2, 3)},
+        "events_4plus": lengths >= 4,
+        "no_repeats": ~prefixes.repeats(),
+    }
+    return {stratum: chosen for stratum, chosen in strata.items() if chosen.any()}
+
+
+def score(answers: Answers, prefixes: Prefixes, strata: dict[str, Flags], popularity: Doubles) -> Scores:
+    """The metrics of the answers by stratum (N,); `popularity` (I,) in train."""
+    found = next_item_metrics(answers, prefixes.targets)
+    values = {stratum: {metric: each[chosen] for metric, each in found.items()} for stratum, chosen in strata.items()}
+    groups = {stratum: prefixes.starts[chosen] for stratum, chosen in strata.items()}
+    fresh = strata.get("no_repeats")
+    if fresh is not None:
+        asked = np.flatnonzero(fresh)
+        cut = without_visited(answers.take(asked), prefixes.take(asked))
+        values["without_repeats"] = next_item_metrics(cut, prefixes.targets[asked])
+        groups["without_repeats"] = prefixes.starts[asked]
+    return Scores(values, groups, {"all": breadth(list(answers.rows), popularity)})
+
+
+def score_openings(answers: Answers, openings: Prefixes) -> Scores:
+    """The answers before the first event."""
+    return Scores({"events_0": next_item_metrics(answers, openings.targets)}, {"events_0": openings.starts})
+
+
+def without_visited(answers: Answers, prefixes: Prefixes) -> Answers:
+    """The lists without the items of their visits, closed up."""
+    longest = int(prefixes.lengths.max(initial=1))
+    rows, scores = np.full_like(answers.rows, -1), np.zeros_like(answers.scores)
+    for start in range(0, len(prefixes), AT_ONCE):
+        part = np.arange(start, min(start + AT_ONCE, len(prefixes)))
+        visited = prefixes.take(part).newest(longest)  # (n, L)
+        listed = answers.rows[part]  # (n, K)
+        is_kept = (listed >= 0) & ~(listed[:, :, None] == visited[:, None, :]).any(axis=2)
+        line, place = np.nonzero(is_kept)
+        target = np.cumsum(is_kept, axis=1)[line, place] - 1
+        rows[part[line], target] = listed[line, place]
+        scores[part[line], target] = answers.scores[part][line, place]
+    return Answers(rows, scores)

@@ -12,8 +12,7 @@ from recommender.errors import InvalidInput
 
 from benchmarks.next_item import data as baselines
 from benchmarks.next_item.__main__ import main
-from benchmarks.next_item.data import load
-from benchmarks.next_item.scoring import without_visited
+from benchmarks.next_item.data import load, without_visited
 from training_jobs.next_item.prefixes import Answers
 
 FAR = 10**12  # ids need not be small or dense
