@@ -142,10 +142,11 @@ def _data(
 
 
 def _moments(purchases: pl.DataFrame) -> pl.Expr:
-    """`purchased_at` as a time; in a CSV file it is text."""
+    """`purchased_at` as naive UTC; in a CSV file it is text, perhaps with an offset."""
     column = pl.col("purchased_at")
     is_text = purchases.schema["purchased_at"] == pl.String
-    return column.str.to_datetime(time_unit="us") if is_text else column.cast(pl.Datetime("us"))
+    utc = column.str.to_datetime(time_unit="us", time_zone="UTC").dt.replace_time_zone(None)
+    return utc if is_text else column.cast(pl.Datetime("us"))
 
 
 def _attributes(shoppers: pl.DataFrame) -> pl.DataFrame:

@@ -59,6 +59,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("text", ["2024-01-05 10:00:00", "2024-01-05T10:00:00Z", "2024-01-05T12:00:00+02:00"])
+def test_times_of_a_csv_file_are_read_as_naive_utc(files: Path, tmp_path: Path, text: str) -> None:
+    line = f"s1,i01,o1,{text},1,2.5"
+    (tmp_path / "transactions.csv").write_text(f"shopper_id,item_id,order_id,purchased_at,quantity,price\n{line}\n")
+
+    data = from_files(tmp_path / "transactions.csv", files / "items.csv", None, (TRAIN, VALID, TEST))
+
+    assert data.exports.purchases["purchased_at"].to_list() == [datetime(2024, 1, 5, 10)]
+
+
 def test_strata_ask_for_what_their_names_say(files: Path) -> None:
     data = from_files(files / "transactions.parquet", files / "items.csv", files / "shoppers.csv", (TRAIN, VALID, TEST))
     counted = count_until(data.exports, VALID, np.arange(ITEMS))
