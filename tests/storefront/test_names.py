@@ -6,7 +6,8 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from recommender.contracts.events import EVENT_COLUMNS, EVENT_NAMES, MAX_EVENTS_PER_CALL
+from recommender.contracts.event_kinds import EVENT_NAMES
+from recommender.contracts.events import EVENT_COLUMNS, MAX_EVENTS_PER_CALL
 from recommender.contracts.placements import PAGE_TYPES, registry
 from recommender.contracts.requests import RecommendationRequest, Surroundings
 from recommender.contracts.routes import KEY_HEADER, ROUTES

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from recommender.adapters.memory.sources import MemoryOverrides, MemoryShoppers, MemoryStandby
-from recommender.contracts.events import parse_event
-from recommender.contracts.outbox import Accepted
+from recommender.contracts.events import Accepted, parse_event
 from recommender.domain.experiments.running.assignment import assign
 from recommender.domain.experiments.running.config import default_config, first_snapshot
 from recommender.domain.models.bundle import Bundle

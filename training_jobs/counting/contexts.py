@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from recommender.contracts.event_kinds import EVENT_KINDS
 from recommender.contracts.placements import DEFAULT, Placement
 from recommender.domain.models.arrays import Doubles, Floats, Ids, Rows
 from recommender.domain.models.bundle import ItemTable
@@ -38,7 +39,7 @@ STRENGTHS: Mapping[str, float] = {"category": 50.0, "hour": 200_000.0, "page": 2
 ITEMS_PER_CONTEXT = 2000
 QUERY_MIN_COUNT = 3.0
 AFTER_SEARCH = 3  # items of the visit that a search is credited with
-PAGE_OF_EVENT: Mapping[str, str] = {"view_item": "product", "add_to_cart": "cart", "purchase": "order"}
+PAGE_OF_EVENT: Mapping[str, str] = {name: kind.page for name, kind in EVENT_KINDS.items() if kind.page}
 
 
 def build_item_prior(exports: Exports, items: pl.DataFrame, lines: Lines, *, until: datetime) -> Prior:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from recommender.contracts.outbox import Accepted
+from recommender.contracts.events import Accepted
 from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.running.counts import CellCount
 from recommender.domain.experiments.running.shop_counts import ShopCount

@@ -18,9 +18,9 @@ from typing import Final
 
 from recommender.contracts.answers import EventsAnswer
 from recommender.contracts.api import rejection
-from recommender.contracts.events import Event
+from recommender.contracts.event_kinds import CLICK, SESSION
+from recommender.contracts.events import Accepted, Event
 from recommender.contracts.fields import problem
-from recommender.contracts.outbox import SESSION, Accepted
 from recommender.contracts.requests import Caveat, EventBatch, Rejection
 from recommender.contracts.tables import SESSION_TTL_SECONDS
 from recommender.domain.serving.attribution import Claims, verify
@@ -202,7 +202,7 @@ def _caveats(index: int, event: Event, own: Event, claims: Claims | None, *, is_
     if foreign:
         wrong = problem(f"/events/{index}/items", foreign[0], "items of the list the token is for", "not_in_list")
         caveats += [_caveat(index, found) for found in wrong.problems]
-    if claims is not None and event.event_name == "select_item" and not event.items:
+    if claims is not None and CLICK in REWARDS.get(event.event_name, ()) and not event.items:
         wrong = problem(f"/events/{index}/items", [], "the item of the list that was clicked", "uncredited")
         caveats += [_caveat(index, found) for found in wrong.problems]
     if is_full:

@@ -20,7 +20,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from recommender.contracts.outbox import ORDER, REFUND, StreamBatch
+from recommender.contracts.event_kinds import ORDER, REFUND
+from recommender.contracts.events import StreamBatch
 from recommender.contracts.tables import LEDGER, order_key
 from recommender.domain.experiments.running.counts import CellCount, outcomes
 from recommender.domain.experiments.running.shop_counts import ShopCount, shop_counts, traded_items

@@ -13,23 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from recommender.contracts.event_kinds import ADDED, BOUGHT, EVENT_KINDS, IMPRESSION, REMOVED, VIEWED
 from recommender.contracts.events import Event
 
 MAX_EVENTS: Final = 50
 MAX_CHARACTERS: Final = 16_000  # of all texts of the events that are kept whole
 FOLDED_ITEMS: Final = 200  # of each kind, remembered after their events left the window
 FOLDED_CHARACTERS: Final = 6_000  # of their ids, of each kind
-IMPRESSION: Final = "view_item_list"
-VIEWED: Final = "viewed"
-ADDED: Final = "added"
-REMOVED: Final = "removed"
-BOUGHT: Final = "bought"
-EFFECTS: Final[Mapping[str, tuple[str, ...]]] = {  # what an event of this name does to its items; others do nothing
-    "view_item": (VIEWED,),
-    "select_item": (VIEWED,),
-    "add_to_cart": (VIEWED, ADDED),
-    "remove_from_cart": (REMOVED,),
-    "purchase": (VIEWED, BOUGHT),
+EFFECTS: Final[Mapping[str, tuple[str, ...]]] = {
+    name: kind.effects for name, kind in EVENT_KINDS.items() if kind.effects
 }
 
 Moments = Mapping[str, int]  # item id -> microseconds since the epoch

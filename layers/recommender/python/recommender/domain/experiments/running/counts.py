@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, Self, TypeVar
 
-from recommender.contracts.outbox import CLICK, EXPOSURE
+from recommender.contracts.event_kinds import CLICK, EXPOSURE
 from recommender.contracts.tables import COUNTER_SHARDS
 
 HOLDOUT: Final = "holdout"  # segment of the units that always see the control
@@ -68,7 +68,7 @@ class CellCount:
 def outcomes(records: Iterable[Mapping[str, Any]]) -> list[CellCount]:
     """The cells that these accepted events add to, each once, in order of the cell.
 
-    `rewards` of a record (contracts/outbox.py) says what the event newly counts, at most one exposure
+    `rewards` of a record (contracts/events.py) says what the event newly counts, at most one exposure
     and one click per recommendation and placement; it is booked to the epoch and variant of its claims.
     """
     return merged(_count(record["claims"], record) for record in records if _is_outcome(record))

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from recommender.contracts.outbox import ORDER, REFUND, SESSION
+from recommender.contracts.event_kinds import ORDER, REFUND, SESSION
 from recommender.contracts.tables import VISITOR_BUCKETS
 from recommender.domain.experiments.running.assignment import in_holdout
 from recommender.domain.experiments.running.config import Snapshot
@@ -52,7 +52,7 @@ SUMS: Final = ("sessions", "orders", "units", "revenue_cents", "margin_cents", "
 def shop_counts(
     records: Iterable[Mapping[str, Any]], *, holdout_share: float, margin_shares: Mapping[str, float]
 ) -> list[ShopCount]:
-    """What these accepted events add, each cell once, in order of the cell; by `rewards` of contracts/outbox.py."""
+    """What these accepted events add, each cell once, in order of the cell; by `rewards` of contracts/events.py."""
     return merged(
         _count(record, holdout_share, margin_shares)
         for record in records
