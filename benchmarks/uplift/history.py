@@ -22,6 +22,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 from recommender.adapters.memory.sources import MemoryBundles, MemoryOverrides, MemorySnapshots
+from recommender.contracts import placements
 from recommender.contracts.events import Event, EventItem
 from recommender.contracts.exports import EXPORTS
 from recommender.contracts.placements import DEFAULT
@@ -177,7 +178,7 @@ def _exports(shop: Shop, known: People, book: _Book) -> Exports:
 
 
 POPULARITY: Final = "popularity"
-POLICIES: Final = ("cohorts", POPULARITY, "hybrid", "hybrid_margin")
+POLICIES: Final = ("cohorts", POPULARITY, *(policy for policy in placements.POLICIES if policy != placements.INCUMBENT))
 NOW: Final = UNTIL.replace(tzinfo=UTC) + timedelta(hours=12)
 BY_PAGE: Final[Mapping[str, tuple[PlacementRequest, ...]]] = {
     page: tuple(PlacementRequest(one.placement_id) for one in DEFAULT if one.page == page)

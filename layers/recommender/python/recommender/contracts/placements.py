@@ -24,7 +24,8 @@ SOURCES: Final = (
     "prior",  # popularity x recency in context
     "trending",  # recent popularity over long-run popularity
 )
-POLICIES: Final = ("cohorts", "hybrid", "hybrid_margin")
+POLICIES: Final = ("cohorts", "hybrid", "hybrid_margin")  # each is a list in domain/serving/page.py: POLICY_LISTS
+FIRST_COMPARED: Final = ("cohorts", "hybrid", "hybrid_margin")  # by the experiment that a new shop starts with
 INCUMBENT: Final = "cohorts"
 ALWAYS: Final = "always"
 HIDDEN_REASONS: Final[

@@ -22,7 +22,7 @@ from recommender.domain.experiments.running.config import Snapshot
 from recommender.domain.models.bundle import Bundle
 from recommender.domain.models.prior import PageContext
 from recommender.domain.serving.eligibility import current_stock, may_sell
-from recommender.domain.serving.page import Slot, assemble
+from recommender.domain.serving.page import POLICY_LISTS, Slot, assemble
 from recommender.domain.serving.promises import Visit
 from recommender.domain.serving.ranking import Ranked, rank
 from recommender.domain.serving.standby import Standby, standby_lists
@@ -85,7 +85,7 @@ def recommend(
     visitor = _visitor(request, state, now, trace)
     trace.lap("state")
     snapshot = _snapshot(request, snapshots, trace)
-    assigned = _arms(request, asked.slots, snapshot)
+    assigned = _arms(request, asked.slots, snapshot, trace)
     page = page_bundle(assigned, snapshot, bundles=bundles, canaries=canaries)
     trace.degradations.extend(page.degradations)
     slots = [
@@ -181,12 +181,19 @@ def _snapshot(request: RecommendationRequest, snapshots: SnapshotSource | None, 
 
 
 def _arms(
-    request: RecommendationRequest, slots: Sequence[tuple[Placement, int]], snapshot: Snapshot | None
+    request: RecommendationRequest, slots: Sequence[tuple[Placement, int]], snapshot: Snapshot | None, trace: _Trace
 ) -> list[Assignment]:
-    """The variant of each placement; without consent to anything, no experiment."""
+    """The variant of each placement; without consent to anything, no experiment.
+
+    A snapshot may name a policy of newer code: there the incumbent serves and nothing is counted, as without it.
+    """
     if request.context.consent == "none":
         return [Assignment("", 0, 0, DEFAULT_VARIANT, 1.0)] * len(slots)
-    return [assign(snapshot, request.visitor_id, placement.placement_id) for placement, _ in slots]
+    arms = [assign(snapshot, request.visitor_id, placement.placement_id) for placement, _ in slots]
+    known = [arm if arm.variant in POLICY_LISTS else assign(None, request.visitor_id, "") for arm in arms]
+    if known != arms:
+        trace.degradations.append(EXPERIMENTS_UNAVAILABLE)
+    return known
 
 
 def _fill(
