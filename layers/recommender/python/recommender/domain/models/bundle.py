@@ -88,7 +88,6 @@ class Bundle:
     complements: Complements
     discovery: Discovery
     cohorts: Cohorts
-    ranker_spec: Mapping[str, Any]
     fallback: Mapping[str, tuple[str, ...]]
     user_tower: Model
     session_encoder: Model
