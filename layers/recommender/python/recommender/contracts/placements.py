@@ -24,6 +24,8 @@ SOURCES: Final = (
     "prior",  # popularity x recency in context
     "trending",  # recent popularity over long-run popularity
 )
+# Every source proposes candidates; these do nothing else: what goes with the history, first purchases, the incumbent.
+PROPOSERS: Final = (*SOURCES, "history_partners", "discovery", "incumbent")
 POLICIES: Final = ("cohorts", "hybrid", "hybrid_margin")  # each is a list in domain/serving/page.py: POLICY_LISTS
 FIRST_COMPARED: Final = ("cohorts", "hybrid", "hybrid_margin")  # by the experiment that a new shop starts with
 INCUMBENT: Final = "cohorts"
