@@ -40,7 +40,7 @@ def load_bundle(
 ) -> Bundle:
     """The bundle, every file checked. Raises ArtifactRefused, and DependencyDown where the store cannot answer.
 
-    `report` hears of what was answered by a slower way, such as a retrieval graph this processor cannot run.
+    `report` is called where a slower way is taken, such as for a retrieval graph this processor cannot run.
     """
     manifest = read_manifest(store, bundle_id)
     if manifest.features != FEATURES:
@@ -61,7 +61,7 @@ class LineCatalogue:
     """Display facts read from a mapped JSON-lines file by offset."""
 
     def __init__(self, lines: NDArray[np.uint8], offsets: Counts) -> None:
-        """`lines` are the file's bytes; `offsets` (I + 1,) say where each line starts."""
+        """`lines` are the file's bytes; `offsets` (I + 1,) are the starts of the lines."""
         if int(offsets[0]) != 0 or int(offsets[-1]) != len(lines) or bool((np.diff(offsets) <= 0).any()):
             raise ArtifactRefused(f"{names.CATALOGUE_OFFSETS} do not fit {names.CATALOGUE}")
         self._lines = lines

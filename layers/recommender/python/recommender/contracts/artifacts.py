@@ -54,7 +54,7 @@ NEXT_ITEM: Final = "next_item.npz"
 
 
 class Kind(StrEnum):
-    """How a file becomes a field of the Bundle (adapters/bundle.py: READERS)."""
+    """The reader that turns a file into a field of the Bundle (adapters/bundle.py: READERS)."""
 
     ARRAY = "array"  # .npy, mapped
     RECORD = "record"  # .npz of the frozen dataclass that the field is typed with
@@ -114,7 +114,7 @@ def file_key(bundle_id: str, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """What a pointer file says: a bundle, and the one that it replaced ("" for the first)."""
+    """The content of a pointer file: a bundle, and the one that it replaced ("" for the first)."""
 
     bundle_id: str
     previous: str = ""
@@ -125,7 +125,7 @@ class Pointer:
 
 
 def pointer_from_json(content: bytes, name: str) -> Pointer:
-    """Parse the pointer file `name`; raises ArtifactRefused. One that says nothing of a previous bundle had none."""
+    """Parse the pointer file `name`; raises ArtifactRefused. `previous` may be absent: then there was none."""
     try:
         body = json.loads(content)
         bundle_id, previous = body["bundle_id"], body.get("previous", "")
@@ -162,7 +162,7 @@ class FileSpec:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What the bundle is, how it was made and how it did. Times are RFC 3339 UTC."""
+    """The identity, origin and evaluation of a bundle. Times are RFC 3339 UTC."""
 
     bundle_id: str
     created_at: str
@@ -205,7 +205,7 @@ def manifest_from_json(text: str | bytes) -> Manifest:
 
 
 def _remedy(version: object) -> str:
-    """What to do about a bundle of another version."""
+    """Return the remedy for a bundle of another version."""
     if isinstance(version, int) and version > SCHEMA_VERSION:
         return "it is newer than this code; deploy the code that it was published by"
     return "it was published by older jobs; publish a new bundle with this code's"

@@ -19,7 +19,7 @@ BOUGHT: Final = "bought"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventKind:
-    """How each part of the product reads one kind of event. No field has a default: a new kind answers them all."""
+    """The meaning of one kind of event to each part of the product. A new kind states every field."""
 
     weight: float  # evidence about the shopper's preference; 0: none
     observation: float  # 1: wanted, negative: refused

@@ -34,7 +34,7 @@ MAX_ITEMS_PER_EVENT: Final = 200
 MAX_TOKEN_LENGTH: Final = 4096
 CLOCK_SKEW: Final = timedelta(minutes=5)  # of files that are loaded
 SENT_AT_TOLERANCE: Final = timedelta(minutes=1)  # what a request may take to arrive; more is a clock that is wrong
-MAX_AHEAD: Final = timedelta(days=1)  # of a clock that does not say when it sent
+MAX_AHEAD: Final = timedelta(days=1)  # of an event without `sent_at`
 MAX_AGE: Final = timedelta(days=30)
 ATTRIBUTE: Final = "accepted"  # of the session item: the outbox
 
@@ -151,7 +151,7 @@ def parse_event(
 
 
 def skew_of(sent_at: datetime | None, now: datetime) -> timedelta:
-    """How much the sender's clock is behind; nothing where that may be the way here, or where it does not say."""
+    """Return how far the sender's clock is behind; zero within SENT_AT_TOLERANCE, or without `sent_at`."""
     skew = timedelta() if sent_at is None else now - sent_at
     return skew if abs(skew) > SENT_AT_TOLERANCE else timedelta()
 

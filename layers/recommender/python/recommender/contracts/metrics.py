@@ -24,7 +24,7 @@ EPOCHS_OPENED: Final = "EpochsOpened"
 
 
 class Shape(StrEnum):
-    """How an alarm watches a metric (cdk/constructs/alarms.py)."""
+    """The rule by which an alarm watches a metric (cdk/constructs/alarms.py)."""
 
     SHARE = "share"  # of the values, each 0 or more
     EVENT = "event"  # once is enough

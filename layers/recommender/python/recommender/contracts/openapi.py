@@ -54,7 +54,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a route takes and answers; None is any JSON object."""
+    """The request and answer types of a route; None is any JSON object."""
 
     status: int
     request: Any = None

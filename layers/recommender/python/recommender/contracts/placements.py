@@ -48,7 +48,7 @@ CANARY: Final = "canary"  # in an experiment of mode canary only: the hybrid pol
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What a list is called, and what must be known for that to be true."""
+    """A name of a list, and the knowledge that makes it true."""
 
     name: str
     needs: str = ALWAYS
@@ -74,7 +74,7 @@ class Placement:
 
     @property
     def promises(self) -> tuple[Promise, ...]:
-        """What the list may be called, in order; one must be true, or the list is hidden."""
+        """The names of the list, in order of preference; without a true one the list is hidden."""
         return (Promise(self.name, self.needs), *self.otherwise)
 
 

@@ -43,7 +43,7 @@ Numbered = tuple[int, Event]  # an event with its place in the batch
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """What became of the events of one session."""
+    """The outcome for the events of one session."""
 
     state: SessionState
     accepted: tuple[Accepted, ...] = ()
@@ -196,7 +196,7 @@ def _own_items(event: Event, claims: Claims | None) -> Event:
 
 
 def _caveats(index: int, event: Event, own: Event, claims: Claims | None, *, is_full: bool) -> list[Caveat]:
-    """What of an accepted event does not count."""
+    """List the parts of an accepted event that do not count."""
     caveats = []
     foreign = sorted(set(event.item_ids) - set(own.item_ids))
     if foreign:

@@ -39,7 +39,7 @@ Entry = tuple[str, Sequence[Mapping[str, Any]]]  # a stream record: its sequence
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What a call added to the counters, leftovers of a crashed call included."""
+    """The totals that a call added to the counters, leftovers of a crashed call included."""
 
     exposures: int = 0
     clicks: int = 0

@@ -37,7 +37,7 @@ class PreferencePrior:
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """How much an event says (weight), and what (1: wanted, negative: refused)."""
+    """The weight of an event as evidence, and its observation (1: wanted, negative: refused)."""
 
     weight: float
     observation: float

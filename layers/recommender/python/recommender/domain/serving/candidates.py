@@ -1,4 +1,4 @@
-"""Which items are worth scoring: the best of each source, and how strongly each source speaks for each of them.
+"""Candidates: the best items of each source, and the strength of each source for each of them.
 
 A source puts forward its best rows up to its share of the limit; the union is cut by the best rank (relative to the
 source's share) that an item has anywhere. Letters: I items, C candidates, 9 sources of contracts.placements.SOURCES.
@@ -75,7 +75,7 @@ def candidate_rows(bundle: Bundle, signals: Signals, *, category: str | None = N
 
 
 def strengths(bundle: Bundle, signals: Signals, rows: Rows, *, category: str | None = None) -> Floats:
-    """(C, 9) how strongly each source speaks for each item, in [0, 1]."""
+    """(C, 9) the strength of each source for each item, in [0, 1]."""
     by_source: dict[str, NDArray[np.floating]] = {
         "personal": _personal(bundle, signals, rows),
         "own_history": _own_history(signals, rows),
@@ -119,8 +119,8 @@ def _proposals(bundle: Bundle, signals: Signals, category: str | None, limit: in
 
 
 def _tried(bundle: Bundle, signals: Signals, limit: int) -> Rows:
-    """What the shopper is most likely to buy for the first time."""
-    listed, scores = most_tried(bundle.discovery, signals.wishes)
+    """Return the items that the shopper is most likely to buy for the first time."""
+    listed, scores = most_tried(bundle.discovery, signals.first_purchase_taste)
     _, is_owned = signals.owned.places(listed)
     return listed[~is_owned][_top(scores[~is_owned], "discovery", limit)]
 

@@ -1,4 +1,4 @@
-"""What a session has been credited for: each reward of a shown list once, each order once.
+"""Credit of a session: each reward of a shown list once, each order once.
 
 A list, which is one (recommendation, placement), has one bit mask: a bit for each reward, and for each kind of event
 a bit for each position of the list. So an event that reports nothing new of its list is a replay, however it is cut,
@@ -35,7 +35,7 @@ TRADE: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """What an event newly counts. `is_full`: it would have counted, had the session's memory not been full."""
+    """The new rewards of an event. `is_full`: it would have counted, had the session's memory not been full."""
 
     rewards: tuple[str, ...] = ()
     is_full: bool = False
@@ -78,7 +78,7 @@ class Credits:
         if reward is None:
             return Credit()
         parts = sorted(event.item_ids) if reward == REFUND else ()
-        # Without a transaction id nothing but its event id tells two orders apart.
+        # Without a transaction id two orders differ in nothing but their event ids.
         known_by = (event.transaction_id,) if event.transaction_id else ("event", event.event_id)
         key = digest(reward, *known_by, *parts)
         if key in self.digests:

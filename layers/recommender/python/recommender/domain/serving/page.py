@@ -2,7 +2,7 @@
 
 The ranker has scored each candidate once; a placement adds weight * strength of its sources to the log-odds
 of that score, so twelve placements cost one ranker call and one small matrix product, and what orders a
-list is still a probability. Placements whose sources have most to say choose first (they have the fewest
+list is still a probability. Placements with the strongest sources choose first (they have the fewest
 alternatives), general ones take what is left. Eligibility comes last, and again after each fallback, so
 that nothing can slip past it.
 Letters: C candidates, P placements, N items of a list, 9 sources.
@@ -232,14 +232,14 @@ class PrecomputedLists:
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """What the policies fill the lists of one page from. `ranked` is None where there is no ranking."""
+    """The materials of one page's lists. `ranked` is None where there is no ranking."""
 
     precomputed: PrecomputedLists
     ranked: RankedLists | None
     shopper: Shopper
 
     def strongest_source(self, n: int) -> float:
-        """How strongly the sources of the n-th slot speak; 0 without a ranking."""
+        """Return the strongest source of the n-th slot; 0 without a ranking."""
         return 0.0 if self.ranked is None else self.ranked.strongest_source(n)
 
 

@@ -1,6 +1,6 @@
 """A session as a fold over its events: what was viewed, put in the cart, searched and bought in this visit.
 
-Looking at lists changes none of that: an impression is counted and nothing else. The newest events that say what
+Looking at lists changes none of that: an impression is counted and nothing else. The newest events that show what
 the shopper wants are kept whole, because their order and their kind are evidence; what older ones did to the cart,
 to the items viewed and to the items bought is folded into moments by item.
 
@@ -29,7 +29,7 @@ Moments = Mapping[str, int]  # item id -> microseconds since the epoch
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What events that left the window did: the newest moment of each item, so that repeating an event changes nothing.
+    """Effects of events that left the window: the newest moment of each item, so that a repeated event changes nothing.
 
     `added` holds only what is still in the cart.
     """
@@ -117,7 +117,7 @@ class Session:
 
 
 def is_impression(event: Event) -> bool:
-    """Tell whether the event says that a list was in view."""
+    """Return whether the event reports a list that was in view."""
     return event.event_name == IMPRESSION and event.visible
 
 
