@@ -6,7 +6,7 @@ stored and unpacked by each request. No byte goes over a network, and nothing of
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import io
 import logging
 import os
@@ -141,12 +141,19 @@ def unheard() -> Iterator[None]:
 
 
 def _module() -> Any:
-    """The function's module, which composes itself over AWS when it is imported and makes do without."""
+    """A copy of the function's module, which composes itself over AWS as it is run and makes do without.
+
+    It is not registered as imported: whoever imports the function later has their own environment.
+    """
+    spec = importlib.util.find_spec(MODULE)
+    assert spec is not None and spec.loader is not None  # a file of this repository
+    module = importlib.util.module_from_spec(spec)
     before = dict(os.environ)
     os.environ.update(VARIABLES)
     try:
         with redirect_stdout(io.StringIO()):  # it tells of all that it cannot reach
-            return importlib.import_module(MODULE)
+            spec.loader.exec_module(module)
     finally:
         os.environ.clear()
         os.environ.update(before)
+    return module

@@ -53,11 +53,11 @@ class PageRequest:
     shopper: Shopper | None
 
     @property
-    def levels(self) -> tuple[str, ...]:
-        """How personal the answer may say it is, where all that is stored of the visitor was read."""
+    def level(self) -> str:
+        """How personal the answer says it is, where all that is known of the visitor was read."""
         if self.shopper is not None:
-            return ("user",)
-        return ("session",) if self.visit is not None or self.command.request.events else ("prior", "session")
+            return "user"
+        return "session" if self.visit is not None or self.command.request.events else "prior"
 
     def store(self, sessions: SessionStore, shoppers: ShopperStore, *, now: datetime) -> None:
         """Put what is known of the visitor where the request is going to be answered from."""

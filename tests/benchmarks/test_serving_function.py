@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from recommender.adapters.folder import FolderArtifacts
 from recommender.contracts.placements import DEFAULT
 from recommender.errors import ArtifactRefused, Conflict
 
-from benchmarks.serving.function import SESSIONS, SHOPPERS, StoredItems, serving_handler, unheard
+from benchmarks.serving.function import MODULE, SESSIONS, SHOPPERS, StoredItems, serving_handler, unheard
 from benchmarks.serving.requests import MIX, PageRequest, page_requests
 from benchmarks.serving.synthetic import publish_synthetic
 from benchmarks.serving.synthetic_shop import draw_exports
@@ -119,6 +121,17 @@ def test_a_request_without_the_key_is_refused_by_the_function_that_is_timed(
         response = handler({**request.event, "headers": {}}, None)
 
     assert response["statusCode"] == 401
+
+
+def test_the_process_keeps_its_environment_and_whoever_imports_the_function_their_own_copy(
+    tiny: FolderArtifacts, tmp_path: Path
+) -> None:
+    environment, imported = dict(os.environ), sys.modules.get(MODULE)
+
+    serving_handler(tiny, tmp_path, Database(StoredItems()))
+
+    assert dict(os.environ) == environment
+    assert sys.modules.get(MODULE) is imported
 
 
 def test_a_machine_that_is_slow_for_a_round_changes_no_ratio() -> None:
