@@ -59,12 +59,6 @@ WILDCARDS: Final[Mapping[str, str]] = {
     r"arn:.*:logs:.*:/aws/sagemaker/TrainingJobs\*": "the log groups of SageMaker training jobs",
 }
 
-# metric that functions emit and no alarm watches -> why
-UNWATCHED: Final[Mapping[str, str]] = {
-    "ExposuresCounted": "zero where no experiment runs; a counter that fails or lags has errors, age and lost batches",
-    "ClicksCounted": "an hour without a click is no fault of ours; an experiment's guardrails judge its clicks",
-}
-
 
 def acknowledge(part: str, stack: core.Stack) -> None:
     """Record the reasons on the stack, where the checks and an auditor find them."""

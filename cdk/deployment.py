@@ -27,7 +27,7 @@ class StreamNumbers:
 
 @dataclass(frozen=True, slots=True)
 class AlarmNumbers:
-    """When someone is called. Counts are per five minutes unless the name says otherwise.
+    """Limits of the alarms. Counts are per five minutes unless the name has another unit.
 
     `function_errors` is of functions that browsers call; of those that seldom run, one error is enough.
     """

@@ -15,7 +15,7 @@ DIGEST: Final = ".sources"  # in the built layer; not shipped
 
 
 def sources(layer: Path) -> list[Path]:
-    """The files below `layers/recommender` that are shipped, as `NOT_SHIPPED` says, in order of path."""
+    """List the files below `layers/recommender` that are shipped, without those of `NOT_SHIPPED`, in order of path."""
     return sorted(file for file in layer.rglob("*") if file.is_file() and _is_shipped(file.relative_to(layer)))
 
 

@@ -48,7 +48,7 @@ def read_actions(table: str) -> tuple[str, ...]:
 
 
 def allow_reading(bucket: s3.IBucket, grantee: iam.IGrantable, *patterns: str) -> None:
-    """Read the objects of these key patterns. Listing is allowed, so that a missing key says so instead of "denied"."""
+    """Read the objects of these key patterns. With listing, so that a missing key is "not found", not "denied"."""
     _allow(grantee, "s3:GetObject", *(bucket.arn_for_objects(pattern) for pattern in patterns))
     _allow(grantee, "s3:ListBucket", bucket.bucket_arn)
 

@@ -81,7 +81,6 @@ def tiny_bundle(**changes: Any) -> Bundle:
         "complements": _complements(),
         "discovery": _discovery(vectors),
         "cohorts": _cohorts(rng),
-        "ranker_spec": {"temperature": 1.0},
         "fallback": {"home_hero": tuple(item_id(c, 0) for c in range(CATEGORIES))},
         "user_tower": lambda feed: {"user_vec": _weighted_mean(vectors, feed["history"], feed["weights"])},
         "session_encoder": lambda feed: {

@@ -20,9 +20,9 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from recommender.contracts.event_kinds import CLICK, EXPOSURE
 from recommender.contracts.exports import EXPORTS
 from recommender.contracts.fields import problem
-from recommender.contracts.outbox import CLICK, EXPOSURE
 from recommender.domain.experiments.evidence.off_policy import Evaluation, RewardLog, cross_fitted, evaluate, weights
 from recommender.domain.models.arrays import Doubles
 from recommender.errors import NotFound

@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 from recommender.adapters.memory.sources import MemoryBundles, MemoryOverrides, MemorySnapshots
+from recommender.contracts import placements
 from recommender.contracts.events import Event, EventItem
 from recommender.contracts.exports import EXPORTS
 from recommender.contracts.placements import DEFAULT
@@ -37,7 +38,7 @@ UNTIL: Final = datetime(2026, 6, 1)  # any day: nothing depends on it
 LOOKS: Final = 2.0  # other items looked at in a visit, on average
 CART_SHARE: Final = 0.2  # of visits without an order: something is put in the cart and left there
 POPULARITY: Final = "popularity"
-POLICIES: Final = ("cohorts", POPULARITY, "hybrid", "hybrid_margin")
+POLICIES: Final = ("cohorts", POPULARITY, *(policy for policy in placements.POLICIES if policy != placements.INCUMBENT))
 NOW: Final = UNTIL.replace(tzinfo=UTC) + timedelta(hours=12)
 BY_PAGE: Final[Mapping[str, tuple[PlacementRequest, ...]]] = {
     page: tuple(PlacementRequest(one.placement_id) for one in DEFAULT if one.page == page)

@@ -2,7 +2,7 @@
 
 event     something that must not happen once: one data point is enough, for a nightly failure leaves no second one
 level     a load that is too high for a while: two of three periods
-share     part of the traffic: two of three periods, and only where there is traffic to speak of
+share     part of the traffic: two of three periods, and only where there is enough traffic
 silence   something that must happen: no data is the fault that is watched for
 """
 
@@ -28,24 +28,24 @@ def period() -> core.Duration:
 def event_alarm(
     scope: Construct, construct_id: str, metric: cloudwatch.IMetric, *, stores: Stores, above: float = 0
 ) -> cloudwatch.Alarm:
-    """Rings at the first period in which the metric exceeds `above`; no data is good."""
+    """Fires at the first period in which the metric exceeds `above`; no data is good."""
     return _alarm(scope, construct_id, metric, threshold=above, of=(1, 1), stores=stores)
 
 
 def level_alarm(
     scope: Construct, construct_id: str, metric: cloudwatch.IMetric, *, above: float, stores: Stores
 ) -> cloudwatch.Alarm:
-    """Rings when the metric exceeds `above` in two of three periods; no data is good."""
+    """Fires when the metric exceeds `above` in two of three periods; no data is good."""
     return _alarm(scope, construct_id, metric, threshold=above, of=(2, 3), stores=stores)
 
 
 def share_alarm(
     scope: Construct, construct_id: str, metric: cloudwatch.Metric, *, above_percent: int, stores: Stores
 ) -> cloudwatch.Alarm:
-    """Rings when more than `above_percent` of the metric's values are 1 or more, in two of three periods.
+    """Fires when more than `above_percent` of the metric's values are 1 or more, in two of three periods.
 
     The metric has a value a call, 0 where all was well: its percentile is above 0 exactly then. CloudWatch leaves the
-    alarm as it is where there are too few values to say so: fewer than 20 for 50 %, fewer than 100 for 10 %.
+    alarm as it is where there are too few values: fewer than 20 for 50 %, fewer than 100 for 10 %.
     """
     percentile = metric.with_(statistic=f"p{100 - above_percent}")
     return _alarm(scope, construct_id, percentile, threshold=0.5, of=(2, 3), stores=stores, few="ignore")
@@ -54,7 +54,7 @@ def share_alarm(
 def silence_alarm(
     scope: Construct, construct_id: str, metric: cloudwatch.IMetric, *, periods: int, stores: Stores
 ) -> cloudwatch.Alarm:
-    """Rings when the metric stayed below 1 for `periods` periods; no data is bad: it is the silence watched for."""
+    """Fires when the metric stayed below 1 for `periods` periods; no data is bad: it is the silence watched for."""
     return _alarm(
         scope,
         construct_id,

@@ -43,7 +43,7 @@ class PrivateBucket(Construct):
 
 
 def _rules(expire_days: int | None, prefixes: Mapping[str, int], old_versions_days: int) -> list[s3.LifecycleRule]:
-    """Old versions and broken uploads always go; current objects where the caller says."""
+    """Expire old versions and broken uploads always, current objects where the caller chooses so."""
     rules = [
         s3.LifecycleRule(
             id="housekeeping",

@@ -9,17 +9,7 @@ import aws_cdk as core
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
-from recommender.contracts.metrics import (
-    BUNDLE_REFUSED,
-    DEGRADED,
-    EMITTED_BY,
-    EPOCHS_OPENED,
-    EVENTS_REJECTED,
-    EVENTS_UNCREDITED,
-    NAMESPACE,
-    OVERRIDES_SKIPPED,
-    UNKNOWN_ANCHORS,
-)
+from recommender.contracts.metrics import NAMESPACE, Metric, Shape, emitted_by
 from recommender.contracts.routes import ROUTES, Auth, Function
 
 from cdk.constructs.alarms import event_alarm, level_alarm, period, share_alarm, silence_alarm
@@ -27,8 +17,6 @@ from cdk.deployment import AlarmNumbers
 from cdk.stores import Stores
 
 QUIET_RUNS: Final = 3  # a rate drifts against the clock: one period without a run is no fault, three are
-# scheduled function -> metric that it emits at the end of every run that went well, whatever its value
-FINISHED: Final[Mapping[str, str]] = {"reallocate_traffic": EPOCHS_OPENED}
 
 
 def watch_function(
@@ -42,19 +30,9 @@ def watch_function(
     else:
         level_alarm(scope, "Errors", errors, above=_ERRORS_ABOVE[definition.trigger](limits), stores=stores)
         level_alarm(scope, "Throttles", throttles, above=limits.throttles, stores=stores)
-    shares = {
-        DEGRADED: limits.degraded_percent,
-        UNKNOWN_ANCHORS: limits.unknown_anchors_percent,
-        EVENTS_REJECTED: limits.events_rejected_percent,
-        EVENTS_UNCREDITED: limits.events_uncredited_percent,
-    }
-    at_once = {BUNDLE_REFUSED: limits.bundles_refused, OVERRIDES_SKIPPED: limits.overrides_skipped}
-    for name in EMITTED_BY[definition.name]:
+    for name, entry in emitted_by(definition.name).items():
         metric = own_metric(definition, name, statistic="Sum", every=period())
-        if name in shares:
-            share_alarm(scope, name, metric, above_percent=shares[name], stores=stores)
-        elif name in at_once:
-            event_alarm(scope, name, metric, above=at_once[name], stores=stores)
+        _ALARMS[entry.shape](scope, name, metric, limits, entry, stores)
 
 
 def watch_schedule(
@@ -63,8 +41,14 @@ def watch_schedule(
     """A scheduled function that is never started, and one whose runs never end well: neither makes an error's count."""
     started = function.metric_invocations(period=every)
     silence_alarm(scope, "NotStarted", started, periods=QUIET_RUNS, stores=stores)
-    finished = own_metric(definition, FINISHED[definition.name], statistic="SampleCount", every=every)
+    finished = own_metric(definition, finished_by(definition.name), statistic="SampleCount", every=every)
     silence_alarm(scope, "NotFinished", finished, periods=QUIET_RUNS, stores=stores)
+
+
+def finished_by(function: str) -> str:
+    """Return the metric whose values are the runs of a scheduled function that went well."""
+    (name,) = (name for name, metric in emitted_by(function).items() if metric.shape is Shape.SILENCE)
+    return name
 
 
 def is_seldom(definition: Function) -> bool:
@@ -87,6 +71,28 @@ def _serves_administrators_only(definition: Function) -> bool:
     return all(route.auth is Auth.IAM for route in ROUTES if route.function == definition.name)
 
 
+def _watch_share(
+    scope: Construct, name: str, metric: cloudwatch.Metric, limits: AlarmNumbers, entry: Metric, stores: Stores
+) -> None:
+    share_alarm(scope, name, metric, above_percent=getattr(limits, entry.limit), stores=stores)
+
+
+def _watch_event(
+    scope: Construct, name: str, metric: cloudwatch.Metric, limits: AlarmNumbers, entry: Metric, stores: Stores
+) -> None:
+    event_alarm(scope, name, metric, above=getattr(limits, entry.limit), stores=stores)
+
+
+def _watch_nothing(*_: object) -> None:
+    """Make no alarm here: the reason stands in the table, or `watch_schedule` watches for silence."""
+
+
+_ALARMS: Final[Mapping[Shape | None, Callable[..., None]]] = {
+    Shape.SHARE: _watch_share,
+    Shape.EVENT: _watch_event,
+    Shape.SILENCE: _watch_nothing,
+    None: _watch_nothing,
+}
 _SELDOM: Final[Mapping[str, Callable[[Function], bool]]] = {
     "schedule": lambda _: True,
     "stream": lambda _: False,  # a failing batch is tried again, up to 20 times

@@ -19,7 +19,7 @@ from cdk.stores import WRITE_ACTIONS, Stores, allow_reading, allow_writing, read
 
 
 class PythonFunction(Construct):
-    """One function of `contracts.routes.FUNCTIONS`; may touch exactly what its definition says."""
+    """One function of `contracts.routes.FUNCTIONS`, with exactly the grants of its definition."""
 
     def __init__(
         self,

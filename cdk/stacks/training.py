@@ -21,7 +21,7 @@ from cdk.stores import Stores
 
 
 class TrainingStack(core.Stack):
-    """Who trains, when, and who is told when it does not happen."""
+    """The training schedule, and its alerts."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, deployment: Deployment, stores: Stores, **options: Any
@@ -65,7 +65,7 @@ class TrainingStack(core.Stack):
             )
 
     def _watch(self, deployment: Deployment, stores: Stores) -> None:
-        """A failed run is told at once, and so is the absence of a good one: a stale bundle serves without errors."""
+        """Alert on a failed run at once, and on the absence of a good one: a stale bundle serves without errors."""
         stale_days = deployment.environment.alarms.training_stale_days
         failed = self._executions("ExecutionFailed", period())
         event_alarm(self, "PipelineFailed", failed, stores=stores)

@@ -33,13 +33,13 @@ def create_handler(
     """The handler over any store; `placements` are those of the registry."""
 
     def post_assignments(request: Request) -> Answer:
-        asked = parse_assignments(read_json(request.body))
-        for placement in asked.placements:
+        requested = parse_assignments(read_json(request.body))
+        for placement in requested.placements:
             if placement not in placements:
                 raise NotFound(did_you_mean(placement, placements), code="unknown_placement")
-        assigned = assign_variants(asked.visitor_id, asked.placements or placements, snapshots=snapshots)
+        assigned = assign_variants(requested.visitor_id, requested.placements or placements, snapshots=snapshots)
         body = {
-            "visitor_id": asked.visitor_id,
+            "visitor_id": requested.visitor_id,
             "degraded": assigned.degraded,
             "assignments": [to_json(name, assignment) for name, assignment in assigned.by_placement.items()],
         }

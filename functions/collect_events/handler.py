@@ -1,4 +1,4 @@
-"""POST /v1/events: take up to 100 events of any sessions, each once, and say of each what became of it.
+"""POST /v1/events: take up to 100 events of any sessions, each once, and answer with the outcome of each.
 
 Nothing of the models is imported here, so that the function starts fast and scales with clicks.
 """

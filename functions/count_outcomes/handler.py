@@ -46,7 +46,7 @@ def create_handler(
             facts = {"records": len(batch.entries), "transactions": counted.transactions}
             outcome = {"exposures": counted.exposures, "clicks": counted.clicks, "orders": counted.orders}
             logger.info("counted", extra={**facts, **outcome})
-        return {"state": {}}  # what a tumbling window asks for; all state is in the ledger
+        return {"state": {}}  # as a tumbling window requires; all state is in the ledger
 
     traced: Handler = Tracer(service=SERVICE).capture_lambda_handler(handle, capture_response=False)
     return traced

@@ -64,8 +64,8 @@ def _draft(
     artifacts: ArtifactStore,
     placements: Mapping[str, Collection[str]],
 ) -> Answer:
-    asked = parse_experiment(read_json(request.body))
-    wanted = proposed(asked, bundle_id=_bundle_id(asked, artifacts))
+    requested = parse_experiment(read_json(request.body))
+    wanted = proposed(requested, bundle_id=_bundle_id(requested, artifacts))
     if wanted.bundle_id:
         require_bundle(wanted.bundle_id, artifacts=artifacts)
     done = draft_experiment(
@@ -74,27 +74,27 @@ def _draft(
         store=store,
         now=request.now,
         actor=request.caller,
-        reason=asked.reason or "",
-        dry_run=asked.dry_run,
+        reason=requested.reason or "",
+        dry_run=requested.dry_run,
     )
     body = {
         "experiment": overview(done.config, done.snapshot),
         "changed": done.is_new,
-        **forecast_experiment(wanted, asked, snapshot=done.snapshot, store=store, now=request.now),
+        **forecast_experiment(wanted, requested, snapshot=done.snapshot, store=store, now=request.now),
     }
     return Answer(201 if done.is_new else 200, body)
 
 
 def _act(request: Request, *, action: str, store: ExperimentStore, artifacts: ArtifactStore) -> Answer:
-    asked = parse_action(action, read_json(request.body) if request.body else None)
+    requested = parse_action(action, read_json(request.body) if request.body else None)
     order = Order(
         action,
         request.path["experiment_id"],
         actor=request.caller,
-        reason=asked.reason or "",
-        variant=asked.variant or "",
-        placement=asked.placement or "",
-        choices=asked.placements,
+        reason=requested.reason or "",
+        variant=requested.variant or "",
+        placement=requested.placement or "",
+        choices=requested.placements,
     )
     done = change_experiment(order, store=store, now=request.now, artifacts=artifacts)
     epoch = done.snapshot.epoch if done.snapshot else 0
@@ -122,9 +122,9 @@ def compose(environment: Mapping[str, str]) -> Handler:
     )
 
 
-def _bundle_id(asked: ExperimentRequest, artifacts: ArtifactStore) -> str:
+def _bundle_id(requested: ExperimentRequest, artifacts: ArtifactStore) -> str:
     """The newest bundle that was published as a canary, where a canary does not name one."""
-    return candidate(artifacts) if asked.mode == "canary" and not asked.bundle_id else ""
+    return candidate(artifacts) if requested.mode == "canary" and not requested.bundle_id else ""
 
 
 handler = compose(os.environ)

@@ -108,7 +108,7 @@ def _serve_whatever_happens(serve: Serve, command: RecommendCommand, now: dateti
 
 
 def _consent(request: Request) -> str:
-    """What a body that says nothing of consent means: a browser that asks not to be tracked is not."""
+    """Return the default consent: none where the browser sends Do Not Track or Global Privacy Control."""
     refuses = request.headers.get("sec-gpc") == "1" or request.headers.get("dnt") == "1"
     return "contextual" if refuses else "full"
 

@@ -43,7 +43,7 @@ UNUSED = (
 
 
 class CannotBuild(RuntimeError):
-    """Why there is no layer, in one sentence."""
+    """There is no layer; the message is the reason, in one sentence."""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from recommender.contracts import artifacts as names
-from recommender.contracts.artifacts import Manifest
+from recommender.contracts.artifacts import Kind, Manifest
 from recommender.domain.models.arrays import to_npz
 from recommender.domain.serving.features import FEATURES
 from recommender.ports import ArtifactStore
@@ -31,31 +31,14 @@ def write_bundle_files(folder: Path) -> dict[str, Path]:
     """Every required file below `folder`; the same bytes at every call."""
     bundle = tiny_bundle()
     folder.mkdir(parents=True, exist_ok=True)
-    for name, record in (
-        (names.ITEM_TABLE, bundle.items),
-        (names.PRIOR, bundle.prior),
-        (names.PREFERENCE, bundle.preference),
-        (names.SESSION_INDEX, bundle.session_index),
-        (names.CO_PURCHASE, bundle.co_purchase),
-        (names.COMPLEMENTS, bundle.complements),
-        (names.DISCOVERY, bundle.discovery),
-        (names.COHORTS, bundle.cohorts),
-        (names.NEXT_ITEM, bundle.next_item),
-        (names.LEXICAL, bundle.lexical),
-    ):
-        (folder / name).write_bytes(to_npz(record))
+    for file in names.BUNDLE_FILES:
+        if file.kind is Kind.RECORD:
+            (folder / file.name).write_bytes(to_npz(getattr(bundle, file.field)))
+        if file.kind is Kind.ARRAY:
+            np.save(folder / file.name, getattr(bundle, file.field))
     lines = [json.dumps(bundle.catalogue.describe(row)).encode() + b"\n" for row in range(COUNT)]
     (folder / names.CATALOGUE).write_bytes(b"".join(lines))
-    arrays = {
-        names.CATALOGUE_OFFSETS: np.cumsum([0, *map(len, lines)], dtype=np.int64),
-        names.ITEM_IDS: bundle.item_ids,
-        names.ITEM_VECTORS: bundle.item_vectors,
-        names.CONTENT_VECTORS: bundle.content_vectors,
-        names.SESSION_ITEM_VECTORS: bundle.session_item_vectors,
-    }
-    for name, array in arrays.items():
-        np.save(folder / name, array)
-    (folder / names.RANKER_SPEC).write_text(json.dumps({"features": FEATURES, "temperature": 1.0}))
+    np.save(folder / names.CATALOGUE_OFFSETS, np.cumsum([0, *map(len, lines)], dtype=np.int64))
     (folder / names.FALLBACK).write_text(json.dumps(bundle.fallback))
     tokenizer = Tokenizer(WordLevel(WORDS, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()

@@ -92,7 +92,7 @@ def test_a_missing_file_is_refused(store: MemoryArtifacts, bundle_id: str, tmp_p
 def test_a_truncated_file_is_refused(store: MemoryArtifacts, bundle_id: str, tmp_path: Path, name: str) -> None:
     store.objects[key(bundle_id, name)] = store.objects[key(bundle_id, name)][:-1]
 
-    with pytest.raises(ArtifactRefused, match=rf"{name} has \d+ bytes, the manifest says \d+"):
+    with pytest.raises(ArtifactRefused, match=rf"{name} has \d+ bytes, the manifest has \d+"):
         load_bundle(store, bundle_id, tmp_path / "cache")
 
 

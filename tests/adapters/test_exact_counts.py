@@ -19,8 +19,7 @@ from recommender.adapters.dynamodb.client import Database, create_tables, dynamo
 from recommender.adapters.dynamodb.experiments import DynamoExperimentStore
 from recommender.adapters.dynamodb.sessions import DynamoSessions
 from recommender.adapters.dynamodb.stream import batches
-from recommender.contracts.events import Event, EventItem
-from recommender.contracts.outbox import StreamBatch
+from recommender.contracts.events import Event, EventItem, StreamBatch
 from recommender.contracts.requests import EventBatch
 from recommender.domain.experiments.running.assignment import is_held_out
 from recommender.domain.experiments.running.config import default_config

@@ -33,7 +33,7 @@ def test_a_model_knows_its_tensors(files: dict[str, Path]) -> None:
 def test_other_tensors_than_expected_are_refused(files: dict[str, Path]) -> None:
     model = OnnxModel(files[names.USER_TOWER])
 
-    with pytest.raises(ArtifactRefused, match=r"outputs user_vec float32\(1, 8\), the manifest says user_vec float32"):
+    with pytest.raises(ArtifactRefused, match=r"outputs user_vec float32\(1, 8\), the manifest has user_vec float32"):
         model.check(inputs=model.inputs, outputs=[TensorSpec("user_vec", "float32", (1, 64))])
 
 

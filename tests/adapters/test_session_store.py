@@ -14,7 +14,7 @@ from recommender.adapters.dynamodb.client import Database
 from recommender.adapters.dynamodb.sessions import DynamoSessions
 from recommender.adapters.memory.sources import MemorySessions
 from recommender.adapters.session_item import pack_events
-from recommender.contracts.outbox import Accepted, pack, unpack
+from recommender.contracts.events import Accepted, pack, unpack
 from recommender.contracts.tables import EXPIRES_AT
 from recommender.domain.serving.credit import digest
 from recommender.domain.serving.visit import MAX_EVENTS, Session

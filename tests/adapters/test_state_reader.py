@@ -10,7 +10,7 @@ from recommender.adapters.dynamodb.client import Database
 from recommender.adapters.dynamodb.sessions import DynamoSessions
 from recommender.adapters.dynamodb.state import DynamoShoppers, DynamoState
 from recommender.adapters.memory.sources import MemorySessions, MemoryShoppers, MemoryState
-from recommender.contracts.outbox import Accepted
+from recommender.contracts.events import Accepted
 from recommender.contracts.tables import SHOPPER_TTL_SECONDS
 from recommender.domain.serving.visit import Session, Shopper
 from recommender.ports import SessionStore, ShopperStore, StateReader

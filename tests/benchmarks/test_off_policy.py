@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from recommender.contracts.events import Event
-from recommender.contracts.outbox import CLICK, EXPOSURE, Accepted, to_accepted_record
+from recommender.contracts.event_kinds import CLICK, EXPOSURE
+from recommender.contracts.events import Accepted, Event, to_accepted_record
 from recommender.domain.serving.attribution import Claims, to_record
 from recommender.errors import InvalidInput
 

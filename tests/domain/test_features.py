@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from recommender.domain.models.bundle import Bundle
 from recommender.domain.serving.candidates import candidates
-from recommender.domain.serving.features import FEATURES, feature_rows, features_of
+from recommender.domain.serving.features import FEATURES, features_of
 from recommender.domain.serving.visit import ANONYMOUS, RECENT_HALF_LIFE_DAYS, Session, Shopper
 from recommender.domain.serving.visitor import Owned, evenly_spaced, owned_items
 
@@ -31,7 +31,7 @@ def test_there_is_one_finite_column_for_each_name(bundle: Bundle) -> None:
     for who in (ANONYMOUS, shopper((item_id(3, 1), 2, 5))):
         for session in (NO_VISIT, visit(("view_item", item_id(4, 2)), ("remove_from_cart", item_id(4, 3)))):
             found = candidates(bundle, who, session, page(), limit=50)
-            features = feature_rows(bundle, who, session, page(), found)
+            features = features_of(bundle, found.signals, found.rows)
 
             assert features.shape == (len(found.rows), len(FEATURES)) and features.dtype == np.float32
             assert np.isfinite(features).all()

@@ -190,6 +190,11 @@ def test_a_list_of_own_items_holds_nothing_else_whatever_the_variant() -> None:
         assert {item.reasons[0].code for item in own} <= {"bought_before", "segment"}
 
 
+def test_a_variant_that_no_policy_fills_is_refused() -> None:
+    with pytest.raises(KeyError, match="no_such_policy"):
+        page(ranked(SCORES), slot(3, "no_such_policy"))
+
+
 def test_reasons_name_what_they_rest_on() -> None:
     context = PageContext(
         "product", NOW, item_id="item-03-01", category="Dept 3 > Aisle 3", cart_item_ids=("item-05-00",)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recommender.contracts.events import EVENT_NAMES, Event, EventItem
+from recommender.contracts.event_kinds import EVENT_NAMES
+from recommender.contracts.events import Event, EventItem
 from recommender.domain.models.posterior import STRENGTHS
 from recommender.domain.models.prior import PageContext
 from recommender.domain.serving.eligibility import current_stock, gate

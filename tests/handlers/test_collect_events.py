@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from recommender.adapters.http import Handler, key_digest
 from recommender.adapters.memory.sources import MemorySessions
-from recommender.contracts.outbox import to_accepted_record
+from recommender.contracts.events import to_accepted_record
 from recommender.domain.serving.attribution import Claims, issue
 from recommender.use_cases.collect_events import collect_events
 

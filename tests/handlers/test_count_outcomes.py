@@ -12,8 +12,8 @@ from recommender.adapters.dynamodb.client import connect, create_tables, dynamod
 from recommender.adapters.dynamodb.experiments import DynamoExperimentStore
 from recommender.adapters.memory.experiments import MemoryExperimentStore
 from recommender.adapters.memory.sources import MemoryMargins, MemorySnapshots
-from recommender.contracts.events import Event, EventItem
-from recommender.contracts.outbox import ATTRIBUTE, CLICK, EXPOSURE, ORDER, SESSION, Accepted, pack
+from recommender.contracts.event_kinds import CLICK, EXPOSURE, ORDER, SESSION
+from recommender.contracts.events import ATTRIBUTE, Accepted, Event, EventItem, pack
 from recommender.domain.experiments.running.config import default_config, first_snapshot
 from recommender.domain.experiments.running.counts import CellCount, shard_of
 from recommender.domain.experiments.running.shop_counts import ShopCount, bucket_of

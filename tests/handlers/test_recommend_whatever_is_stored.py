@@ -136,7 +136,7 @@ def over(store: MemoryArtifacts, cache: Path) -> dict[str, Any]:
     }
 
 
-JSON_FILES = [names.FALLBACK, names.RANKER_SPEC, names.TOKENIZER, MANIFEST, CURRENT, CURRENT_COPY]
+JSON_FILES = [names.FALLBACK, names.TOKENIZER, MANIFEST, CURRENT, CURRENT_COPY]
 CONTENTS = st.binary(max_size=60) | VALUES.map(lambda value: json.dumps(value, default=repr).encode())
 
 

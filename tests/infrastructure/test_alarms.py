@@ -13,11 +13,10 @@ import boto3
 import pytest
 from ministack.core.iam_evaluator import EvalContext, evaluate_resource_policy
 from recommender.contracts import metrics as contract
-from recommender.contracts.metrics import EMITTED_BY, NAMESPACE
+from recommender.contracts.metrics import METRICS, NAMESPACE, Metric, Shape, emitted_by
 from recommender.contracts.routes import FUNCTIONS
 
-from cdk.composition import UNWATCHED
-from cdk.constructs.function_alarms import FINISHED
+from cdk.constructs.function_alarms import finished_by
 from cdk.deployment import ROOT
 from local.aws.engine import Engine
 from tests.infrastructure.alarms import Alarm, Slots, alarms_of
@@ -25,6 +24,7 @@ from tests.infrastructure.conftest import Synthesis
 
 CLOUDWATCH = "cloudwatch.amazonaws.com"
 ACCOUNT, TOPIC = "000000000000", "arn:aws:sns:us-east-1:000000000000:alarms"
+TABLE = "layers/recommender/python/recommender/contracts/metrics.py"
 HOUR, DAY = 12, 288  # slots of five minutes
 
 
@@ -193,7 +193,7 @@ def test_functions_that_seldom_run_call_at_the_first_error(synthesis: Synthesis)
 
 def test_every_scheduled_function_is_missed_when_it_is_not_started_or_does_not_finish(synthesis: Synthesis) -> None:
     scheduled = {definition.name for definition in FUNCTIONS if definition.trigger == "schedule"}
-    assert FINISHED.keys() == scheduled
+    assert all(finished_by(name) for name in scheduled)
     missed = {alarm.name for alarm in alarms(synthesis) if alarm.properties["TreatMissingData"] == "breaching"}
     expected = {name.title().replace("_", "") + kind for name in scheduled for kind in ("NotStarted", "NotFinished")}
     assert {next(start for start in {*expected, "Stale"} if name.startswith(start)) for name in missed} == {
@@ -206,27 +206,37 @@ def test_every_scheduled_function_is_missed_when_it_is_not_started_or_does_not_f
 
 
 def test_every_metric_that_the_code_emits_has_an_alarm_or_a_reason_for_none(synthesis: Synthesis) -> None:
-    emitted = {(name, function) for function, names in EMITTED_BY.items() for name in names}
+    wanted = {(name, function) for name, metric in METRICS.items() if metric.shape for function in metric.emitted_by}
     watched = {
         (alarm.metric.name, dict(alarm.metric.dimensions)["service"])
         for alarm in alarms(synthesis)
         if alarm.metric.namespace == NAMESPACE
     }
-    assert watched == {(name, function) for name, function in emitted if name not in UNWATCHED}
-    assert UNWATCHED.keys() <= {name for name, _ in emitted}
-    assert all(UNWATCHED.values())
+    assert watched == wanted, f"{TABLE} and cdk/constructs/function_alarms.py disagree on what is watched"
 
 
 def test_the_table_of_emitted_metrics_is_what_the_functions_emit() -> None:
     constants = {name: value for name, value in vars(contract).items() if name.isupper() and isinstance(value, str)}
     del constants["NAMESPACE"]
-    assert EMITTED_BY.keys() == {definition.name for definition in FUNCTIONS}
-    for function, names in EMITTED_BY.items():
-        source = ast.parse((ROOT / "functions" / function / "handler.py").read_text())
+    assert set(constants.values()) == METRICS.keys(), f"give every metric of {TABLE} its constant"
+    assert {name for metric in METRICS.values() for name in metric.emitted_by} <= {one.name for one in FUNCTIONS}
+    for function in FUNCTIONS:
+        source = ast.parse((ROOT / "functions" / function.name / "handler.py").read_text())
         used = {node.id for node in ast.walk(source) if isinstance(node, ast.Name)}
         used |= {node.attr for node in ast.walk(source) if isinstance(node, ast.Attribute)}
-        assert {constants[name] for name in used & constants.keys()} == set(names), function
-    assert {name for names in EMITTED_BY.values() for name in names} == set(constants.values())
+        emitted = {constants[name] for name in used & constants.keys()}
+        assert emitted == set(emitted_by(function.name)), f"functions/{function.name} and {TABLE} disagree"
+
+
+def test_a_metric_has_an_alarm_or_a_reason_for_none_never_both_or_neither() -> None:
+    for shape, limit, unwatched in (
+        (None, "", ""),
+        (Shape.EVENT, "bundles_refused", "no need"),
+        (Shape.EVENT, "", ""),
+        (None, "bundles_refused", "no need"),
+    ):
+        with pytest.raises(ValueError, match="alarm"):
+            Metric("a count", ("recommend",), shape, limit, unwatched)
 
 
 class Messages:

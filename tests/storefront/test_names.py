@@ -6,9 +6,10 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from recommender.contracts.events import EVENT_COLUMNS, EVENT_NAMES, MAX_EVENTS_PER_CALL
+from recommender.contracts.event_kinds import EVENT_NAMES
+from recommender.contracts.events import EVENT_COLUMNS, MAX_EVENTS_PER_CALL
 from recommender.contracts.placements import PAGE_TYPES, registry
-from recommender.contracts.requests import RecommendationRequest, Surroundings
+from recommender.contracts.requests import RecommendationRequest, RequestContext
 from recommender.contracts.routes import KEY_HEADER, ROUTES
 from recommender.domain.serving.reasons import ALL_CODES
 
@@ -48,7 +49,7 @@ def test_the_request_has_the_fields_of_the_contract() -> None:
     sent = set(re.findall(r"^      (\w+)[:,]", body[1], re.MULTILINE)) | set(ids())
     assert sent <= {field.name for field in fields(RecommendationRequest)}
     context = set(re.findall(r"(\w+): \[\.\.\.cart", SHOP)) | {"consent"}
-    assert context == {"cart_item_ids", "consent"} <= {field.name for field in fields(Surroundings)}
+    assert context == {"cart_item_ids", "consent"} <= {field.name for field in fields(RequestContext)}
 
 
 def test_no_request_has_more_events_than_the_contract_takes() -> None:

@@ -7,8 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from recommender.contracts.events import Event, EventItem
-from recommender.contracts.outbox import Accepted
+from recommender.contracts.events import Accepted, Event, EventItem
 from recommender.domain.serving.visit import Folded, Session
 from recommender.errors import Conflict, TooLarge
 from recommender.ports import SessionState, SessionStore

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from recommender.adapters.memory.sources import MemorySessions
 from recommender.contracts.answers import EventsAnswer
-from recommender.contracts.events import Event, EventItem
-from recommender.contracts.outbox import CLICK, EXPOSURE, Accepted
+from recommender.contracts.event_kinds import CLICK, EXPOSURE
+from recommender.contracts.events import Accepted, Event, EventItem
 from recommender.contracts.requests import EventBatch, Rejection
 from recommender.domain.serving.attribution import Claims, issue
 from recommender.errors import Conflict, DependencyDown

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from recommender.adapters.memory.sources import MemoryEvents
-from recommender.contracts.outbox import StreamBatch
+from recommender.contracts.events import StreamBatch
 from recommender.use_cases.count_outcomes import batch_id, deliver_events
 
 MOMENT = datetime(2026, 11, 23, 12, tzinfo=UTC)

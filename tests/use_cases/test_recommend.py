@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from recommender.adapters.memory.sources import MemoryOverrides, MemoryShoppers, MemoryStandby
-from recommender.contracts.events import parse_event
-from recommender.contracts.outbox import Accepted
+from recommender.contracts.events import Accepted, parse_event
 from recommender.domain.experiments.running.assignment import assign
-from recommender.domain.experiments.running.config import default_config, first_snapshot
+from recommender.domain.experiments.running.config import NO_EXPERIMENTS, default_config, first_snapshot
 from recommender.domain.models.bundle import Bundle
 from recommender.domain.serving.attribution import verify
 from recommender.domain.serving.ranking import Ranked
@@ -285,6 +284,18 @@ def test_without_a_snapshot_the_incumbent_serves_and_nothing_is_counted() -> Non
 
 def broken(*_: object) -> Ranked:
     raise DependencyDown("the ranker cannot run")
+
+
+def test_where_the_snapshot_names_a_policy_of_newer_code_the_incumbent_serves_there_and_nothing_is_counted() -> None:
+    serving = Serving()
+    serving.snapshots.snapshot = replace(NO_EXPERIMENTS, defaults={"home_hero": "hybrid_of_tomorrow"})
+
+    answer = serving.ask("home_hero", "home_trending")
+
+    arms = [shown.experiment.variant for shown in answer.placements if shown.experiment]
+    assert arms == ["cohorts", "hybrid"]
+    assert answer.degraded_reason == "experiments_unavailable"
+    assert all(shown.items for shown in answer.placements)
 
 
 def test_without_models_precomputed_lists_fill_every_placement() -> None:

@@ -11,8 +11,8 @@ import pytest
 from recommender.adapters.memory.sources import MemorySessions
 from recommender.adapters.session_item import to_attributes
 from recommender.contracts.answers import EventsAnswer
-from recommender.contracts.events import Event, EventItem
-from recommender.contracts.outbox import CLICK, EXPOSURE, ORDER, Accepted
+from recommender.contracts.event_kinds import CLICK, EXPOSURE, ORDER
+from recommender.contracts.events import Accepted, Event, EventItem
 from recommender.contracts.requests import MAX_LIMIT
 from recommender.domain.serving import credit
 from recommender.domain.serving.attribution import Claims, issue

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from recommender.contracts.events import Event, EventItem
-from recommender.contracts.outbox import Accepted, to_accepted_record
+from recommender.contracts.events import Accepted, Event, EventItem, to_accepted_record
 
 from warehouse.build import LAYERS
 from warehouse.connect import Warehouse

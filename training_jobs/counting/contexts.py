@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from recommender.contracts.event_kinds import EVENT_KINDS
 from recommender.contracts.placements import DEFAULT, Placement
 from recommender.domain.models.arrays import Doubles, Floats, Ids, Rows
 from recommender.domain.models.bundle import ItemTable
@@ -33,7 +34,7 @@ STRENGTHS: Mapping[str, float] = {"category": 50.0, "hour": 200_000.0, "page": 2
 ITEMS_PER_CONTEXT = 2000
 QUERY_MIN_COUNT = 3.0
 AFTER_SEARCH = 3  # items of the visit that a search is credited with
-PAGE_OF_EVENT: Mapping[str, str] = {"view_item": "product", "add_to_cart": "cart", "purchase": "order"}
+PAGE_OF_EVENT: Mapping[str, str] = {name: kind.page for name, kind in EVENT_KINDS.items() if kind.page}
 DEPTH = 4  # of a fallback list, in sizes of its placement
 LOOKED_AT = 3000  # best items from which a fallback list is chosen
 PER_CATEGORY = 2  # items of a category in each round of `size` places

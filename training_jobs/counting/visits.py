@@ -12,12 +12,13 @@ from datetime import datetime
 
 import numpy as np
 import polars as pl
+from recommender.contracts.event_kinds import EVENT_KINDS, VIEWED
 from recommender.domain.models.arrays import Counts, Doubles, Rows
 
 from training_jobs.counting.lines import Lines, days_of, with_rows
 from training_jobs.exports import Exports
 
-ACTIVE = ("view_item", "select_item", "add_to_cart", "purchase")  # as Session.viewed
+ACTIVE = tuple(name for name, kind in EVENT_KINDS.items() if VIEWED in kind.effects)  # as Session.viewed
 LONGEST = 50  # items of a visit that are kept, the newest
 NEWEST = 1_000_000  # visits that are kept
 SEED = 1

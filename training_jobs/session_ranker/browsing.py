@@ -13,6 +13,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from recommender.contracts.event_kinds import ADDED, BOUGHT, EVENT_KINDS, REMOVED, VIEWED
 from recommender.domain.models.arrays import Rows
 from recommender.domain.models.bundle import Bundle
 from recommender.domain.models.posterior import STRENGTHS
@@ -23,8 +24,15 @@ from training_jobs.counting.lines import Histories, days_of, with_rows
 from training_jobs.exports import Exports
 from training_jobs.session_ranker.data import Case, Group, owned_of, score_rows
 
-CLICKS = ("view_item", "select_item")
-VIEWED = (*CLICKS, "add_to_cart", "purchase")  # as Session.viewed
+
+def _kinds_that(*effects: str) -> tuple[str, ...]:
+    """Name the events that do one of these to their items."""
+    return tuple(name for name, kind in EVENT_KINDS.items() if set(effects) & set(kind.effects))
+
+
+SEEN = _kinds_that(VIEWED)  # as Session.viewed
+ADDITIONS, REMOVALS, PURCHASES = _kinds_that(ADDED), _kinds_that(REMOVED, BOUGHT), _kinds_that(BOUGHT)
+CLICKS = tuple(name for name in SEEN if name not in (*ADDITIONS, *PURCHASES))
 LONGEST = 50  # events of a visit that are looked at, the first ones
 
 
@@ -120,9 +128,9 @@ def _browsed(visit: pl.DataFrame, shown: int, histories: Histories, cohorts: Map
         seen,
         cohorts.get(shopper_id, UNKNOWN_COHORT),
         float(visit["days"][shown]),
-        afterwards("purchase"),
+        afterwards(*PURCHASES),
     )
-    return Browsed(case, afterwards(*CLICKS), afterwards("add_to_cart"))
+    return Browsed(case, afterwards(*CLICKS), afterwards(*ADDITIONS))
 
 
 def _seen(names: NDArray[np.str_], rows: Rows) -> Seen:
@@ -130,14 +138,14 @@ def _seen(names: NDArray[np.str_], rows: Rows) -> Seen:
     strengths = [STRENGTHS[name] for name in names]
     cart: list[int] = []
     for name, row in zip(names, rows.tolist(), strict=True):
-        if name == "add_to_cart" and row not in cart:
+        if name in ADDITIONS and row not in cart:
             cart.append(row)
-        elif name in ("remove_from_cart", "purchase") and row in cart:
+        elif name in REMOVALS and row in cart:
             cart.remove(row)
     return Seen(
         rows,
         np.array([strength.weight for strength in strengths], np.float32),
         np.array([strength.observation for strength in strengths], np.float32),
-        rows[np.isin(names, VIEWED)],
+        rows[np.isin(names, SEEN)],
         np.array(cart, np.int32),
     )

@@ -23,7 +23,6 @@ from recommender.domain.models.next_item_features import ItemFacts
 from recommender.domain.models.search import no_words
 from recommender.domain.models.session_knn import DEFAULT_SETTINGS, KnnSettings
 from recommender.domain.serving.candidates import top_rows
-from recommender.domain.serving.features import FEATURES
 
 from training_jobs.counting.catalogue import CatalogueText
 from training_jobs.counting.cohorts import Segmentation, build_cohorts
@@ -91,7 +90,6 @@ def memory_bundle(
         complements=statistics.complements,
         discovery=statistics.discovery,
         cohorts=cohorts,
-        ranker_spec={"features": list(FEATURES)},
         fallback={name: tuple(item_ids) for name, item_ids in statistics.fallback.items()},
         user_tower=towers.user_tower,
         session_encoder=session.encoder,

@@ -10,7 +10,6 @@ On data whose events are all derived the encoder and the index read real baskets
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -191,7 +190,6 @@ def write(folder: Path, counted: Counted, model: SessionModel, ranker: TrainedRa
     (folder / artifacts.SESSION_RETRIEVAL).write_bytes(retrieval)
     (folder / artifacts.NEXT_ITEM).write_bytes(to_npz(with_facts(model.next_item, visit_facts(statistics))))
     (folder / artifacts.RANKER).write_bytes(ranker_onnx(ranker.module))
-    (folder / artifacts.RANKER_SPEC).write_text(json.dumps(_ranker_spec(model, ranker), indent=1) + "\n")
     parity = {
         artifacts.SESSION_ENCODER: _encoder_parity(model.encoder, folder / artifacts.SESSION_ENCODER),
         artifacts.RANKER: _ranker_parity(ranker.module, folder / artifacts.RANKER),
@@ -207,15 +205,6 @@ def _visits(exports: Exports, until: datetime) -> Visits:
 def _models(inputs: Inputs, model: SessionModel) -> Models:
     session = SessionPart(model.item_vectors, as_function(model.encoder), model.next_item)
     return Models(inputs.content_vectors, inputs.early_towers, session, model.knn.settings)
-
-
-def _ranker_spec(model: SessionModel, ranker: TrainedRanker) -> dict[str, Any]:
-    return {
-        "features": list(FEATURES),
-        "temperature": 1.0,
-        "session_temperature": model.encoder.settings.temperature,
-        "metrics": dict(ranker.metrics),
-    }
 
 
 def _encoder_parity(encoder: SessionEncoder, path: Path) -> float:

@@ -18,7 +18,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from recommender.contracts.events import EVENT_NAMES, MAX_ITEMS_PER_EVENT
+from recommender.contracts.event_kinds import EVENT_KINDS, EVENT_NAMES
+from recommender.contracts.events import MAX_ITEMS_PER_EVENT
 
 from warehouse.load.identities import whole
 from warehouse.load.values import json_text, number_of, text_of
@@ -132,7 +133,7 @@ def _joined(texts: pl.Series, counts: pl.Series) -> pl.Series:
 
 
 GA4_COLUMNS: Final = {"event_name", "event_timestamp", "event_params"}
-RENAMED: Final = {"view_search_results": "search"}
+RENAMED: Final = {ga4: name for name, kind in EVENT_KINDS.items() for ga4 in kind.ga4}
 UNSET: Final = ("", "(not set)", "(not provided)")  # what GA4 writes for nothing
 PARAMETERS: Final = (
     "ga_session_id",

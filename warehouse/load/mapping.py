@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, available_timezones
 
+from recommender.contracts.event_kinds import EVENT_KINDS
 from recommender.contracts.fields import problem
 
 from warehouse.load.identities import NO_SHOPPER, is_personal
@@ -68,27 +69,8 @@ SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "text": ("review_text", "comment", "reviewtext", "body", "review"),
     "reviewed_at": ("review_date", "timestamp", "created_at", "date"),
 }
-# What a visit is called elsewhere (Segment, Google retail, common clickstreams), in the same spelling as SYNONYMS.
 EVENT_SYNONYMS: Final[Mapping[str, str]] = {
-    "product_list_viewed": "view_item_list",
-    "product_clicked": "select_item",
-    "click": "select_item",
-    "view": "view_item",
-    "product_viewed": "view_item",
-    "detail_page_view": "view_item",
-    "products_searched": "search",
-    "view_search_results": "search",
-    "cart": "add_to_cart",
-    "addtocart": "add_to_cart",
-    "product_added": "add_to_cart",
-    "product_removed": "remove_from_cart",
-    "cart_viewed": "view_cart",
-    "shopping_cart_page_view": "view_cart",
-    "checkout_started": "begin_checkout",
-    "order_completed": "purchase",
-    "purchase_complete": "purchase",
-    "transaction": "purchase",
-    "order_refunded": "refund",
+    alias: name for name, kind in EVENT_KINDS.items() for alias in (*kind.ga4, *kind.aliases)
 }
 # Never taken along: columns without a name, and those that a file of refused rows has beside the delivered ones.
 OURS: Final = re.compile(r"#\d+|rejected_(row|reason)")

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from recommender.contracts.events import CLOCK_SKEW, EVENT_NAMES
+from recommender.contracts.event_kinds import EVENT_NAMES
+from recommender.contracts.events import CLOCK_SKEW
 
 from warehouse.load.events import MOST_UNITS, one_item, read_items
 from warehouse.load.identities import GUEST, IDS, read_id

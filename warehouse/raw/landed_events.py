@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import polars as pl
-from recommender.contracts.events import EVENT_COLUMNS, EVENT_NAMES
+from recommender.contracts.event_kinds import EVENT_NAMES
+from recommender.contracts.events import EVENT_COLUMNS
 from recommender.errors import Conflict, DependencyDown, NotFound
 
 from warehouse.engine.locks import end_lease, leased, take_lease

@@ -26,7 +26,8 @@ from warehouse.sources.synthetic_shop import (
     Shop,
 )
 
-PROPENSITIES: Final = (0.2, 0.5, 0.3)  # of POLICIES
+SHARES: Final = {"cohorts": 0.2, "hybrid": 0.5, "hybrid_margin": 0.3}
+PROPENSITIES: Final = tuple(SHARES[policy] for policy in POLICIES)
 PLACEMENTS: Final = np.array([placement.placement_id for placement in DEFAULT])
 SIZES: Final = np.array([placement.size for placement in DEFAULT])
 SHOWN_BEFORE: Final = 4 * SECOND  # before the view

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from recommender.contracts.events import EVENT_NAMES
+from recommender.contracts.event_kinds import EVENT_NAMES
 
 from warehouse.day.checks.check import WINDOW, Check, repeated, share, worst
 from warehouse.tables import AVAILABILITIES

@@ -1,7 +1,7 @@
 """The pointers of the artifact store: which bundle is in force and which is to be tried out.
 
 A pointer is flipped only if it is still what the caller has read, so that of two who publish, promote or roll
-back at once one wins and the other is told. Shared by publishing (training) and promotion (the admin API).
+back at once one wins and the other gets a Conflict. Shared by publishing (training) and promotion (the admin API).
 """
 
 from __future__ import annotations

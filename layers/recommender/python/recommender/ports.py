@@ -1,4 +1,4 @@
-"""What the use cases need from the outside. Each port has one behavioural test suite, run over every adapter."""
+"""The ports of the use cases. Each port has one behavioural test suite, run over every adapter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from recommender.contracts.outbox import Accepted
+from recommender.contracts.events import Accepted
 from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot
 from recommender.domain.experiments.running.counts import CellCount
 from recommender.domain.experiments.running.shop_counts import ShopCount
@@ -112,7 +112,7 @@ class SnapshotSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StreamPosition:
-    """How far a consumer has counted a stream shard. `pending` was read up to here and is still to be added."""
+    """A consumer's position in a stream shard. `pending` was read up to here and is still to be added."""
 
     sequence: str = ""  # of the last record, "" before the first
     pending: tuple[CellCount | ShopCount, ...] = ()
@@ -169,7 +169,7 @@ class ExperimentStore(Protocol):
         """Those of these keys of contracts/tables.py that are noted as counted."""
 
     def stream_position(self, *, consumer: str, shard_id: str) -> StreamPosition:
-        """How far the shard is counted; the empty position where it is not begun."""
+        """Return the shard's position; the empty one where it is not begun."""
 
     def counts(self, config: ExperimentConfig) -> list[CellCount]:
         """All cells of an experiment, each shard of a cell apart."""
@@ -181,7 +181,7 @@ class ExperimentStore(Protocol):
         """Store what ended an epoch unless another run did so first; returns the one that is stored."""
 
     def posterior(self, experiment_id: str, epoch: int) -> Mapping[str, Any] | None:
-        """What ended this epoch, or None where nothing did."""
+        """Return the record that ended this epoch, or None where it is open."""
 
     def posteriors(self, experiment_id: str) -> list[Mapping[str, Any]]:
         """All posteriors in order of epoch."""
@@ -200,7 +200,7 @@ class ExperimentStore(Protocol):
 
 
 class MarginSource(Protocol):
-    """What items earn."""
+    """A source of margins."""
 
     def margin_shares(self, item_ids: Iterable[str]) -> Mapping[str, float]:
         """Margin as a share of the price, of those items for which it is known."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +19,11 @@ from numpy.typing import NDArray
 from recommender.adapters.bundle_files import fetch, read_manifest
 from recommender.adapters.onnx import OnnxModel, QueryEncoder
 from recommender.contracts import artifacts as names
-from recommender.contracts.artifacts import Manifest
+from recommender.contracts.artifacts import BundleFile, Kind, Manifest
 from recommender.domain.models.arrays import Counts, Floats, from_npz
-from recommender.domain.models.bundle import Bundle, Cohorts, ItemTable, Model, Neighbours
-from recommender.domain.models.discovery import Complements, Discovery
+from recommender.domain.models.bundle import Bundle, ItemTable, Model
 from recommender.domain.models.next_item import NextItem
 from recommender.domain.models.next_item_features import FEATURES as NEXT_ITEM_FEATURES
-from recommender.domain.models.posterior import PreferencePrior
-from recommender.domain.models.prior import Prior
-from recommender.domain.models.search import LexicalIndex
-from recommender.domain.models.session_knn import SessionIndex
 from recommender.domain.serving.features import FEATURES
 from recommender.errors import ArtifactRefused, DependencyDown, RecommenderError
 from recommender.ports import ArtifactStore
@@ -37,7 +32,6 @@ CACHED_ITEMS: Final = 4096  # whose facts stay parsed, about a kilobyte each: pa
 CHECKED_NEIGHBOURS: Final = 10
 LOST_NEIGHBOURS: Final = 2  # of the ten, what an 8-bit scan may rank outside its whole list
 
-T = TypeVar("T")
 Report = Callable[[str], None]
 
 
@@ -46,15 +40,15 @@ def load_bundle(
 ) -> Bundle:
     """The bundle, every file checked. Raises ArtifactRefused, and DependencyDown where the store cannot answer.
 
-    `report` hears of what was answered by a slower way, such as a retrieval graph this processor cannot run.
+    `report` is called where a slower way is taken, such as for a retrieval graph this processor cannot run.
     """
     manifest = read_manifest(store, bundle_id)
     if manifest.features != FEATURES:
         changed = sorted(set(manifest.features) ^ set(FEATURES)) or ["their order"]
         raise ArtifactRefused(f"bundle {bundle_id} was trained on other features than this code: {', '.join(changed)}")
-    paths = fetch(store, manifest, cache_dir)
+    files = _Files(manifest, fetch(store, manifest, cache_dir), report)
     try:
-        bundle = _assemble(manifest, paths, report)
+        bundle = _assemble(files)
         _check_shapes(bundle)
     except RecommenderError:
         raise
@@ -67,7 +61,7 @@ class LineCatalogue:
     """Display facts read from a mapped JSON-lines file by offset."""
 
     def __init__(self, lines: NDArray[np.uint8], offsets: Counts) -> None:
-        """`lines` are the file's bytes; `offsets` (I + 1,) say where each line starts."""
+        """`lines` are the file's bytes; `offsets` (I + 1,) are the starts of the lines."""
         if int(offsets[0]) != 0 or int(offsets[-1]) != len(lines) or bool((np.diff(offsets) <= 0).any()):
             raise ArtifactRefused(f"{names.CATALOGUE_OFFSETS} do not fit {names.CATALOGUE}")
         self._lines = lines
@@ -85,45 +79,72 @@ class LineCatalogue:
         return facts
 
 
-def _assemble(manifest: Manifest, paths: Mapping[str, Path], report: Report) -> Bundle:
-    def model(name: str) -> OnnxModel:
-        spec = manifest.files[name]
-        return OnnxModel(paths[name]).check(inputs=spec.inputs, outputs=spec.outputs)
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The checked files of one bundle on this machine."""
 
-    def record(kind: type[T], name: str) -> T:
-        return from_npz(kind, paths[name].read_bytes())
+    manifest: Manifest
+    paths: Mapping[str, Path]
+    report: Report
 
-    item_vectors = mapped(paths[names.ITEM_VECTORS])
-    session_item_vectors = mapped(paths[names.SESSION_ITEM_VECTORS])
-    fallback = {name: tuple(map(_text, ids)) for name, ids in json.loads(paths[names.FALLBACK].read_text()).items()}
-    return Bundle(
-        bundle_id=manifest.bundle_id,
-        item_ids=mapped(paths[names.ITEM_IDS]),
-        catalogue=LineCatalogue(
-            np.asarray(np.memmap(paths[names.CATALOGUE], np.uint8, "r")), mapped(paths[names.CATALOGUE_OFFSETS])
-        ),
-        items=record(ItemTable, names.ITEM_TABLE),
-        item_vectors=item_vectors,
-        content_vectors=mapped(paths[names.CONTENT_VECTORS]),
-        session_item_vectors=session_item_vectors,
-        prior=record(Prior, names.PRIOR),
-        preference=record(PreferencePrior, names.PREFERENCE),
-        session_index=record(SessionIndex, names.SESSION_INDEX),
-        co_purchase=record(Neighbours, names.CO_PURCHASE),
-        complements=record(Complements, names.COMPLEMENTS),
-        discovery=record(Discovery, names.DISCOVERY),
-        cohorts=record(Cohorts, names.COHORTS),
-        ranker_spec=json.loads(paths[names.RANKER_SPEC].read_text()),
-        fallback=fallback,
-        user_tower=model(names.USER_TOWER),
-        session_encoder=model(names.SESSION_ENCODER),
-        ranker=model(names.RANKER),
-        retrieval=checked_retrieval(model(names.RETRIEVAL), item_vectors, report),
-        encode_query=QueryEncoder.load(model(names.QUERY_ENCODER), paths[names.TOKENIZER]),
-        next_item=record(NextItem, names.NEXT_ITEM),
-        session_retrieval=checked_retrieval(model(names.SESSION_RETRIEVAL), session_item_vectors, report),
-        lexical=record(LexicalIndex, names.LEXICAL),
-    )
+    def model(self, name: str) -> OnnxModel:
+        """Load the model, and refuse other tensors than the manifest has."""
+        spec = self.manifest.files[name]
+        return OnnxModel(self.paths[name]).check(inputs=spec.inputs, outputs=spec.outputs)
+
+
+def _assemble(files: _Files) -> Bundle:
+    read = {file.field: READERS[file.kind](files, file) for file in names.BUNDLE_FILES if file.kind is not Kind.PART}
+    return Bundle(bundle_id=files.manifest.bundle_id, **read)
+
+
+def _array(files: _Files, file: BundleFile) -> NDArray[Any]:
+    return mapped(files.paths[file.name])
+
+
+def _record(files: _Files, file: BundleFile) -> object:
+    return from_npz(RECORDS[file.field], files.paths[file.name].read_bytes())
+
+
+def _model(files: _Files, file: BundleFile) -> OnnxModel:
+    return files.model(file.name)
+
+
+def _retrieval(files: _Files, file: BundleFile) -> Model:
+    return checked_retrieval(files.model(file.name), mapped(files.paths[file.beside]), files.report)
+
+
+def _catalogue(files: _Files, file: BundleFile) -> LineCatalogue:
+    lines = np.asarray(np.memmap(files.paths[file.name], np.uint8, "r"))
+    return LineCatalogue(lines, mapped(files.paths[file.beside]))
+
+
+def _lists(files: _Files, file: BundleFile) -> Mapping[str, tuple[str, ...]]:
+    return {name: tuple(map(_text, ids)) for name, ids in json.loads(files.paths[file.name].read_text()).items()}
+
+
+def _text_encoder(files: _Files, file: BundleFile) -> QueryEncoder:
+    return QueryEncoder.load(files.model(file.name), files.paths[file.beside])
+
+
+def _records() -> dict[str, type[Any]]:
+    """field of the Bundle -> the dataclass it is typed with, also as `X | None`."""
+    parts = {name: (kind, *get_args(kind)) for name, kind in get_type_hints(Bundle).items()}
+    return {
+        name: part for name, kinds in parts.items() for part in kinds if isinstance(part, type) and is_dataclass(part)
+    }
+
+
+RECORDS: Final = _records()
+READERS: Final[Mapping[Kind, Callable[[_Files, BundleFile], Any]]] = {
+    Kind.ARRAY: _array,
+    Kind.RECORD: _record,
+    Kind.MODEL: _model,
+    Kind.RETRIEVAL: _retrieval,
+    Kind.CATALOGUE: _catalogue,
+    Kind.LISTS: _lists,
+    Kind.TEXT_ENCODER: _text_encoder,
+}
 
 
 def _text(value: object) -> str:

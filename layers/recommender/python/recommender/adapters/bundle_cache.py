@@ -1,4 +1,4 @@
-"""Loading bundles beside the requests: one at a time, failures told and never raised.
+"""Background loading of bundles: one at a time, failures reported and never raised.
 
 What the source of the bundle in force and the source of a canary's have in common. Each has a cache folder of
 its own, so that neither clears away what the other has fetched.
@@ -40,7 +40,7 @@ class BundleLoads:
         report: Report = lambda message: None,
         start: Start = in_background,
     ) -> None:
-        """`clock` gives monotonic seconds; `on_refusal` hears of each load that failed."""
+        """`clock` gives monotonic seconds; `on_refusal` is called for each load that failed."""
         self.clock = clock
         self._store = store
         self._cache_dir = cache_dir

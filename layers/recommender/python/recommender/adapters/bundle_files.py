@@ -42,7 +42,7 @@ def read_manifest(store: ArtifactStore, bundle_id: str) -> Manifest:
         raise ArtifactRefused(f"bundle {bundle_id} has no {MANIFEST}") from error
     manifest = manifest_from_json(content)
     if manifest.bundle_id != bundle_id:
-        raise ArtifactRefused(f"{MANIFEST} of {bundle_id} says that it is {manifest.bundle_id}")
+        raise ArtifactRefused(f"{MANIFEST} of {bundle_id} names another bundle: {manifest.bundle_id}")
     for name in manifest.files:
         plain_name(name, MANIFEST)
     return manifest
@@ -78,9 +78,9 @@ def _fetch_one(store: ArtifactStore, folder: Path, bundle_id: str, name: str, sp
     except NotFound as error:
         raise ArtifactRefused(f"{name} of bundle {bundle_id} is missing") from error
     if len(content) != spec.size_bytes:
-        raise ArtifactRefused(f"{name} has {len(content)} bytes, the manifest says {spec.size_bytes}")
+        raise ArtifactRefused(f"{name} has {len(content)} bytes, the manifest has {spec.size_bytes}")
     if hashlib.sha256(content).hexdigest() != spec.sha256:
-        raise ArtifactRefused(f"{name} has another SHA-256 than the manifest says: it was altered")
+        raise ArtifactRefused(f"{name} has another SHA-256 than in the manifest: it was altered")
     replace_file(path, content)
     return path
 

@@ -34,7 +34,7 @@ Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What an endpoint reads. `path` holds the path parameters; `headers` finds names in any case."""
+    """A request to an endpoint. `path` holds the path parameters; `headers` finds names in any case."""
 
     body: str | None
     query: Mapping[str, str]
@@ -46,7 +46,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an endpoint answers; `log` and `counts` must not hold personal data."""
+    """An endpoint's answer; `log` and `counts` must not hold personal data."""
 
     status: int
     body: Mapping[str, Any]
@@ -89,7 +89,7 @@ def problem_document(error: RecommenderError, *, instance: str, request_id: str)
 
 
 def key_digest(key: str) -> str:
-    """What the settings hold of a publishable key: its SHA-256 in hex."""
+    """Digest a publishable key as the settings hold it: SHA-256 in hex."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -157,7 +157,7 @@ class _Edge:
         if not key:
             raise Unauthorized(f"the header {KEY_HEADER} is missing")
         digest = key_digest(key)
-        # Every digest is compared, so that the time says nothing about which one came near.
+        # Every digest is compared, so that the time does not reveal which one came near.
         if not sum(hmac.compare_digest(digest, known) for known in self._digests):
             raise Unauthorized(f"the key in {KEY_HEADER} is not known")
 
@@ -198,12 +198,12 @@ class _Edge:
 
     def _unknown_error(self, error: Exception) -> Response[str]:
         self._logger.exception("failed", exc_info=error)
-        return self._problem(RecommenderError("an error of ours; the request id finds it in the log"), {})
+        return self._problem(RecommenderError("internal error; quote the request id"), {})
 
     def _no_such_route(self, _error: Exception) -> Response[str]:
         http = self._resolver.current_event.raw_event["requestContext"]["http"]
-        asked = f"{http['method']} {http['path']}"[:MAX_ECHO]
-        return self._problem(NotFound(f"{asked} is not a route", code="unknown_route"), {})
+        requested = f"{http['method']} {http['path']}"[:MAX_ECHO]
+        return self._problem(NotFound(f"{requested} is not a route", code="unknown_route"), {})
 
     def _problem(self, error: RecommenderError, headers: Mapping[str, str]) -> Response[str]:
         event = self._resolver.current_event.raw_event

@@ -1,4 +1,4 @@
-"""What items earn, from the two small files of the bundle in force that say so; no model is loaded.
+"""Margins of items, from two small files of the bundle in force; no model is loaded.
 
 Margins change with the bundle, once a day at most, and a guardrail on margin can do without them for a while. So
 a bundle that cannot be read leaves what was known before, and the next attempt waits.
@@ -28,7 +28,7 @@ def ignore(_failure: RecommenderError) -> None:
 
 
 class BundleMargins:
-    """A MarginSource over the published bundle. `on_failure` hears of every failed read."""
+    """A MarginSource over the published bundle. `on_failure` is called for every failed read."""
 
     def __init__(
         self,
@@ -79,5 +79,5 @@ class BundleMargins:
     def _read(self, manifest: Manifest, name: str) -> bytes:
         content = self._store.read(file_key(manifest.bundle_id, name)).content
         if hashlib.sha256(content).hexdigest() != manifest.files[name].sha256:
-            raise ArtifactRefused(f"{name} has another SHA-256 than the manifest says: it was altered")
+            raise ArtifactRefused(f"{name} has another SHA-256 than in the manifest: it was altered")
         return content

@@ -1,7 +1,7 @@
 """ONNX files as the domain's models, and the live query encoder.
 
 One thread a session: a Lambda has about one core, and a second thread brings no steady gain. A file
-whose inputs or outputs are not what the manifest says is refused when it is loaded, not when a
+whose inputs or outputs differ from the manifest's is refused when it is loaded, not when a
 shopper waits.
 """
 
@@ -69,10 +69,10 @@ class OnnxModel:
             raise DependencyDown(f"{self.name} was asked with {sorted(feed)}: {error}") from error
 
     def check(self, *, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> OnnxModel:
-        """This model, if it has exactly the tensors that the manifest says. Raises ArtifactRefused."""
+        """Return this model, if it has exactly the manifest's tensors. Raises ArtifactRefused."""
         for what, found, expected in (("inputs", self.inputs, inputs), ("outputs", self.outputs, outputs)):
             if found != tuple(expected):
-                raise ArtifactRefused(f"{self.name} has {what} {_text(found)}, the manifest says {_text(expected)}")
+                raise ArtifactRefused(f"{self.name} has {what} {_text(found)}, the manifest has {_text(expected)}")
         return self
 
 

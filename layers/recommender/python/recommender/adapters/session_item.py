@@ -19,8 +19,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from recommender.contracts.events import Event, EventItem
-from recommender.contracts.outbox import ATTRIBUTE, Accepted, pack
+from recommender.contracts.events import ATTRIBUTE, Accepted, Event, EventItem, pack
 from recommender.domain.serving.visit import Folded, Session, microseconds
 from recommender.errors import TooLarge
 from recommender.ports import SessionState

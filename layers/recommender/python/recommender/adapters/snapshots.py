@@ -25,7 +25,7 @@ def ignore(_failure: DependencyDown) -> None:
 
 
 class CachedSnapshots:
-    """A SnapshotSource over `load`. `on_failure` hears of every failed read."""
+    """A SnapshotSource over `load`. `on_failure` is called for every failed read."""
 
     def __init__(
         self,

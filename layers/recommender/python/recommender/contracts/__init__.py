@@ -1,1 +1,1 @@
-"""What every other part agrees on. Standard library only, so that CDK, DAGs and jobs can import it too."""
+"""The contracts between all parts. Standard library only, so that CDK, DAGs and jobs can import them too."""

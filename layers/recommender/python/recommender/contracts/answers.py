@@ -1,4 +1,4 @@
-"""What the browser routes answer: the response types, from which OpenAPI is made, and their JSON.
+"""Answers of the browser routes: the types from which OpenAPI is made, and their JSON.
 
 Field names are the names in the JSON. `to_json` is written out by hand: it runs for 96 items a page.
 """
@@ -14,14 +14,14 @@ from recommender.contracts.requests import Caveat, Rejection
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why an item is shown: a code of domain/serving/reasons.py, with the item or the attribute it rests on."""
+    """A reason for an item: a code of domain/serving/reasons.py, with the item or the attribute it rests on."""
 
     code: str
     seed_item_id: str | None = None
     attribute: str | None = None
 
     def to_json(self) -> dict[str, str]:
-        """Without the fields that say nothing."""
+        """Return the JSON object, without fields that are None."""
         body = {"code": self.code}
         if self.seed_item_id is not None:
             body["seed_item_id"] = self.seed_item_id
@@ -65,7 +65,7 @@ class ExperimentArm:
 
 @dataclass(frozen=True, slots=True)
 class PlacementProblem:
-    """Why one placement of the request got no list, while the others did."""
+    """The error of one placement of the request, while the others got their lists."""
 
     code: str
     detail: str
@@ -75,7 +75,7 @@ class PlacementProblem:
 class PlacementAnswer:
     """The list of one placement, or its error. Send `attribution_token` back with events on this list.
 
-    A list that nothing true can be said of is hidden: it has no items and no token, and `hidden_reason` says why.
+    A list without a true name is hidden: it has no items and no token, and `hidden_reason` is the code of the cause.
     """
 
     placement: str
@@ -107,7 +107,7 @@ class PlacementAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PageAnswer:
-    """POST /v1/recommendations. `evidence` says how much of this shopper is known; the level names its kind."""
+    """POST /v1/recommendations. `evidence` measures the knowledge about this shopper; the level names its kind."""
 
     recommendation_id: str
     model_version: str | None
@@ -140,7 +140,7 @@ class PageAnswer:
 class EventsAnswer:
     """POST /v1/events: `accepted + duplicates + len(rejected)` is the number of events sent.
 
-    `warnings` say what of accepted events does not count.
+    `warnings` list the parts of accepted events that do not count.
     """
 
     accepted: int

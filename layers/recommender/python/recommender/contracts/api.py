@@ -1,4 +1,4 @@
-"""How a body or a query becomes a checked request of the browser routes.
+"""Parsers of the browser routes: from a body or a query to a checked request.
 
 A field the contract does not know is refused, so that a typo is not ignored in silence. Events are the
 exception (GA4 payloads carry many extra keys), and they are judged one by one: the valid rest is kept.
@@ -40,7 +40,7 @@ from recommender.contracts.requests import (
     RecommendationRequest,
     RecommendCommand,
     Rejection,
-    Surroundings,
+    RequestContext,
 )
 from recommender.errors import FieldProblem, InvalidInput, TooLarge
 
@@ -64,7 +64,7 @@ def _integer(digits: str) -> int | float:
 
 
 def parse_recommendations(raw: object, *, now: datetime, consent: str = "full") -> RecommendCommand:
-    """The body of POST /v1/recommendations; `consent` stands in where the body says nothing."""
+    """Parse the body of POST /v1/recommendations; `consent` is the default where the body has none."""
     body = read_object(raw, "")
     refuse_unknown(body, _names(RecommendationRequest), "")
     visitor_id = read_text(body.get("visitor_id"), "/visitor_id")
@@ -80,7 +80,7 @@ def parse_recommendations(raw: object, *, now: datetime, consent: str = "full") 
         page_view_id=read_optional_text(body.get("page_view_id"), "/page_view_id"),
         page=_page(body.get("page"), "/page"),
         placements=_placements(body.get("placements"), "/placements"),
-        context=_surroundings(body.get("context") or {}, "/context", consent=consent),
+        context=_request_context(body.get("context") or {}, "/context", consent=consent),
         events=tuple(event for _, event in batch.events),
         sent_at=sent_at,
         options=_options(body.get("options") or {}, "/options"),
@@ -112,7 +112,9 @@ def parse_single(
                 placement, None if limit is None else read_integer(int(limit), "/query/limit", low=1, high=MAX_LIMIT)
             ),
         ),
-        context=_surroundings({"consent": query["consent"]} if "consent" in query else {}, "/query", consent=consent),
+        context=_request_context(
+            {"consent": query["consent"]} if "consent" in query else {}, "/query", consent=consent
+        ),
     )
     return RecommendCommand(request)
 
@@ -193,11 +195,11 @@ def _page(raw: object, pointer: str) -> Page:
     )
 
 
-def _surroundings(raw: object, pointer: str, *, consent: str) -> Surroundings:
+def _request_context(raw: object, pointer: str, *, consent: str) -> RequestContext:
     body = read_object(raw, pointer)
-    refuse_unknown(body, _names(Surroundings), pointer)
+    refuse_unknown(body, _names(RequestContext), pointer)
     cart = read_list(body.get("cart_item_ids") or (), f"{pointer}/cart_item_ids", at_most=MAX_CART_ITEMS)
-    return Surroundings(
+    return RequestContext(
         cart_item_ids=tuple(read_text(item, f"{pointer}/cart_item_ids/{n}") for n, item in enumerate(cart)),
         device=read_optional_text(body.get("device"), f"{pointer}/device"),
         consent=_one_of(body.get("consent", consent), f"{pointer}/consent", CONSENTS),

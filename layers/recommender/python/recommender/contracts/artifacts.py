@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any, Final
 
 from recommender.errors import ArtifactRefused
@@ -26,59 +27,84 @@ CURRENT_COPY: Final = "current.copy.json"
 STANDBY: Final = "standby.json"
 MANIFEST: Final = "manifest.json"
 
-# I items sorted by id, D width of the collaborative space, C width of the content space, T distinct texts
-ITEM_IDS: Final = "item_ids.npy"  # (I,) bytes, sorted: the row of an item everywhere below
-CATALOGUE: Final = "catalogue.jsonl"  # I lines in row order: item_id, title, description, category, brand, price_cents
-CATALOGUE_OFFSETS: Final = "catalogue_offsets.npy"  # (I + 1,) int64 byte offsets into the catalogue
-ITEM_VECTORS: Final = "item_vectors.npy"  # (I, D) float32, L2-normalised
-CONTENT_VECTORS: Final = "content_vectors.npy"  # (T, C) float32, L2-normalised
-ITEM_TABLE: Final = "item_table.npz"  # ItemTable: static facts per item
-PRIOR: Final = "prior.npz"  # Prior: popularity x recency, global and per context
-PREFERENCE: Final = "preference.npz"  # PreferencePrior: mean and eigenbasis of the Gaussian
-SESSION_INDEX: Final = "session_index.npz"  # SessionIndex: session-kNN posting lists
-NEXT_ITEM: Final = "next_item.npz"  # NextItem: the network that ranks what a visit looks at next
-CO_PURCHASE: Final = "co_purchase.npz"  # Neighbours: items bought together
-COMPLEMENTS: Final = "complements.npz"  # Complements: categories that go together in an order
-DISCOVERY: Final = "discovery.npz"  # Discovery: what is bought for the first time, and by what taste
-COHORTS: Final = "cohorts.npz"  # Cohorts: the incumbent's 12 lists
-RANKER_SPEC: Final = "ranker.json"  # feature names, normalisation constants, temperature
-FALLBACK: Final = "fallback.json"  # placement id -> item ids
-QUERY_ENCODER: Final = "query_encoder.onnx"  # int8; input_ids, attention_mask -> text_vec (B, C)
+ITEM_IDS: Final = "item_ids.npy"
+CATALOGUE: Final = "catalogue.jsonl"
+CATALOGUE_OFFSETS: Final = "catalogue_offsets.npy"
+ITEM_TABLE: Final = "item_table.npz"
+ITEM_VECTORS: Final = "item_vectors.npy"
+CONTENT_VECTORS: Final = "content_vectors.npy"
+SESSION_ITEM_VECTORS: Final = "session_item_vectors.npy"
+PRIOR: Final = "prior.npz"
+PREFERENCE: Final = "preference.npz"
+SESSION_INDEX: Final = "session_index.npz"
+CO_PURCHASE: Final = "co_purchase.npz"
+COMPLEMENTS: Final = "complements.npz"
+DISCOVERY: Final = "discovery.npz"
+COHORTS: Final = "cohorts.npz"
+FALLBACK: Final = "fallback.json"
+USER_TOWER: Final = "user_tower.onnx"
+SESSION_ENCODER: Final = "session_encoder.onnx"
+RANKER: Final = "ranker.onnx"
+RETRIEVAL: Final = "retrieval.onnx"
+SESSION_RETRIEVAL: Final = "session_retrieval.onnx"
+QUERY_ENCODER: Final = "query_encoder.onnx"
 TOKENIZER: Final = "tokenizer.json"
-LEXICAL: Final = "lexical.npz"  # LexicalIndex: the words of the catalogue, for queries
-USER_TOWER: Final = "user_tower.onnx"  # history (1, L) rows, weights (1, L) -> user_vec (1, D)
-SESSION_ENCODER: Final = "session_encoder.onnx"  # items (1, L) rows -> session_vec (1, E)
-SESSION_ITEM_VECTORS: Final = "session_item_vectors.npy"  # (I, E) float32, normalised: space of the session encoder
-RANKER: Final = "ranker.onnx"  # features (C, F) -> score, click, cart, purchase: (C,) each
-SESSION_RETRIEVAL: Final = "session_retrieval.onnx"  # q (1, E) -> v (1, K), i (1, K): nearest to a visit
-RETRIEVAL: Final = "retrieval.onnx"  # q (1, D) -> v (1, K), i (1, K)
-REQUIRED_FILES: Final = (
-    ITEM_IDS,
-    CATALOGUE,
-    CATALOGUE_OFFSETS,
-    ITEM_VECTORS,
-    CONTENT_VECTORS,
-    ITEM_TABLE,
-    PRIOR,
-    PREFERENCE,
-    SESSION_INDEX,
-    NEXT_ITEM,
-    CO_PURCHASE,
-    COMPLEMENTS,
-    DISCOVERY,
-    COHORTS,
-    RANKER_SPEC,
-    FALLBACK,
-    QUERY_ENCODER,
-    TOKENIZER,
-    LEXICAL,
-    USER_TOWER,
-    SESSION_ENCODER,
-    SESSION_ITEM_VECTORS,
-    SESSION_RETRIEVAL,
-    RANKER,
-    RETRIEVAL,
+LEXICAL: Final = "lexical.npz"
+NEXT_ITEM: Final = "next_item.npz"
+
+
+class Kind(StrEnum):
+    """The reader that turns a file into a field of the Bundle (adapters/bundle.py: READERS)."""
+
+    ARRAY = "array"  # .npy, mapped
+    RECORD = "record"  # .npz of the frozen dataclass that the field is typed with
+    MODEL = "model"  # .onnx
+    RETRIEVAL = "retrieval"  # .onnx: nearest rows of the vectors in `beside`
+    CATALOGUE = "catalogue"  # JSON lines, found by the offsets in `beside`
+    LISTS = "lists"  # JSON: name -> item ids
+    TEXT_ENCODER = "text encoder"  # .onnx, for what the tokenizer in `beside` makes of a text
+    PART = "part"  # read with the file that has it beside
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFile:
+    """One file of a bundle: the field of domain/models/bundle.py that it fills, and what cannot answer without it."""
+
+    name: str
+    field: str
+    kind: Kind
+    required_by: str
+    beside: str = ""
+
+
+# I items sorted by id, D width of the collaborative space, C of the content space, E of the session space, T texts
+BUNDLE_FILES: Final = (
+    BundleFile(ITEM_IDS, "item_ids", Kind.ARRAY, "every list"),  # (I,) bytes, sorted: an item's row everywhere below
+    BundleFile(CATALOGUE, "catalogue", Kind.CATALOGUE, "every list", CATALOGUE_OFFSETS),  # I lines in row order
+    BundleFile(CATALOGUE_OFFSETS, "catalogue", Kind.PART, "every list"),  # (I + 1,) int64 into the catalogue
+    BundleFile(ITEM_TABLE, "items", Kind.RECORD, "every list"),  # static facts of each item
+    BundleFile(ITEM_VECTORS, "item_vectors", Kind.ARRAY, "candidates, ranker"),  # (I, D) float32, L2-normalised
+    BundleFile(CONTENT_VECTORS, "content_vectors", Kind.ARRAY, "similar items, search"),  # (T, C), L2-normalised
+    BundleFile(SESSION_ITEM_VECTORS, "session_item_vectors", Kind.ARRAY, "next item"),  # (I, E), normalised
+    BundleFile(PRIOR, "prior", Kind.RECORD, "every list"),  # popularity x recency, global and by context
+    BundleFile(PREFERENCE, "preference", Kind.RECORD, "ranker"),  # mean and eigenbasis of the Gaussian
+    BundleFile(SESSION_INDEX, "session_index", Kind.RECORD, "next item"),  # posting lists of the session-kNN
+    BundleFile(CO_PURCHASE, "co_purchase", Kind.RECORD, "bought together"),  # items of the same orders
+    BundleFile(COMPLEMENTS, "complements", Kind.RECORD, "ranker"),  # categories of the same orders
+    BundleFile(DISCOVERY, "discovery", Kind.RECORD, "candidates, ranker"),  # first purchases, by taste
+    BundleFile(COHORTS, "cohorts", Kind.RECORD, "the incumbent"),  # its 12 lists
+    BundleFile(FALLBACK, "fallback", Kind.LISTS, "lists without a ranking"),  # placement id -> item ids
+    BundleFile(USER_TOWER, "user_tower", Kind.MODEL, "candidates"),  # history, weights (1, L) -> user_vec (1, D)
+    BundleFile(SESSION_ENCODER, "session_encoder", Kind.MODEL, "next item"),  # items (1, L) -> session_vec (1, E)
+    BundleFile(RANKER, "ranker", Kind.MODEL, "every ranked list"),  # features -> score, click, cart, purchase: (C,)
+    BundleFile(RETRIEVAL, "retrieval", Kind.RETRIEVAL, "candidates", ITEM_VECTORS),  # q (1, D) -> v, i (1, K)
+    BundleFile(SESSION_RETRIEVAL, "session_retrieval", Kind.RETRIEVAL, "next item", SESSION_ITEM_VECTORS),  # q (1, E)
+    BundleFile(QUERY_ENCODER, "encode_query", Kind.TEXT_ENCODER, "search", TOKENIZER),  # int8 -> text_vec (B, C)
+    BundleFile(TOKENIZER, "encode_query", Kind.PART, "search"),
+    BundleFile(LEXICAL, "lexical", Kind.RECORD, "search"),  # the words of the catalogue
+    BundleFile(NEXT_ITEM, "next_item", Kind.RECORD, "next item"),  # the network that ranks a visit's next items
 )
+REQUIRED_FILES: Final = tuple(file.name for file in BUNDLE_FILES)
 
 
 def file_key(bundle_id: str, name: str) -> str:
@@ -88,7 +114,7 @@ def file_key(bundle_id: str, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """What a pointer file says: a bundle, and the one that it replaced ("" for the first)."""
+    """The content of a pointer file: a bundle, and the one that it replaced ("" for the first)."""
 
     bundle_id: str
     previous: str = ""
@@ -99,7 +125,7 @@ class Pointer:
 
 
 def pointer_from_json(content: bytes, name: str) -> Pointer:
-    """Parse the pointer file `name`; raises ArtifactRefused. One that says nothing of a previous bundle had none."""
+    """Parse the pointer file `name`; raises ArtifactRefused. `previous` may be absent: then there was none."""
     try:
         body = json.loads(content)
         bundle_id, previous = body["bundle_id"], body.get("previous", "")
@@ -136,7 +162,7 @@ class FileSpec:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What the bundle is, how it was made and how it did. Times are RFC 3339 UTC."""
+    """The identity, origin and evaluation of a bundle. Times are RFC 3339 UTC."""
 
     bundle_id: str
     created_at: str
@@ -179,7 +205,7 @@ def manifest_from_json(text: str | bytes) -> Manifest:
 
 
 def _remedy(version: object) -> str:
-    """What to do about a bundle of another version."""
+    """Return the remedy for a bundle of another version."""
     if isinstance(version, int) and version > SCHEMA_VERSION:
         return "it is newer than this code; deploy the code that it was published by"
     return "it was published by older jobs; publish a new bundle with this code's"

@@ -1,17 +1,22 @@
-"""The one definition of an event: API schema, S3 record, warehouse columns and training columns.
+"""The one definition of an event: API body, outbox and stream record, S3 record, warehouse and training columns.
 
 Names and shapes follow GA4 e-commerce, so that a storefront that fills a `dataLayer` sends its
 payload unchanged. An impression is `view_item_list` with `visible: true`; a click is `select_item`.
 Unknown extra keys are ignored (GA4 payloads carry many), known keys are checked.
+The session item is the outbox: events become visible to the counters and to S3 in the same conditional write that
+makes them known, so neither can miss or invent one. Consumers need neither the secret nor a look-up.
 """
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from recommender.contracts.event_kinds import EVENT_NAMES
 from recommender.contracts.fields import (
     problem,
     read_cents,
@@ -24,25 +29,14 @@ from recommender.contracts.fields import (
     read_time,
 )
 
-EVENT_NAMES: Final = (
-    "view_item_list",
-    "select_item",
-    "view_item",
-    "search",
-    "add_to_cart",
-    "remove_from_cart",
-    "view_cart",
-    "begin_checkout",
-    "purchase",
-    "refund",
-)
 MAX_EVENTS_PER_CALL: Final = 100
 MAX_ITEMS_PER_EVENT: Final = 200
 MAX_TOKEN_LENGTH: Final = 4096
 CLOCK_SKEW: Final = timedelta(minutes=5)  # of files that are loaded
 SENT_AT_TOLERANCE: Final = timedelta(minutes=1)  # what a request may take to arrive; more is a clock that is wrong
-MAX_AHEAD: Final = timedelta(days=1)  # of a clock that does not say when it sent
+MAX_AHEAD: Final = timedelta(days=1)  # of an event without `sent_at`
 MAX_AGE: Final = timedelta(days=30)
+ATTRIBUTE: Final = "accepted"  # of the session item: the outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +151,7 @@ def parse_event(
 
 
 def skew_of(sent_at: datetime | None, now: datetime) -> timedelta:
-    """How much the sender's clock is behind; nothing where that may be the way here, or where it does not say."""
+    """Return how far the sender's clock is behind; zero within SENT_AT_TOLERANCE, or without `sent_at`."""
     skew = timedelta() if sent_at is None else now - sent_at
     return skew if abs(skew) > SENT_AT_TOLERANCE else timedelta()
 
@@ -194,38 +188,53 @@ def to_record(event: Event) -> dict[str, Any]:
     }
 
 
-def from_record(record: Mapping[str, Any]) -> Event:
-    """The inverse of `to_record`; trusts the record, because only `to_record` writes it."""
-    return Event(
-        **{
-            **record,
-            "event_time": datetime.fromisoformat(record["event_time"]),
-            "items": tuple(EventItem(**item) for item in record["items"]),
-        }
-    )
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An event that counts from now on, with its verified claims and what it adds to the counters."""
+
+    event: Event
+    claims: Mapping[str, Any] | None = None
+    rewards: tuple[str, ...] = ()
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON schema of one event, for the OpenAPI document."""
-    item = {
-        "type": "object",
-        "required": ["item_id"],
-        "properties": {
-            "item_id": {"type": "string", "maxLength": 128},
-            "quantity": {"type": "integer", "minimum": 1},
-            "price": {"type": "number", "minimum": 0},
-            "index": {"type": "integer", "minimum": 0},
-        },
-    }
-    properties: dict[str, Any] = {
-        column.name: {"type": column.json_type, "description": column.meaning}
-        for column in EVENT_COLUMNS
-        if column.name != "derived"
-    }
-    properties["event_name"]["enum"] = list(EVENT_NAMES)
-    properties["event_time"]["format"] = "date-time"
-    properties["items"]["items"] = item
-    return {"type": "object", "required": ["event_id", "event_name", "event_time"], "properties": properties}
+@dataclass(frozen=True, slots=True)
+class StreamBatch:
+    """The outboxes that one shard of the stream delivered at once, in order, each with its sequence number."""
+
+    shard_id: str
+    entries: tuple[tuple[str, list[dict[str, Any]]], ...]
+    accepted_at: datetime  # of the first one, by the stream's clock
+
+    @property
+    def first(self) -> str:
+        """The first sequence number."""
+        return self.entries[0][0]
+
+    @property
+    def last(self) -> str:
+        """The last sequence number."""
+        return self.entries[-1][0]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """All accepted records."""
+        return [record for _, records in self.entries for record in records]
+
+
+def to_accepted_record(accepted: Accepted) -> dict[str, Any]:
+    """The record of the outbox and of the S3 landing."""
+    return {**to_record(accepted.event), "claims": accepted.claims, "rewards": list(accepted.rewards)}
+
+
+def pack(accepted: Sequence[Accepted]) -> bytes:
+    """Compressed JSON for the session item's binary attribute."""
+    return zlib.compress(json.dumps([to_accepted_record(entry) for entry in accepted]).encode(), 1)
+
+
+def unpack(content: bytes) -> list[dict[str, Any]]:
+    """The records that `pack` wrote."""
+    records: list[dict[str, Any]] = json.loads(zlib.decompress(content))
+    return records
 
 
 def _recent(value: object, now: datetime, skew: timedelta, pointer: str) -> datetime:

@@ -1,4 +1,4 @@
-"""What the administrative routes of experiments take: the request types, and how a body becomes one.
+"""Requests of the experiments' administrative routes: the types and their parsers.
 
 Types and ranges are checked here, names and statistics in domain/experiments. Every problem names its field by
 JSON pointer, with the value that was found and what was expected.
@@ -35,7 +35,7 @@ _NUMBERS: Final = ("error_share", "futility_loss", "expected_loss", "boundary")
 
 @dataclass(frozen=True, slots=True)
 class DesignRequest:
-    """How the experiment decides, registered before it starts; what is left out has its usual value."""
+    """The design to register before the start; fields left out have their defaults."""
 
     rule: str | None = field(default=None, metadata={"enum": ["claim", "optimise"]})
     looks: str | None = field(default=None, metadata={"enum": ["day", "week"]})
@@ -189,7 +189,7 @@ def _exposures(value: object, placements: tuple[str, ...]) -> Mapping[str, float
 
 
 def _for_each(given: Mapping[str, Any], placements: tuple[str, ...], pointer: str) -> None:
-    """Refuse an object that does not speak of exactly the placements of the experiment."""
+    """Refuse an object whose keys are not exactly the placements of the experiment."""
     if given.keys() != set(placements):
         wrong = sorted(given.keys() ^ set(placements))[0]
         found = "missing" if wrong in placements else "not a placement of this experiment"

@@ -1,7 +1,7 @@
 """Reading JSON by contract: each reader returns a checked value or names the field that is wrong.
 
 The API, the event stream and the configuration files all parse through these few functions, so
-that an error always says where, what was found and what was expected.
+that an error always names the place, the value and the expectation.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _whole(text: str) -> str:
 
 
 def one_of(name: str, known: Iterable[str]) -> str:
-    """What was expected in place of an unknown name: all that are known, and which one was probably meant."""
+    """List the known names as the expectation of an error, with the nearest one as "did you mean"."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     return f"one of {', '.join(names)}" + (f" — did you mean {near[0]!r}?" if near else "")

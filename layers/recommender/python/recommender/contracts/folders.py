@@ -1,6 +1,6 @@
-"""Which folders are ours: every command that deletes or overwrites asks here first.
+"""Ownership of folders: every command that deletes or overwrites checks it first.
 
-A folder that a command makes carries a marker, which says of what kind it is. A command writes into a folder that is
+A folder that a command makes carries a marker, which names its kind. A command writes into a folder that is
 absent, empty, or marked as its kind, and deletes only what is marked; anything else is somebody's and is refused.
 Folders that older versions made without a marker are known by what lies in them.
 """
@@ -22,7 +22,7 @@ MEGABYTE: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of folder. `knows` tells an unmarked one that an older version has made.
+    """A kind of folder. `knows` recognises an unmarked one that an older version has made.
 
     In a folder that is to be made may lie what `passes`, such as another program's lock, and the `parts`: names of
     folders of another kind of ours.
@@ -48,7 +48,7 @@ def claim(folder: Path, kind: Kind) -> Path:
         raise Conflict(f"{folder} is a file, expected a folder for a {kind.name}", code="not_ours")
     if folder.is_dir() and not is_ours(folder, kind) and (found := _somebodys(folder, kind)):
         raise Conflict(
-            f"{folder} holds {found} and {_said_of(folder)}, expected a {kind.name}, an empty folder or none",
+            f"{folder} holds {found} and {_marked_kind(folder)}, expected a {kind.name}, an empty folder or none",
             code="not_ours",
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def require(folder: Path, kind: Kind) -> None:
     if not folder.is_dir():
         raise NotFound(f"{folder} is not there, expected a {kind.name}", code="no_folder")
     if not is_ours(folder, kind):
-        raise Conflict(f"{folder} is not ours: it {_said_of(folder)}, expected a {kind.name}", code="not_ours")
+        raise Conflict(f"{folder} is not ours: it {_marked_kind(folder)}, expected a {kind.name}", code="not_ours")
 
 
 def discard(folder: Path, kind: Kind) -> int:
@@ -106,7 +106,7 @@ def write_over(path: Path, text: str) -> None:
 
 
 def _marked(folder: Path) -> str | None:
-    """The kind that the marker of a folder says, "" for one that says none; None without a marker."""
+    """Return the kind that the marker of a folder names, "" for an empty marker; None without a marker."""
     marker = folder / MARKER
     if marker.is_symlink() or not marker.is_file():
         return None
@@ -116,13 +116,13 @@ def _marked(folder: Path) -> str | None:
         return ""
 
 
-def _said_of(folder: Path) -> str:
+def _marked_kind(folder: Path) -> str:
     marked = _marked(folder)
     return f"is marked as a {marked or 'folder of no kind'}" if marked is not None else f"has no {MARKER}"
 
 
 def _somebodys(folder: Path, kind: Kind) -> str | None:
-    """The name of something in the folder that speaks against making it ours."""
+    """Return the name of a foreign file in the folder."""
     parts = {name for name, part in kind.parts if is_ours(folder / name, part)}
     return next((it.name for it in sorted(folder.iterdir()) if it.name not in parts and not kind.passes(it)), None)
 

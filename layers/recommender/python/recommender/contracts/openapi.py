@@ -14,8 +14,9 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from recommender.contracts import events
 from recommender.contracts.answers import EventsAnswer, PageAnswer
+from recommender.contracts.event_kinds import EVENT_NAMES
+from recommender.contracts.events import EVENT_COLUMNS, Event
 from recommender.contracts.experiments import ActionRequest, ExperimentRequest
 from recommender.contracts.fields import ID_MAX_LENGTH
 from recommender.contracts.requests import (
@@ -53,7 +54,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a route takes and answers; None is any JSON object."""
+    """The request and answer types of a route; None is any JSON object."""
 
     status: int
     request: Any = None
@@ -85,7 +86,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
 @cache
 def document() -> dict[str, Any]:
     """The whole document."""
-    schemas: dict[str, Any] = {"Event": events.json_schema()}
+    schemas: dict[str, Any] = {"Event": event_schema()}
     paths: dict[str, Any] = {}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
@@ -102,6 +103,29 @@ def document() -> dict[str, Any]:
             },
         },
     }
+
+
+def event_schema() -> dict[str, Any]:
+    """Describe one event as JSON Schema."""
+    item = {
+        "type": "object",
+        "required": ["item_id"],
+        "properties": {
+            "item_id": {"type": "string", "maxLength": 128},
+            "quantity": {"type": "integer", "minimum": 1},
+            "price": {"type": "number", "minimum": 0},
+            "index": {"type": "integer", "minimum": 0},
+        },
+    }
+    properties: dict[str, Any] = {
+        column.name: {"type": column.json_type, "description": column.meaning}
+        for column in EVENT_COLUMNS
+        if column.name != "derived"
+    }
+    properties["event_name"]["enum"] = list(EVENT_NAMES)
+    properties["event_time"]["format"] = "date-time"
+    properties["items"]["items"] = item
+    return {"type": "object", "required": ["event_id", "event_name", "event_time"], "properties": properties}
 
 
 def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
@@ -145,7 +169,7 @@ def _schema(kind: Any, schemas: dict[str, Any]) -> dict[str, Any]:
     """The JSON Schema of a type; dataclasses become components and are referred to."""
     if kind in SCALARS:
         return dict(SCALARS[kind])
-    if kind is events.Event:
+    if kind is Event:
         return {"$ref": "#/components/schemas/Event"}
     if is_dataclass(kind) and isinstance(kind, type):
         if kind.__name__ not in schemas:

@@ -24,7 +24,10 @@ SOURCES: Final = (
     "prior",  # popularity x recency in context
     "trending",  # recent popularity over long-run popularity
 )
-POLICIES: Final = ("cohorts", "hybrid", "hybrid_margin")
+# Every source proposes candidates; these do nothing else: what goes with the history, first purchases, the incumbent.
+PROPOSERS: Final = (*SOURCES, "history_partners", "discovery", "incumbent")
+POLICIES: Final = ("cohorts", "hybrid", "hybrid_margin")  # each is a list in domain/serving/page.py: POLICY_LISTS
+FIRST_COMPARED: Final = ("cohorts", "hybrid", "hybrid_margin")  # by the experiment that a new shop starts with
 INCUMBENT: Final = "cohorts"
 ALWAYS: Final = "always"
 HIDDEN_REASONS: Final[
@@ -45,7 +48,7 @@ CANARY: Final = "canary"  # in an experiment of mode canary only: the hybrid pol
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What a list is called, and what must be known for that to be true."""
+    """A name of a list, and the knowledge that makes it true."""
 
     name: str
     needs: str = ALWAYS
@@ -71,7 +74,7 @@ class Placement:
 
     @property
     def promises(self) -> tuple[Promise, ...]:
-        """What the list may be called, in order; one must be true, or the list is hidden."""
+        """The names of the list, in order of preference; without a true one the list is hidden."""
         return (Promise(self.name, self.needs), *self.otherwise)
 
 

@@ -1,4 +1,4 @@
-"""What the browser routes take: the request types, from which OpenAPI is made.
+"""Requests of the browser routes: the types from which OpenAPI is made.
 
 The names of the fields are the names in the JSON. `metadata` holds JSON Schema keywords. How a body
 becomes one of these is in contracts/api.py.
@@ -57,8 +57,8 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What else the storefront knows at this moment."""
+class RequestContext:
+    """The storefront's other knowledge at this moment."""
 
     cart_item_ids: tuple[str, ...] = field(default=(), metadata={"maxItems": MAX_CART_ITEMS})
     device: str | None = field(default=None, metadata=_ID)
@@ -81,7 +81,7 @@ class PlacementRequest:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to answer."""
+    """Options of the answer."""
 
     explain: str = field(default="reasons", metadata={"enum": list(EXPLANATIONS)})
 
@@ -96,7 +96,7 @@ class RecommendationRequest:
     placements: tuple[PlacementRequest, ...] = field(metadata={"minItems": 1, "maxItems": MAX_PLACEMENTS})
     user_id: str | None = field(default=None, metadata=_ID)
     page_view_id: str | None = field(default=None, metadata=_ID)
-    context: Surroundings = field(default_factory=Surroundings)
+    context: RequestContext = field(default_factory=RequestContext)
     events: tuple[Event, ...] = field(default=(), metadata={"maxItems": MAX_EVENTS_PER_CALL})
     sent_at: datetime | None = field(default=None, metadata=_SENT_AT)
     options: Options = field(default_factory=Options)

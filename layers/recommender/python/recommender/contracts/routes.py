@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Auth(StrEnum):
-    """Who may call: a browser with a publishable key, an administrator with IAM, or anyone."""
+    """Authentication of a route: a browser's publishable key, an administrator's IAM signature, or none."""
 
     PUBLISHABLE = "publishable"
     IAM = "iam"
@@ -32,7 +32,7 @@ class Route:
 ACTIONS: Final = {  # of an experiment's life
     "start": "Put a draft in force",
     "pause": "Serve the control to everybody, for now",
-    "resume": "Go on with a paused experiment",
+    "resume": "Resume a paused experiment",
     "kill": "End an experiment, one challenger or one placement; the control serves",
     "decide": "Ship a variant by hand, everywhere or by placement; the control closes it without a winner",
     "promote": "Make what was decided the default, and end the experiment",

@@ -96,7 +96,7 @@ def read_shop_sort_key(sort_key: str) -> tuple[str, str, int]:
 
 
 def posterior_key(experiment_id: str, epoch: int) -> dict[str, str]:
-    """What the reallocation computed at the end of an epoch."""
+    """The reallocation's result at the end of an epoch."""
     return {"pk": f"POST#{experiment_id}", "sk": f"E#{epoch:08d}"}
 
 
@@ -106,12 +106,12 @@ def audit_key(experiment_id: str, moment: str) -> dict[str, str]:
 
 
 def lease_key(name: str) -> dict[str, str]:
-    """Who does a job at the moment, in the ledger."""
+    """The current owner of a job, in the ledger."""
     return {"key": f"LEASE#{name}"}
 
 
 def stream_position_key(consumer: str, shard_id: str) -> dict[str, str]:
-    """How far a consumer has counted one shard of the session stream."""
+    """A consumer's position in one shard of the session stream."""
     return {"key": f"POS#{consumer}#{shard_id}"}
 
 

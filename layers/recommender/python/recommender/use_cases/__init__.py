@@ -1,1 +1,1 @@
-"""What the product does, one verb a file: each takes a command and its ports, and returns a value."""
+"""The use cases, one verb a file: each takes a command and its ports, and returns a value."""

@@ -18,9 +18,9 @@ from typing import Final
 
 from recommender.contracts.answers import EventsAnswer
 from recommender.contracts.api import rejection
-from recommender.contracts.events import Event
+from recommender.contracts.event_kinds import CLICK, SESSION
+from recommender.contracts.events import Accepted, Event
 from recommender.contracts.fields import problem
-from recommender.contracts.outbox import SESSION, Accepted
 from recommender.contracts.requests import Caveat, EventBatch, Rejection
 from recommender.contracts.tables import SESSION_TTL_SECONDS
 from recommender.domain.serving.attribution import Claims, verify
@@ -43,7 +43,7 @@ Numbered = tuple[int, Event]  # an event with its place in the batch
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """What became of the events of one session."""
+    """The outcome for the events of one session."""
 
     state: SessionState
     accepted: tuple[Accepted, ...] = ()
@@ -196,13 +196,13 @@ def _own_items(event: Event, claims: Claims | None) -> Event:
 
 
 def _caveats(index: int, event: Event, own: Event, claims: Claims | None, *, is_full: bool) -> list[Caveat]:
-    """What of an accepted event does not count."""
+    """List the parts of an accepted event that do not count."""
     caveats = []
     foreign = sorted(set(event.item_ids) - set(own.item_ids))
     if foreign:
         wrong = problem(f"/events/{index}/items", foreign[0], "items of the list the token is for", "not_in_list")
         caveats += [_caveat(index, found) for found in wrong.problems]
-    if claims is not None and event.event_name == "select_item" and not event.items:
+    if claims is not None and CLICK in REWARDS.get(event.event_name, ()) and not event.items:
         wrong = problem(f"/events/{index}/items", [], "the item of the list that was clicked", "uncredited")
         caveats += [_caveat(index, found) for found in wrong.problems]
     if is_full:

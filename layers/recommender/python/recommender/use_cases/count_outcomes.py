@@ -20,7 +20,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from recommender.contracts.outbox import ORDER, REFUND, StreamBatch
+from recommender.contracts.event_kinds import ORDER, REFUND
+from recommender.contracts.events import StreamBatch
 from recommender.contracts.tables import LEDGER, order_key
 from recommender.domain.experiments.running.counts import CellCount, outcomes
 from recommender.domain.experiments.running.shop_counts import ShopCount, shop_counts, traded_items
@@ -38,7 +39,7 @@ Entry = tuple[str, Sequence[Mapping[str, Any]]]  # a stream record: its sequence
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What a call added to the counters, leftovers of a crashed call included."""
+    """The totals that a call added to the counters, leftovers of a crashed call included."""
 
     exposures: int = 0
     clicks: int = 0

@@ -1,4 +1,4 @@
-"""What a draft may expect: its traffic, given or measured from what runs today, the days to a decision, and warnings.
+"""Forecast a draft: its traffic, given or measured from today's experiments, the days to a decision, and warnings.
 
 A warning is no refusal: a draft may be made for a later day. What would stop it from starting is named all the same.
 """
@@ -33,7 +33,7 @@ class Measured:
 
 def forecast_experiment(
     config: ExperimentConfig,
-    asked: ExperimentRequest,
+    requested: ExperimentRequest,
     *,
     snapshot: Snapshot | None,
     store: ExperimentStore,
@@ -42,15 +42,15 @@ def forecast_experiment(
     """`forecast` (None where the traffic is unknown) and `problems`, as JSON values."""
     problems = _warnings(config, snapshot)
     measured = None
-    if not asked.expected_daily_exposures or asked.expected_click_rate is None:
+    if not requested.expected_daily_exposures or requested.expected_click_rate is None:
         measured = measure(config, snapshot=snapshot, store=store, now=now)
-    exposures = asked.expected_daily_exposures or (measured.exposures if measured else {})
-    rates = _rates(config, asked, measured)
+    exposures = requested.expected_daily_exposures or (measured.exposures if measured else {})
+    rates = _rates(config, requested, measured)
     if not exposures or not rates or not any(exposures[name] * rates[name] for name in config.placements):
-        problems.append(_problem("/expected_daily_exposures", asked, "unknown_traffic", UNKNOWN_TRAFFIC))
+        problems.append(_problem("/expected_daily_exposures", requested, "unknown_traffic", UNKNOWN_TRAFFIC))
         return {"forecast": None, "problems": problems}
     clicks = {name: exposures[name] * rates[name] * (1 - config.holdout_share) for name in config.placements}
-    traffic = Traffic({name: daily for name, daily in clicks.items() if daily > 0}, asked.expected_design_effect)
+    traffic = Traffic({name: daily for name, daily in clicks.items() if daily > 0}, requested.expected_design_effect)
     forecast = forecast_of(traffic, config.design, variants=len(config.variants))
     total, share = sum(exposures[name] for name in config.placements), 1 - config.holdout_share
     if forecast["verdict"] == "too_small":
@@ -60,7 +60,7 @@ def forecast_experiment(
         "measured_days": round(measured.days, 2) if measured else None,
         "daily_exposures": round(total, 1),
         "click_rate": round(sum(clicks.values()) / (total * share), 6),
-        "design_effect": asked.expected_design_effect,
+        "design_effect": requested.expected_design_effect,
     }
     return {"forecast": {"traffic": described, **forecast}, "problems": problems}
 
@@ -81,7 +81,7 @@ UNCALIBRATED: Final = (
 def measure(
     config: ExperimentConfig, *, snapshot: Snapshot | None, store: ExperimentStore, now: datetime
 ) -> Measured | None:
-    """What was counted on these placements in the last days, by whichever experiment ran; None where too little was."""
+    """Measure the recent traffic of these placements, by whichever experiment ran; None where there was too little."""
     if snapshot is None:
         return None
     end = max(now, datetime.fromisoformat(snapshot.created_at))
@@ -110,10 +110,10 @@ def measure(
     )
 
 
-def _rates(config: ExperimentConfig, asked: ExperimentRequest, measured: Measured | None) -> Mapping[str, float]:
+def _rates(config: ExperimentConfig, requested: ExperimentRequest, measured: Measured | None) -> Mapping[str, float]:
     """Click rate of each placement; that of all together where a placement showed nothing."""
-    if asked.expected_click_rate is not None:
-        return dict.fromkeys(config.placements, asked.expected_click_rate)
+    if requested.expected_click_rate is not None:
+        return dict.fromkeys(config.placements, requested.expected_click_rate)
     if measured is None:
         return {}
     overall = sum(measured.clicks.values()) / sum(measured.exposures.values())
@@ -124,7 +124,7 @@ def _rates(config: ExperimentConfig, asked: ExperimentRequest, measured: Measure
 
 
 def _warnings(config: ExperimentConfig, snapshot: Snapshot | None) -> list[dict[str, str]]:
-    """What would stop the draft from starting today, or make its result read oddly."""
+    """List the reasons that would stop the draft from starting today, or make its result misleading."""
     held: dict[str, list[str]] = {}
     for placement, other in overlaps(config, snapshot).items():
         held.setdefault(other, []).append(placement)

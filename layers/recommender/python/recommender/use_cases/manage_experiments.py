@@ -26,7 +26,7 @@ ATTEMPTS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What an administrator asks for. `choices` of a decision: placement -> variant, '' for every placement."""
+    """An administrator's order. `choices` of a decision: placement -> variant, '' for every placement."""
 
     action: str
     experiment_id: str

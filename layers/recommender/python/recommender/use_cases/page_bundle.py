@@ -1,4 +1,4 @@
-"""Which bundle fills a page: the one in force, or the one that a canary tries out.
+"""Choose the bundle that fills a page: the one in force, or the one that a canary tries out.
 
 A page comes whole from one bundle, because its lists are made together. What a page cannot show as it was
 assigned is not counted. Where the canary's bundle is not loaded, neither of the experiment's variants is

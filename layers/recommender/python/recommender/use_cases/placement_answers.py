@@ -27,7 +27,7 @@ def known_placement(name: str, placements: Mapping[str, Placement]) -> Placement
     return placements[name]
 
 
-class AskedPlacements:
+class RequestedPlacements:
     """The placements of the request: those to fill, and those that get an error, in the order asked for."""
 
     def __init__(self, request: RecommendationRequest, known: Mapping[str, Placement]) -> None:
@@ -38,15 +38,15 @@ class AskedPlacements:
         self.slots: list[tuple[Placement, int]] = []
         self._problems: dict[int, PlacementAnswer] = {}
         taken: set[str] = set()
-        for n, asked in enumerate(request.placements):
-            name = asked.placement
+        for n, requested in enumerate(request.placements):
+            name = requested.placement
             if name not in known:
                 self._problems[n] = _problem(name, "unknown_placement", did_you_mean(name, known))
             elif name in taken:
                 self._problems[n] = _problem(name, "duplicate_placement", f"'{name}' is asked for twice, expected once")
             else:
                 taken.add(name)
-                self.slots.append((known[name], asked.limit or known[name].size))
+                self.slots.append((known[name], requested.limit or known[name].size))
         self._count = len(request.placements)
         if not self.slots:
             name = request.placements[0].placement
@@ -98,7 +98,7 @@ def display_standby(standby: StandbyList, *, explain: bool) -> ShownList:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """How a page was made; it travels in its tokens, so that counters can tell variants apart by it."""
+    """Serving facts of a page; they travel in its tokens, so that counters can compare variants by them."""
 
     level: str  # personalization level
     milliseconds: int

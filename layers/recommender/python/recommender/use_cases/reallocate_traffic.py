@@ -37,7 +37,7 @@ LEASE_SECONDS: Final = 120  # as long as a run may take: after that its holder i
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who runs this, by a name that a retry of the same run keeps, and when."""
+    """A run: its owner, by a name that a retry of the same run keeps, and its time."""
 
     holder: str
     now: datetime
@@ -95,7 +95,7 @@ def _runs(config: ExperimentConfig, snapshot: Snapshot) -> bool:
 
 
 def _conclude(config: ExperimentConfig, current: Snapshot, at: datetime, store: ExperimentStore) -> Mapping[str, Any]:
-    """What the current epoch's end says of an experiment: computed, unless a run before this one has stored it."""
+    """Evaluate an experiment at the end of the current epoch, unless an earlier run has stored the result."""
     stored = store.posterior(config.experiment_id, current.epoch)
     if stored is not None:
         return stored
@@ -151,7 +151,7 @@ def _looked_at(config: ExperimentConfig, snapshots: Mapping[int, Snapshot], stor
 
 
 def _guarded(config: ExperimentConfig, record: Mapping[str, Any], watched: Sequence[Guardrail]) -> dict[str, Any]:
-    """The record with what the guardrails say, and with the kills they ask for."""
+    """Add the guardrails' findings to the record, and the kills that follow from them."""
     flags = sorted({*record["kills"], *kills(config, watched)})
     return {**record, "kills": flags, "guardrails": [guardrail_to_json(found) for found in watched]}
 
@@ -195,6 +195,6 @@ def _record(snapshot: Snapshot, before: Snapshot, store: ExperimentStore) -> Non
 
 
 def _reason(record: Mapping[str, Any], config: ExperimentConfig) -> str:
-    """Why something was killed: the guardrails that ask for it, else the clicks."""
+    """Name the cause of a kill: the guardrails that were breached, else the clicks."""
     sentences = [found["sentence"] for found in record.get("guardrails", ()) if found["kills"]]
     return " ".join(sentences) or f"It probably loses more than {config.loss_limit:.0%} of the clicks."

@@ -22,7 +22,7 @@ from recommender.domain.experiments.running.config import Snapshot
 from recommender.domain.models.bundle import Bundle
 from recommender.domain.models.prior import PageContext
 from recommender.domain.serving.eligibility import current_stock, may_sell
-from recommender.domain.serving.page import Slot, assemble
+from recommender.domain.serving.page import POLICY_LISTS, Slot, assemble
 from recommender.domain.serving.promises import Visit
 from recommender.domain.serving.ranking import Ranked, rank
 from recommender.domain.serving.standby import Standby, standby_lists
@@ -31,7 +31,7 @@ from recommender.errors import DependencyDown
 from recommender.ports import BundleSource, CanarySource, CatalogOverrides, SnapshotSource, StandbySource, StateReader
 from recommender.use_cases.page_bundle import BUNDLE_UNAVAILABLE, CANARY_UNAVAILABLE, page_bundle
 from recommender.use_cases.placement_answers import (
-    AskedPlacements,
+    RequestedPlacements,
     Served,
     ShownList,
     display,
@@ -80,21 +80,21 @@ def recommend(
     An unknown placement gets an error of its own while others are served; where none is known, NotFound is raised.
     """
     request = command.request
-    asked = AskedPlacements(request, placements or registry("default"))
+    requested = RequestedPlacements(request, placements or registry("default"))
     trace = _Trace(clock)
     visitor = _visitor(request, state, now, trace)
     trace.lap("state")
     snapshot = _snapshot(request, snapshots, trace)
-    assigned = _arms(request, asked.slots, snapshot)
+    assigned = _arms(request, requested.slots, snapshot, trace)
     page = page_bundle(assigned, snapshot, bundles=bundles, canaries=canaries)
     trace.degradations.extend(page.degradations)
     slots = [
-        Slot(placement, arm.variant, limit) for (placement, limit), arm in zip(asked.slots, page.arms, strict=True)
+        Slot(placement, arm.variant, limit) for (placement, limit), arm in zip(requested.slots, page.arms, strict=True)
     ]
     recommendation_id = new_id()
     changes = _overrides(overrides, trace)
     if page.bundle is None:
-        filled = _stand_by(request, visitor[0], asked.slots, standby, changes)
+        filled = _stand_by(request, visitor[0], requested.slots, standby, changes)
     else:
         filled = _fill(request, visitor, slots, page.bundle, changes, ranking, now, trace)
     served = Served(filled.level, trace.milliseconds, not FAILURES.isdisjoint(trace.degradations))
@@ -110,7 +110,7 @@ def recommend(
         evidence=filled.evidence,
         degraded=bool(trace.degradations),
         degraded_reason=",".join(trace.degradations) or None,
-        placements=asked.in_order(answers),
+        placements=requested.in_order(answers),
         timing_ms=trace.laps,
         rejected_events=command.rejected,
     )
@@ -118,7 +118,7 @@ def recommend(
 
 @dataclass(slots=True)
 class _Trace:
-    """How long each stage took, and what was missing."""
+    """The duration of each stage, and the degradations."""
 
     clock: Callable[[], float]
     laps: dict[str, float] = field(default_factory=dict)
@@ -181,12 +181,19 @@ def _snapshot(request: RecommendationRequest, snapshots: SnapshotSource | None, 
 
 
 def _arms(
-    request: RecommendationRequest, slots: Sequence[tuple[Placement, int]], snapshot: Snapshot | None
+    request: RecommendationRequest, slots: Sequence[tuple[Placement, int]], snapshot: Snapshot | None, trace: _Trace
 ) -> list[Assignment]:
-    """The variant of each placement; without consent to anything, no experiment."""
+    """The variant of each placement; without consent to anything, no experiment.
+
+    A snapshot may name a policy of newer code: there the incumbent serves and nothing is counted, as without it.
+    """
     if request.context.consent == "none":
         return [Assignment("", 0, 0, DEFAULT_VARIANT, 1.0)] * len(slots)
-    return [assign(snapshot, request.visitor_id, placement.placement_id) for placement, _ in slots]
+    arms = [assign(snapshot, request.visitor_id, placement.placement_id) for placement, _ in slots]
+    known = [arm if arm.variant in POLICY_LISTS else assign(None, request.visitor_id, "") for arm in arms]
+    if known != arms:
+        trace.degradations.append(EXPERIMENTS_UNAVAILABLE)
+    return known
 
 
 def _fill(
@@ -219,7 +226,7 @@ def _fill(
 def _stand_by(
     request: RecommendationRequest,
     session: Session,
-    asked: Sequence[tuple[Placement, int]],
+    requested: Sequence[tuple[Placement, int]],
     standby: StandbySource | None,
     changes: Changes,
 ) -> _Filled:
@@ -230,7 +237,7 @@ def _stand_by(
         found = Standby({})
     lists = standby_lists(
         found,
-        asked,
+        requested,
         left_out=frozenset((request.page.item_id or "", *request.context.cart_item_ids, *session.cart)),
         gone=frozenset(item_id for item_id, change in changes.items() if not may_sell(change)),
         prices={item_id: change["price_cents"] for item_id, change in changes.items() if "price_cents" in change},

@@ -93,7 +93,7 @@ def dynamodb_client() -> Any:
         retries={"mode": "legacy", "total_max_attempts": ATTEMPTS},  # waits 50 ms where "standard" waits up to 1 s
         max_pool_connections=20,
         tcp_keepalive=True,
-        parameter_validation=False,  # the service checks again, and says the same
+        parameter_validation=False,  # the service checks them itself
     )
     client = boto3.client("dynamodb", config=config)
     client.meta.events.register("before-parse.dynamodb.Query", read_items_plainly)

@@ -156,7 +156,7 @@ class DynamoExperimentStore:
         return frozenset(item[tables.LEDGER.partition_key]["S"] for item in alive)
 
     def stream_position(self, *, consumer: str, shard_id: str) -> StreamPosition:
-        """How far the shard is counted; the empty position where it is not begun."""
+        """Return the shard's position; the empty one where it is not begun."""
         key = strings(tables.stream_position_key(consumer, shard_id))
         found = self._database.call("get_item", TableName=self._ledger_table, Key=key, ConsistentRead=True)
         return read_position(found["Item"]) if "Item" in found else StreamPosition()
@@ -187,7 +187,7 @@ class DynamoExperimentStore:
         return _body({"body": {"S": text}})
 
     def posterior(self, experiment_id: str, epoch: int) -> Mapping[str, Any] | None:
-        """What ended this epoch, or None where nothing did."""
+        """Return the record that ended this epoch, or None where it is open."""
         item = self._get(tables.posterior_key(experiment_id, epoch))
         return _body(item) if item else None
 

@@ -2,7 +2,7 @@
 
 The table holds only what changed since the bundle, so one scan by each container every few seconds is
 cheaper than a look-up with every page view. While the store is down the last overrides serve on. Shops write the
-table themselves: a row that says something else than it should is skipped and counted, and harms no other.
+table themselves: a row that cannot be read is skipped and counted, and harms no other.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class DynamoOverrides:
 
 
 def _change(item: Item) -> Mapping[str, Any]:
-    """What the row changes. Raises KeyError, TypeError, ValueError or ArithmeticError for a bad row."""
+    """Parse the row's changes. Raises KeyError, TypeError, ValueError or ArithmeticError for a bad row."""
     change: dict[str, Any] = {}
     if "availability" in item:
         change["availability"] = _text(item, "availability")

@@ -1,7 +1,7 @@
 """Sessions on DynamoDB: one item a session, written under a condition, whose stream is the outbox.
 
 The item: `session_id`, `version`, `expires_at`, and the binary attributes of adapters/session_item.py, of which
-`accepted` is what this write added (contracts/outbox.py). An expired item may still lie there for days, so readers
+`accepted` is what this write added (contracts/events.py). An expired item may still lie there for days, so readers
 look at the time and writers may replace it.
 """
 
@@ -12,7 +12,7 @@ from datetime import datetime
 
 from recommender.adapters.dynamodb.client import Database, Item
 from recommender.adapters.session_item import read_session, to_attributes, to_state
-from recommender.contracts.outbox import Accepted
+from recommender.contracts.events import Accepted
 from recommender.contracts.tables import EXPIRES_AT, SESSION_TTL_SECONDS
 from recommender.domain.serving.visit import Session
 from recommender.ports import SessionState

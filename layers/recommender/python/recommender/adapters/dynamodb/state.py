@@ -37,7 +37,7 @@ class DynamoShoppers:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Shoppers in this table. `sleep` waits between attempts of a throttled write, `clock` tells epoch seconds."""
+        """Shoppers in this table. `sleep` waits between attempts of a throttled write, `clock` gives epoch seconds."""
         self._database = database
         self._table = table
         self._sleep = sleep

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from recommender.contracts.outbox import ATTRIBUTE, StreamBatch, unpack
+from recommender.contracts.events import ATTRIBUTE, StreamBatch, unpack
 
 
 def batches(event: Mapping[str, Any]) -> list[StreamBatch]:

@@ -106,7 +106,7 @@ class MemoryExperimentStore:
         return frozenset(self._orders.intersection(orders))
 
     def stream_position(self, *, consumer: str, shard_id: str) -> StreamPosition:
-        """How far the shard is counted; the empty position where it is not begun."""
+        """Return the shard's position; the empty one where it is not begun."""
         return self._positions.get((consumer, shard_id), StreamPosition())
 
     def counts(self, config: ExperimentConfig) -> list[CellCount]:
@@ -124,7 +124,7 @@ class MemoryExperimentStore:
         return result
 
     def posterior(self, experiment_id: str, epoch: int) -> Mapping[str, Any] | None:
-        """What ended this epoch, or None where nothing did."""
+        """Return the record that ended this epoch, or None where it is open."""
         stored = self._posteriors.get((experiment_id, epoch))
         return json.loads(stored) if stored else None
 

@@ -25,7 +25,7 @@ from threading import Lock
 from typing import Any
 
 from recommender.adapters.session_item import to_attributes
-from recommender.contracts.outbox import Accepted
+from recommender.contracts.events import Accepted
 from recommender.contracts.tables import SESSION_TTL_SECONDS, SHOPPER_TTL_SECONDS
 from recommender.domain.experiments.running.config import Snapshot
 from recommender.domain.models.bundle import Bundle

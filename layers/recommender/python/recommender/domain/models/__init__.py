@@ -1,1 +1,1 @@
-"""What training has learned, as arrays with the formulas that read them."""
+"""Trained models as arrays, with the formulas that read them."""

@@ -88,7 +88,6 @@ class Bundle:
     complements: Complements
     discovery: Discovery
     cohorts: Cohorts
-    ranker_spec: Mapping[str, Any]
     fallback: Mapping[str, tuple[str, ...]]
     user_tower: Model
     session_encoder: Model
@@ -97,7 +96,7 @@ class Bundle:
     session_retrieval: Model
     encode_query: Callable[[str], Floats]  # text -> (C,)
     lexical: LexicalIndex
-    next_item: NextItem | None = None  # None, as where only purchases are measured: session-kNN says what comes next
+    next_item: NextItem | None = None  # None where only purchases are measured: then session-kNN ranks
 
     @property
     def count_items(self) -> int:

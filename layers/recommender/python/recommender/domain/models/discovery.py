@@ -1,14 +1,14 @@
-"""What shoppers buy for the first time: how often each item is tried, and how that depends on a shopper's taste.
+"""First purchases: the rate at which each item is tried, and its dependence on a shopper's taste.
 
     tried(j)      first purchases of j in four weeks for each shopper who had not bought it before
     taste z       unit vector of a history: sum over its items of weight * reading(item)
     tried(j | z)  tried(j) (1 + (z - centre) . slope_j), a ridge regression of first purchases on taste
 
 What is bought again and again and what is tried are different things: staples are owned by those who want them, so
-popularity says little about who is going to buy one for the first time.
+popularity predicts little of who is going to buy one for the first time.
 Letters: I items, X items that histories are read by, N items that are tried often enough for a slope, D width.
 
-Categories that go together in an order: what the items of a visit say of every other item, bought together or not.
+Complements: the evidence of a visit's categories for every other category, from orders that hold both.
 
     lift(a, b) = log((n_ab + EVIDENCE) / (n_a n_b / n + EVIDENCE))      n_ab: orders with both, n: orders
 
@@ -108,10 +108,10 @@ def visit_lifts(
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """(C,) weighted mean and (C,) maximum of the lifts that focus categories (L,) give to `wanted` (C,)."""
     known, places = complements.place[focus], complements.place[wanted]
-    told = known >= 0
-    if not told.any():
+    is_known = known >= 0
+    if not is_known.any():
         return np.zeros(len(wanted)), np.zeros(len(wanted))
-    pairs = complements.lifts[known[told][:, None], np.maximum(places, 0)[None, :]].astype(np.float64)  # (L, C)
+    pairs = complements.lifts[known[is_known][:, None], np.maximum(places, 0)[None, :]].astype(np.float64)  # (L, C)
     pairs[:, places < 0] = 0.0
-    mean = weights[told] @ pairs / max(float(weights.sum()), 1e-9)
+    mean = weights[is_known] @ pairs / max(float(weights.sum()), 1e-9)
     return mean, pairs.max(axis=0)

@@ -1,4 +1,4 @@
-"""What a visitor looks at next: candidates of several sources, described by features, scored by a small network.
+"""The next item of a visit: candidates of several sources, described by features, scored by a small network.
 
 Candidates are the encoder's nearest items, what session-kNN lists, and the visit's own items. The network was trained
 by the session layer's job to put the item that came next first (see training_jobs.next_item.fitting):
@@ -45,7 +45,7 @@ class NextItem:
 
     @property
     def facts(self) -> ItemFacts:
-        """What is known of the items."""
+        """Facts of the items."""
         return ItemFacts(self.log_share, self.trend, self.repeat_log_odds)
 
 
@@ -83,7 +83,7 @@ def question_of(
     nearest: NDArray[np.integer],
     sessions: RankedList,
 ) -> Question | None:
-    """The candidates with what the sources say of them; None where the visit has no known item."""
+    """Score the candidates by each source; None where the visit has no known item."""
     known = np.asarray(visit)[np.asarray(visit) >= 0]
     if not len(known):
         return None

@@ -1,6 +1,6 @@
 """The features of next-item candidates: one implementation for training, evaluation and serving.
 
-Four groups: what the encoder says, what sessions like this one say, where the item stands in the visit, what is known
+Four groups: the encoder's scores, the scores of similar sessions, the item's place in the visit, and facts
 of the item. What describes the visit as a whole is the same for all candidates and lets the network weigh the others.
 
 Letters: I items, C candidates, F features, L events of the visit, U its distinct items, E width of the encoder.
@@ -73,7 +73,7 @@ class ItemFacts:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A visit, its candidates and what the sources say."""
+    """A visit, its candidates and the sources' scores."""
 
     rows: Rows  # (C,) sorted, distinct
     visit: Rows  # (L,) known items, newest LONGEST, oldest first; all of them candidates

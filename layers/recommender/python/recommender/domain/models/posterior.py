@@ -19,6 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.contracts.event_kinds import EVENT_KINDS
 from recommender.domain.models.arrays import Doubles, Floats
 
 RETENTION: Final = 0.9  # share of the evidence that survives until the next event
@@ -36,18 +37,14 @@ class PreferencePrior:
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """How much an event says (weight), and what (1: wanted, negative: refused)."""
+    """The weight of an event as evidence, and its observation (1: wanted, negative: refused)."""
 
     weight: float
     observation: float
 
 
 STRENGTHS: Final[Mapping[str, Strength]] = {
-    "view_item": Strength(1.0, 1.0),
-    "select_item": Strength(1.5, 1.0),
-    "add_to_cart": Strength(3.0, 1.0),
-    "purchase": Strength(4.0, 1.0),
-    "remove_from_cart": Strength(2.0, -0.5),
+    name: Strength(kind.weight, kind.observation) for name, kind in EVENT_KINDS.items() if kind.weight
 }
 
 

@@ -39,7 +39,7 @@ class PageContext:
 
     @property
     def anchors(self) -> tuple[str, ...]:
-        """What the page is about: its item, then the cart."""
+        """The subjects of the page: its item, then the cart."""
         return ((self.item_id,) if self.item_id else ()) + self.cart_item_ids
 
 
@@ -71,7 +71,7 @@ class ContextCounts:
 
 
 def decay(ages_days: NDArray[np.floating], *, half_life_days: float) -> Doubles:
-    """What an observation of this age still counts: 0.5 ** (age / half-life)."""
+    """Weigh an observation by its age: 0.5 ** (age / half-life)."""
     weights: Doubles = np.exp2(-np.asarray(ages_days, np.float64) / half_life_days)
     return weights
 
@@ -120,7 +120,7 @@ def log_trend(
 
 
 def log_prior(prior: Prior, contexts: Sequence[str] = ()) -> Floats:
-    """(I,) log probability of each item in these contexts together; an unknown context says nothing."""
+    """(I,) log probability of each item in these contexts together; an unknown context changes nothing."""
     known = [found for name in dict.fromkeys(contexts) if (found := context_counts(prior, name)) is not None]
     if not known:
         return prior.log_share
@@ -150,7 +150,7 @@ def normal_query(text: str) -> str:
 
 
 def context_counts(prior: Prior, name: str) -> ContextCounts | None:
-    """What the context has counted, best first; None for an unknown context."""
+    """Return the items counted in the context, best first; None for an unknown context."""
     wanted = name.encode()
     place = int(np.searchsorted(prior.context_names, wanted)) if len(prior.context_names) else 0
     if place >= len(prior.context_names) or bytes(prior.context_names[place]) != wanted:

@@ -97,7 +97,7 @@ RankedList = tuple[NDArray[np.integer], NDArray[np.floating]]  # rows and scores
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """How lists are joined: by reciprocal rank or by share of score, with one weight a list."""
+    """The rule that joins lists: by reciprocal rank or by share of score, with one weight a list."""
 
     by: Literal["rank", "share"]
     weights: tuple[float, ...]
@@ -118,7 +118,7 @@ def fuse(lists: Sequence[RankedList], fusion: Fusion, *, limit: int) -> tuple[Ro
 
 
 def _worth(listed: RankedList, fusion: Fusion) -> Doubles:
-    """What a list adds for each of its items before weighting."""
+    """Compute the unweighted contribution of a list to each of its items."""
     scores = np.asarray(listed[1], np.float64)
     if fusion.by == "rank":
         return 1.0 / (fusion.constant + np.arange(1.0, len(scores) + 1.0))

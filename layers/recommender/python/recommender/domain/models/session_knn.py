@@ -29,7 +29,7 @@ SAMPLED: Final = 2000  # newest sessions of each item, and of the visit's items 
 
 @dataclass(frozen=True, slots=True)
 class KnnSettings:
-    """How fast each kind of evidence fades; larger is slower. Names as in the module's formulas."""
+    """Decay of each kind of evidence; larger is slower. Names as in the module's formulas."""
 
     position: float = 2.0
     recency_days: float = 100.0
@@ -106,7 +106,7 @@ def session_scores(
     limit: int = 500,
     settings: KnnSettings | None = None,
 ) -> tuple[Rows, Floats]:
-    """What sessions like this one go on to: up to `limit` item rows and scores > 0, best first, ties by row.
+    """Score the items of similar sessions: up to `limit` item rows and scores > 0, best first, ties by row.
 
     `settings` take the place of the index's own.
     `rows` are the item rows of the visit in order, repeats kept; negative (unknown) ones are passed over.

@@ -1,4 +1,4 @@
-"""Which items are worth scoring: the best of each source, and how strongly each source speaks for each of them.
+"""Candidates: the best items of each source, and the strength of each source for each of them.
 
 A source puts forward its best rows up to its share of the limit; the union is cut by the best rank (relative to the
 source's share) that an item has anywhere. Letters: I items, C candidates, 9 sources of contracts.placements.SOURCES.
@@ -6,7 +6,7 @@ source's share) that an item has anywhere. Letters: I items, C candidates, 9 sou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,19 +22,19 @@ from recommender.domain.serving.signals import Signals, closeness, content_of, g
 from recommender.domain.serving.visit import Session, Shopper
 from recommender.domain.serving.visitor import days_since_epoch, owned_items, seen_items
 
-SHARES: Final = {
-    "own": 0.40,
+SHARES: Final[Mapping[str, float]] = {  # of the limit, by PROPOSERS
+    "own_history": 0.40,
     "personal": 0.25,
-    "history": 0.17,
+    "history_partners": 0.17,
     "discovery": 0.20,
     "session": 0.25,
-    "visit": 0.10,
-    "partners": 0.17,
-    "content": 0.12,
+    "recent": 0.10,
+    "co_purchase": 0.17,
+    "similar_content": 0.12,
     "category": 0.15,
     "prior": 0.17,
     "trending": 0.10,
-    "cohort": 0.06,
+    "incumbent": 0.06,
 }
 SAMPLED_EACH: Final = 32  # score of the catalogue, to bound the best ones
 STRONG_TREND: Final = float(np.log(4.0))  # the short-run rate at which the trend's strength is 1
@@ -75,7 +75,7 @@ def candidate_rows(bundle: Bundle, signals: Signals, *, category: str | None = N
 
 
 def strengths(bundle: Bundle, signals: Signals, rows: Rows, *, category: str | None = None) -> Floats:
-    """(C, 9) how strongly each source speaks for each item, in [0, 1]."""
+    """(C, 9) the strength of each source for each item, in [0, 1]."""
     by_source: dict[str, NDArray[np.floating]] = {
         "personal": _personal(bundle, signals, rows),
         "own_history": _own_history(signals, rows),
@@ -94,33 +94,33 @@ def strengths(bundle: Bundle, signals: Signals, rows: Rows, *, category: str | N
 def _proposals(bundle: Bundle, signals: Signals, category: str | None, limit: int) -> Iterator[tuple[str, Rows]]:
     """Each source's rows, best first; longer lists than its share are welcome where they cost nothing."""
     owned = signals.owned
-    yield "own", owned.rows[np.argsort(-owned.recent_at(signals.now_days), kind="stable")]
+    yield "own_history", owned.rows[np.argsort(-owned.recent_at(signals.now_days), kind="stable")]
     if signals.personal_vec is not None:
         yield "personal", bundle.retrieval({"q": signals.personal_vec[None]})["i"][0].astype(np.int32)
     if signals.history_scores is not None:
         fresh = signals.history_scores.copy()
         fresh[owned.rows] = 0.0
-        yield "history", _top_positive(fresh, "history", limit)
+        yield "history_partners", _top_positive(fresh, "history_partners", limit)
     yield "discovery", _tried(bundle, signals, limit)
     yield "session", signals.next_rows
-    yield "visit", np.concatenate([signals.seen.anchors, signals.seen.viewed[::-1]])
+    yield "recent", np.concatenate([signals.seen.anchors, signals.seen.viewed[::-1]])
     if signals.partner_scores is not None:
-        yield "partners", _top_positive(signals.partner_scores, "partners", limit)
+        yield "co_purchase", _top_positive(signals.partner_scores, "co_purchase", limit)
     if signals.search_scores is not None:
-        yield "content", _top(signals.search_scores, "content", limit)
+        yield "similar_content", _top(signals.search_scores, "similar_content", limit)
     elif signals.subject is not None:
-        yield "content", _top(closeness(bundle, signals.subject), "content", limit)
+        yield "similar_content", _top(closeness(bundle, signals.subject), "similar_content", limit)
     found = context_counts(bundle.prior, f"category:{category}") if category else None
     if found is not None:
         yield "category", found.rows
     yield "prior", _top(signals.log_prior, "prior", limit)
     yield "trending", bundle.trending[: _share_of("trending", limit)]
-    yield "cohort", bundle.cohorts.lists[signals.cohort]
+    yield "incumbent", bundle.cohorts.lists[signals.cohort]
 
 
 def _tried(bundle: Bundle, signals: Signals, limit: int) -> Rows:
-    """What the shopper is most likely to buy for the first time."""
-    listed, scores = most_tried(bundle.discovery, signals.wishes)
+    """Return the items that the shopper is most likely to buy for the first time."""
+    listed, scores = most_tried(bundle.discovery, signals.first_purchase_taste)
     _, is_owned = signals.owned.places(listed)
     return listed[~is_owned][_top(scores[~is_owned], "discovery", limit)]
 

@@ -1,4 +1,4 @@
-"""What a session has been credited for: each reward of a shown list once, each order once.
+"""Credit of a session: each reward of a shown list once, each order once.
 
 A list, which is one (recommendation, placement), has one bit mask: a bit for each reward, and for each kind of event
 a bit for each position of the list. So an event that reports nothing new of its list is a replay, however it is cut,
@@ -12,29 +12,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from recommender.contracts.events import EVENT_NAMES, Event
+from recommender.contracts.event_kinds import CLICK, EVENT_KINDS, EXPOSURE, IMPRESSION, REFUND
+from recommender.contracts.events import Event
 from recommender.contracts.fields import problem
-from recommender.contracts.outbox import CLICK, EXPOSURE, ORDER, REFUND
 from recommender.domain.serving.attribution import Claims
 from recommender.errors import InvalidInput
 
 MAX_LISTS: Final = 1_000  # lists of one session that can be credited
 MAX_DIGESTS: Final = 5_000  # orders and refunds of one session, and what an older version kept of lists
 POSITIONS: Final = 64  # bits of one kind of event; the last one stands for an event without items
-KINDS: Final = {
-    name: number for number, name in enumerate(EVENT_NAMES)
-}  # a new name belongs at the end: masks are stored
-REWARDS: Final[Mapping[str, tuple[str, ...]]] = {  # who clicks has seen
-    "view_item_list": (EXPOSURE,),
-    "select_item": (EXPOSURE, CLICK),
+NUMBERS: Final = {name: number for number, name in enumerate(EVENT_KINDS)}  # masks that are stored hold them
+REWARD_BITS: Final = {EXPOSURE: 1, CLICK: 2}  # of a list; the others are of an order
+REWARDS: Final[Mapping[str, tuple[str, ...]]] = {
+    name: rewards
+    for name, kind in EVENT_KINDS.items()
+    if (rewards := tuple(reward for reward in kind.rewards if reward in REWARD_BITS))
 }
-TRADE: Final[Mapping[str, str]] = {"purchase": ORDER, "refund": REFUND}
-REWARD_BITS: Final = {EXPOSURE: 1, CLICK: 2}
+TRADE: Final[Mapping[str, str]] = {
+    name: reward for name, kind in EVENT_KINDS.items() for reward in kind.rewards if reward not in REWARD_BITS
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """What an event newly counts. `is_full`: it would have counted, had the session's memory not been full."""
+    """The new rewards of an event. `is_full`: it would have counted, had the session's memory not been full."""
 
     rewards: tuple[str, ...] = ()
     is_full: bool = False
@@ -52,13 +53,13 @@ class Credits:
 
         Raises InvalidInput `not_in_list` where none of its items did, `replayed_token` where nothing is new.
         """
-        if claims is None or (event.event_name == "view_item_list" and not event.visible):
+        if claims is None or (event.event_name == IMPRESSION and not event.visible):
             return Credit()
         listed = {item_id: claims.position(item_id) for item_id in event.item_ids}
         places = [place for place in listed.values() if place is not None]
         if listed and not places:
             raise problem(f"{pointer}/items", event.item_ids[0], "an item of the list the token is for", "not_in_list")
-        if event.event_name == "select_item" and not places:
+        if CLICK in REWARDS.get(event.event_name, ()) and not places:
             return Credit()  # a click is on an item
         scope = digest(claims.recommendation_id, claims.placement)
         if scope not in self.lists and len(self.lists) >= MAX_LISTS:
@@ -77,7 +78,7 @@ class Credits:
         if reward is None:
             return Credit()
         parts = sorted(event.item_ids) if reward == REFUND else ()
-        # Without a transaction id nothing but its event id tells two orders apart.
+        # Without a transaction id two orders differ in nothing but their event ids.
         known_by = (event.transaction_id,) if event.transaction_id else ("event", event.event_id)
         key = digest(reward, *known_by, *parts)
         if key in self.digests:
@@ -108,7 +109,7 @@ def digest(*parts: str) -> bytes:
 
 def _bits(event_name: str, places: list[int]) -> int:
     """The bits of these positions, beyond those of the rewards."""
-    start = len(REWARD_BITS) + KINDS[event_name] * POSITIONS
+    start = len(REWARD_BITS) + NUMBERS[event_name] * POSITIONS
     mask = 0
     for place in places:
         mask |= 1 << (start + min(place, POSITIONS - 1))

@@ -1,7 +1,7 @@
-"""What may be shown at all: the hard gate that comes after ranking, and again after every fallback.
+"""The eligibility gate: it comes after ranking, and again after every fallback.
 
 Training learns from sold-out items, serving must not show them, so eligibility is never a feature. A
-whole page shares one byte of flags per item; each placement reads the bits its rules ask for.
+whole page shares one byte of flags per item; each placement reads the bits of its rules.
 Letters: I items, C candidates.
 """
 
@@ -29,7 +29,7 @@ SEEN: Final = 4  # looked at in this visit
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """What can be sold now, and for how much: the bundle's facts with the overrides laid over them."""
+    """Stock and prices now: the bundle's facts with the overrides laid over them."""
 
     is_available: Flags  # (I,)
     price_cents: Rows  # (I,)
@@ -57,7 +57,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the gate knows of C candidates."""
+    """The gate's facts of C candidates."""
 
     is_available: Flags  # (C,)
     flags: NDArray[np.uint8]  # (C,)

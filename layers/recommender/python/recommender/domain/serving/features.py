@@ -2,7 +2,7 @@
 
 Each feature is a column of (C, F) in the order of FEATURES; the ranker's graph holds their means and spreads. What
 does not apply (no history, no visit) is a constant, which the ranker has seen in training. The page is not a
-feature: placements add what their sources say (`page`). Letters: C candidates, F features, I items.
+feature: placements add the strengths of their sources (`page`). Letters: C candidates, F features, I items.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from recommender.domain.models.arrays import Floats, Rows
 from recommender.domain.models.bundle import Bundle
 from recommender.domain.models.discovery import log_lift, visit_lifts
 from recommender.domain.models.posterior import score
-from recommender.domain.models.prior import PageContext
-from recommender.domain.serving.candidates import Candidates, session_votes
+from recommender.domain.serving.candidates import session_votes
 from recommender.domain.serving.signals import Signals, content_of
-from recommender.domain.serving.visit import Session, Shopper
 
 FEATURES: Final = (
     # the shopper's own purchases of the item
@@ -85,14 +83,6 @@ Column = NDArray[np.floating]
 NOTHING: Final[Column] = np.zeros(1)  # of what does not apply
 
 
-def feature_rows(
-    bundle: Bundle, shopper: Shopper, session: Session, context: PageContext, candidates: Candidates
-) -> Floats:
-    """(C, F) of the candidates. All that is known of shopper, visit and page is in the candidates' signals."""
-    del shopper, session, context
-    return features_of(bundle, candidates.signals, candidates.rows)
-
-
 def features_of(bundle: Bundle, signals: Signals, rows: Rows) -> Floats:
     """(C, F) of item `rows` under these signals."""
     columns = dict(
@@ -151,7 +141,7 @@ def _collaborative(bundle: Bundle, signals: Signals, rows: Rows) -> Iterator[tup
 def _discovery(bundle: Bundle, signals: Signals, rows: Rows) -> Iterator[tuple[str, Column]]:
     discovery = bundle.discovery
     yield "tried", discovery.log_tried[rows]
-    yield "tried_by_taste", log_lift(discovery, signals.wishes, rows)
+    yield "tried_by_taste", log_lift(discovery, signals.first_purchase_taste, rows)
     yield "first_share", discovery.log_first_share[rows]
     yield "first_in_category", discovery.log_in_category[rows]
 

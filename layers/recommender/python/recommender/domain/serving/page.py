@@ -2,7 +2,7 @@
 
 The ranker has scored each candidate once; a placement adds weight * strength of its sources to the log-odds
 of that score, so twelve placements cost one ranker call and one small matrix product, and what orders a
-list is still a probability. Placements whose sources have most to say choose first (they have the fewest
+list is still a probability. Placements with the strongest sources choose first (they have the fewest
 alternatives), general ones take what is left. Eligibility comes last, and again after each fallback, so
 that nothing can slip past it.
 Letters: C candidates, P placements, N items of a list, 9 sources.
@@ -10,7 +10,7 @@ Letters: C candidates, P placements, N items of a list, 9 sources.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -19,8 +19,8 @@ from typing import Final
 import numpy as np
 
 from recommender.contracts.answers import Reason
-from recommender.contracts.placements import SOURCES, Placement
-from recommender.domain.models.arrays import Flags, Floats, Rows
+from recommender.contracts.placements import CANARY, SOURCES, Placement
+from recommender.domain.models.arrays import Floats, Rows
 from recommender.domain.models.bundle import Bundle
 from recommender.domain.serving.eligibility import Gate, Stock, View, gate
 from recommender.domain.serving.promises import Kept, Visit, keep_promises
@@ -70,27 +70,30 @@ class FilledList:
 def assemble(
     bundle: Bundle, ranked: Ranked | None, visit: Visit, slots: Sequence[Slot], *, stock: Stock
 ) -> list[FilledList]:
-    """The list of each slot, in the order asked for; without a ranking, fallback lists fill all of them."""
+    """The list of each slot, in the order asked for; without a ranking, fallback lists fill all of them.
+
+    Raises KeyError for a variant that is none of POLICY_LISTS.
+    """
     rules = gate(bundle, stock, visit.shopper, visit.session, visit.context)
     kept = keep_promises(bundle, visit, rules, [slot.placement for slot in slots])
     found = evidence(bundle, visit.session, visit.context)
     shown = Shown()
-    lists = GivenLists(bundle, rules, shown, found)
-    desk = None if ranked is None else RankedLists(bundle, ranked, rules, shown, found, slots)
+    filling = Filling(
+        precomputed=PrecomputedLists(bundle, rules, shown, found),
+        ranked=None if ranked is None else RankedLists(bundle, ranked, rules, shown, found, slots),
+        shopper=visit.shopper,
+    )
     for promised in kept:
         shown.keep_back(bundle, promised.rows)
     filled: dict[int, list[PageItem]] = {}
     # The sort is stable, so without a ranking, and between equals, the order asked for stays.
-    for n in sorted(range(len(slots)), key=lambda n: 0.0 if desk is None else -desk.say(n)):
+    for n in sorted(range(len(slots)), key=lambda n: -filling.strongest_source(n)):
         slot, promised = slots[n], kept[n]
         if promised.promise is None:
             continue
         shown.let_go(bundle, promised.rows)
-        if slot.variant == "cohorts":
-            chosen = lists.from_segment(slot, promised, visit.shopper)
-        else:
-            chosen = [] if desk is None else desk.fill(n, promised)
-        filled[n] = chosen + lists.from_fallback(slot, promised, slot.limit - len(chosen))
+        chosen = POLICY_LISTS[slot.variant](filling, n, slot, promised)
+        filled[n] = chosen + filling.precomputed.from_fallback(slot, promised, slot.limit - len(chosen))
     return [_named(slots[n].placement, kept[n], filled.get(n, ())) for n in range(len(slots))]
 
 
@@ -100,7 +103,7 @@ def _named(placement: Placement, kept: Kept, items: Sequence[PageItem]) -> Fille
 
 
 class RankedLists:
-    """The hybrid policies: by score within eligibility, spread over categories, for margin where asked for."""
+    """Lists of the ranked candidates: within eligibility, spread over categories."""
 
     def __init__(
         self, bundle: Bundle, ranked: Ranked, rules: Gate, shown: Shown, found: Evidence, slots: Sequence[Slot]
@@ -116,15 +119,24 @@ class RankedLists:
         log_odds = np.log(ranked.scores) - np.log1p(-ranked.scores)  # (C,)
         self._log_odds: Floats = log_odds + self._weights @ ranked.strengths.T  # (P, C)
 
-    def say(self, n: int) -> float:
-        """How much the sources of the n-th slot have to say about their best candidate."""
+    def strongest_source(self, n: int) -> float:
+        """Weigh each source of the n-th slot by its best candidate, and return the highest weight."""
         return float((self._weights[n] * self._strongest).max())
 
-    def fill(self, n: int, kept: Kept) -> list[PageItem]:
-        """The list of the n-th slot, from what keeps its promise."""
+    def by_score(self, n: int, kept: Kept) -> list[PageItem]:
+        """Fill the n-th slot from what keeps its promise, best first."""
+        return self._listed(n, self._walk(n)(self._best_first(n, kept)))
+
+    def by_margin(self, n: int, kept: Kept) -> list[PageItem]:
+        """The same, trading a bounded share of the score for margin."""
         slot, log_odds = self._slots[n], self._log_odds[n]
-        allowed = self._view.allowed(slot.placement) & kept.holds(self._bundle, self._ranked.rows)
-        positions = self._choose(slot, log_odds, allowed)
+        pool = self._unshown(self._best_first(n, kept), MARGIN_POOL * slot.limit)
+        cents = self._bundle.items.margin_share[self._ranked.rows[pool]] * self._view.price_cents[pool]
+        max_loss = slot.placement.max_relevance_loss
+        return self._listed(n, trade(pool, sigmoid(log_odds[pool]), cents, self._walk(n), max_loss=max_loss))
+
+    def _listed(self, n: int, positions: Sequence[int]) -> list[PageItem]:
+        log_odds = self._log_odds[n]
         rows = [self._rows[position] for position in positions]
         for position in positions:
             self._shown.add(self._rows[position], self._groups[position])
@@ -132,10 +144,16 @@ class RankedLists:
         reasons = ranked_reasons(self._evidence, rows, self._ranked.strengths[positions], self._weights[n])
         return [PageItem(row, score, why) for row, score, why in zip(rows, scores, reasons, strict=True)]
 
-    def _choose(self, slot: Slot, log_odds: Floats, allowed: Flags) -> list[int]:
+    def _best_first(self, n: int, kept: Kept) -> list[int]:
+        """The positions of what is allowed in the n-th slot and keeps its promise."""
+        allowed = self._view.allowed(self._slots[n].placement) & kept.holds(self._bundle, self._ranked.rows)
         places = np.flatnonzero(allowed)
-        order = places[np.argsort(-log_odds[places], kind="stable")].tolist()  # positions, best first
-        choose = partial(
+        order: list[int] = places[np.argsort(-self._log_odds[n][places], kind="stable")].tolist()
+        return order
+
+    def _walk(self, n: int) -> Callable[[Sequence[int]], list[int]]:
+        slot = self._slots[n]
+        return partial(
             walk,
             rows=self._rows,
             groups=self._groups,
@@ -144,11 +162,6 @@ class RankedLists:
             limit=slot.limit,
             cap=category_cap(slot.placement, slot.limit),
         )
-        if slot.variant != "hybrid_margin":
-            return choose(order)
-        pool = self._unshown(order, MARGIN_POOL * slot.limit)
-        cents = self._bundle.items.margin_share[self._ranked.rows[pool]] * self._view.price_cents[pool]
-        return trade(pool, sigmoid(log_odds[pool]), cents, choose, max_loss=slot.placement.max_relevance_loss)
 
     def _unshown(self, order: Iterable[int], limit: int) -> list[int]:
         """The first `limit` positions of `order` whose items are new to the page."""
@@ -156,7 +169,7 @@ class RankedLists:
         return list(islice(unshown, limit))
 
 
-class GivenLists:
+class PrecomputedLists:
     """Lists that training made beforehand: the incumbent's segments, the fallbacks, the most popular."""
 
     def __init__(self, bundle: Bundle, rules: Gate, shown: Shown, found: Evidence) -> None:
@@ -215,6 +228,41 @@ class GivenLists:
                 if len(chosen) == limit:
                     break
         return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """The materials of one page's lists. `ranked` is None where there is no ranking."""
+
+    precomputed: PrecomputedLists
+    ranked: RankedLists | None
+    shopper: Shopper
+
+    def strongest_source(self, n: int) -> float:
+        """Return the strongest source of the n-th slot; 0 without a ranking."""
+        return 0.0 if self.ranked is None else self.ranked.strongest_source(n)
+
+
+def _incumbent(filling: Filling, n: int, slot: Slot, kept: Kept) -> list[PageItem]:
+    return filling.precomputed.from_segment(slot, kept, filling.shopper)
+
+
+def _hybrid(filling: Filling, n: int, slot: Slot, kept: Kept) -> list[PageItem]:
+    return [] if filling.ranked is None else filling.ranked.by_score(n, kept)
+
+
+def _hybrid_margin(filling: Filling, n: int, slot: Slot, kept: Kept) -> list[PageItem]:
+    return [] if filling.ranked is None else filling.ranked.by_margin(n, kept)
+
+
+PolicyList = Callable[[Filling, int, Slot, Kept], list[PageItem]]
+# How each variant fills a list: a policy of contracts.placements.POLICIES, or the canary's bundle under the hybrid.
+POLICY_LISTS: Final[Mapping[str, PolicyList]] = {
+    "cohorts": _incumbent,
+    "hybrid": _hybrid,
+    "hybrid_margin": _hybrid_margin,
+    CANARY: _hybrid,
+}
 
 
 def source_weights(placements: Sequence[Placement]) -> Floats:

@@ -1,6 +1,6 @@
-"""Which promise of a placement is true for this visitor on this page, and which items keep it.
+"""Promises of placements: which one is true for this visitor on this page, and which items keep it.
 
-A list's name must not say what is not so. Whether it is kept, renamed or hidden follows from the page and the visitor
+A list's name must be true. Whether it is kept, renamed or hidden follows from the page and the visitor
 and never from the variant, so that the exposures of variants stay comparable; and what keeps a promise is eligible for
 every variant alike. Letters: I items, N items that keep a promise.
 """
@@ -32,7 +32,7 @@ SMALLEST_SCORE: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Who is looking at what: all that assembly knows of the request."""
+    """The shopper, the session and the page: all that assembly knows of the request."""
 
     shopper: Shopper
     session: Session
@@ -41,7 +41,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The promise that a list keeps; None in its place: none is true, and `hidden_reason` says why."""
+    """The promise that a list keeps; None: none is true, and `hidden_reason` is the code of the cause."""
 
     promise: Promise | None
     rows: Rows | None = None  # (N,) the items that keep it, best first; None: any item does
@@ -57,7 +57,7 @@ class Kept:
 
 
 def keep_promises(bundle: Bundle, visit: Visit, rules: Gate, placements: Sequence[Placement]) -> list[Kept]:
-    """What each list of a page keeps, in order.
+    """Find the promise that each list of a page keeps, in order.
 
     A list that only certain items fit gets the first of them that no list before it has been given, so that none
     ends up empty because another one chose first.

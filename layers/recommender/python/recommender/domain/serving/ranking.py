@@ -1,7 +1,7 @@
 """The hybrid's answer for one request: candidates scored once, for all placements of a page.
 
 The ranker's score is a calibrated probability that the item is bought soon. Before anything is known of the visitor
-the page speaks alone: its category, hour and query multiply the odds by the prior's lift, since the ranker knows of
+the page alone decides: its category, hour and query multiply the odds by the prior's lift, since the ranker knows of
 no page. Equal scores are ordered by row.
 """
 
@@ -16,7 +16,7 @@ from recommender.domain.models.arrays import Floats, Rows
 from recommender.domain.models.bundle import Bundle
 from recommender.domain.models.prior import PageContext
 from recommender.domain.serving.candidates import Candidates, candidates
-from recommender.domain.serving.features import feature_rows
+from recommender.domain.serving.features import features_of
 from recommender.domain.serving.signals import Signals
 from recommender.domain.serving.visit import Session, Shopper
 
@@ -38,7 +38,7 @@ class Ranked:
 def rank(bundle: Bundle, shopper: Shopper, session: Session, context: PageContext, *, limit: int = 600) -> Ranked:
     """The candidates of a request, best first."""
     found = candidates(bundle, shopper, session, context, limit=limit)
-    features = feature_rows(bundle, shopper, session, context, found)  # (C, F)
+    features = features_of(bundle, found.signals, found.rows)  # (C, F)
     scores = bundle.ranker({"features": features})["score"].ravel()
     scores = in_context(bundle, found.signals, found.rows, scores)
     order = np.lexsort((found.rows, -scores))

@@ -1,4 +1,4 @@
-"""Why an item is shown, as typed codes: the sources that spoke for it most, weighted by the placement.
+"""Reasons for an item, as typed codes: its strongest sources, weighted by the placement.
 
 Each code names evidence that the storefront can put into words, with the item (`seed_item_id`) or the
 attribute it rests on. Letters: N chosen items, 9 sources of contracts.placements.SOURCES.
@@ -40,7 +40,7 @@ ANCHORS: Final = 10  # of a long cart, that reasons can point to
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the reasons of one request can point to; rows are -1 where there is nothing to point to."""
+    """The evidence that reasons of one request can point to; rows are -1 where there is none."""
 
     bundle: Bundle
     anchor_rows: tuple[int, ...]
@@ -85,7 +85,7 @@ def ranked_reasons(
 
 
 def promise_reasons(found: Evidence, needs: str, rows: Sequence[int]) -> list[Reason]:
-    """Why each of these items stands in a list that only holds what keeps its promise."""
+    """Give the reason of each item in a list that only holds items that keep its promise."""
     return [PROMISES[needs](found, row) for row in rows]
 
 
@@ -121,7 +121,7 @@ def _reason(found: Evidence, row: int, source: str) -> Reason:
 
 
 def _shared(found: Evidence, row: int) -> str | None:
-    """What the item has in common with the one looked at last."""
+    """Name the attribute that the item shares with the one viewed last."""
     if found.last_viewed_row < 0:
         return None
     items = found.bundle.items

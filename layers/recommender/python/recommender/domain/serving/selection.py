@@ -29,7 +29,7 @@ CATEGORY_SOURCES: Final = frozenset({"similar_content", "category"})  # lists th
 
 @dataclass(slots=True)
 class Shown:
-    """What stands on the page already, over all of its lists."""
+    """The items on the page so far, over all of its lists."""
 
     rows: set[int] = field(default_factory=set)
     groups: set[int] = field(default_factory=set)
@@ -52,7 +52,7 @@ class Shown:
 
 
 def category_cap(placement: Placement, limit: int) -> int:
-    """How many items of one category a list of this size takes: a third, at least two."""
+    """Limit the items of one category in a list of this size: a third, at least two."""
     return limit if CATEGORY_SOURCES & placement.sources.keys() else max(2, limit // 3)
 
 
@@ -97,7 +97,7 @@ def trade(
     *,
     max_loss: float,
 ) -> list[int]:
-    """What `choose` takes from the best order of `pool` within the bound.
+    """Return the choice of `choose` from the best order of `pool` within the bound.
 
     `relevance` (C,) >= 0 and `margin` (C,) in cents belong to the positions in `pool`, which are in order
     of relevance; `choose` fills a list from positions, best first.

@@ -1,4 +1,4 @@
-"""What each source says of the items for one request, computed once and read by candidates and features.
+"""Signals of one request: each source's scores of the items, computed once, read by candidates and features.
 
 Sparse sources give rows with scores, dense ones an array over the catalogue or a vector to compare items with.
 Letters: I items, D collaborative width, C content width, E session width, N items owned, L items of the visit.
@@ -41,7 +41,7 @@ class Signals:
     personal_vec: Floats | None  # (D,) mean of the preference: history and visit together
     preference: Preference
     history_scores: Doubles | None  # (I,) partners of what was bought
-    wishes: Floats | None  # (D,) the history as first purchases are foreseen by it
+    first_purchase_taste: Floats | None  # (D,) the history as first purchases are foreseen by it
     focus: Rows  # distinct items of the page and the visit, the most telling first, at most COMPARED
     focus_weights: Floats  # (L,) of the focus
     partner_scores: Doubles | None  # (I,) partners of the focus
@@ -75,7 +75,9 @@ def gather(bundle: Bundle, owned: Owned, seen: Seen, cohort: int, context: PageC
         personal_vec=preference.mean.astype(np.float32) if has_visit else user_vec,
         preference=preference,
         history_scores=_history_scores(bundle, owned, now_days),
-        wishes=taste(bundle.discovery, owned.rows, history_weights(owned.orders, owned.last_on, now_days)),
+        first_purchase_taste=taste(
+            bundle.discovery, owned.rows, history_weights(owned.orders, owned.last_on, now_days)
+        ),
         focus=focus,
         focus_weights=weights,
         partner_scores=partners(bundle.co_purchase, focus, weights, bundle.count_items) if len(focus) else None,
@@ -155,7 +157,7 @@ def _session_vec(bundle: Bundle, visit: Rows) -> Floats | None:
 
 
 def _next_items(bundle: Bundle, visit: Rows, session_vec: Floats | None, sessions: tuple[Rows, Floats]) -> Rows:
-    """The list of the next-item network; what sessions like this one say where the bundle has none."""
+    """Rank the next items by the network, or by similar sessions where the bundle has none."""
     if bundle.next_item is None or session_vec is None:
         return sessions[0]
     rows, votes = sessions

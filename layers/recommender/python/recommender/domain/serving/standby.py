@@ -53,7 +53,7 @@ class Standby:
 
 
 def standby_from_json(content: bytes) -> Standby:
-    """Parse the file; entries that say something else than an item are passed over.
+    """Parse the file; entries that are no items are skipped.
 
     Raises ArtifactRefused where no item is left.
     """
@@ -76,7 +76,7 @@ def standby_from_json(content: bytes) -> Standby:
 
 def standby_lists(
     standby: Standby,
-    asked: Sequence[tuple[Placement, int]],
+    requested: Sequence[tuple[Placement, int]],
     *,
     left_out: frozenset[str],
     gone: frozenset[str],
@@ -89,7 +89,7 @@ def standby_lists(
     """
     shown = set(left_out | gone)
     lists: list[StandbyList] = []
-    for placement, limit in asked:
+    for placement, limit in requested:
         promise = next((promise for promise in placement.promises if promise.needs == ALWAYS), None)
         if promise is None:
             lists.append(StandbyList((), placement.name, HIDDEN_REASONS[placement.needs]))

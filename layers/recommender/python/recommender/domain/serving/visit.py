@@ -1,6 +1,6 @@
 """A session as a fold over its events: what was viewed, put in the cart, searched and bought in this visit.
 
-Looking at lists changes none of that: an impression is counted and nothing else. The newest events that say what
+Looking at lists changes none of that: an impression is counted and nothing else. The newest events that show what
 the shopper wants are kept whole, because their order and their kind are evidence; what older ones did to the cart,
 to the items viewed and to the items bought is folded into moments by item.
 
@@ -13,23 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from recommender.contracts.event_kinds import ADDED, BOUGHT, EVENT_KINDS, IMPRESSION, REMOVED, VIEWED
 from recommender.contracts.events import Event
 
 MAX_EVENTS: Final = 50
 MAX_CHARACTERS: Final = 16_000  # of all texts of the events that are kept whole
 FOLDED_ITEMS: Final = 200  # of each kind, remembered after their events left the window
 FOLDED_CHARACTERS: Final = 6_000  # of their ids, of each kind
-IMPRESSION: Final = "view_item_list"
-VIEWED: Final = "viewed"
-ADDED: Final = "added"
-REMOVED: Final = "removed"
-BOUGHT: Final = "bought"
-EFFECTS: Final[Mapping[str, tuple[str, ...]]] = {  # what an event of this name does to its items; others do nothing
-    "view_item": (VIEWED,),
-    "select_item": (VIEWED,),
-    "add_to_cart": (VIEWED, ADDED),
-    "remove_from_cart": (REMOVED,),
-    "purchase": (VIEWED, BOUGHT),
+EFFECTS: Final[Mapping[str, tuple[str, ...]]] = {
+    name: kind.effects for name, kind in EVENT_KINDS.items() if kind.effects
 }
 
 Moments = Mapping[str, int]  # item id -> microseconds since the epoch
@@ -37,7 +29,7 @@ Moments = Mapping[str, int]  # item id -> microseconds since the epoch
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What events that left the window did: the newest moment of each item, so that repeating an event changes nothing.
+    """Effects of events that left the window: the newest moment of each item, so that a repeated event changes nothing.
 
     `added` holds only what is still in the cart.
     """
@@ -125,7 +117,7 @@ class Session:
 
 
 def is_impression(event: Event) -> bool:
-    """Tell whether the event says that a list was in view."""
+    """Return whether the event reports a list that was in view."""
     return event.event_name == IMPRESSION and event.visible
 
 

@@ -1,4 +1,4 @@
-"""What one request knows, as arrays of item rows: the shopper's history and the visit so far.
+"""The visitor of one request as arrays of item rows: the shopper's history and the visit so far.
 
 Ids are looked up once here; candidates and features work on rows only, so that offline training, which has rows to
 begin with, runs the same code. Letters: N distinct items bought, L items of the visit.
@@ -96,23 +96,23 @@ def evenly_spaced(orders: Doubles, last_on: Doubles, first_on: Doubles) -> Doubl
 
 def seen_items(bundle: Bundle, session: Session, context: PageContext) -> Seen:
     """The visit and the page's anchors as rows."""
-    told = [
+    evidence = [
         (item_id, STRENGTHS[event.event_name])
         for event in session.events
         if event.event_name in STRENGTHS
         for item_id in event.item_ids
     ]
-    rows = bundle.rows_of([item_id for item_id, _ in told])
+    rows = bundle.rows_of([item_id for item_id, _ in evidence])
     known = rows >= 0
-    weights = np.array([strength.weight for _, strength in told], np.float32)
-    observations = np.array([strength.observation for _, strength in told], np.float32)
+    weights = np.array([strength.weight for _, strength in evidence], np.float32)
+    observations = np.array([strength.observation for _, strength in evidence], np.float32)
     viewed = bundle.rows_of(session.viewed)
     anchors = bundle.rows_of(context.anchors or session.cart)
     return Seen(rows[known], weights[known], observations[known], viewed[viewed >= 0], anchors[anchors >= 0])
 
 
 def tower_input(owned: Owned, now_days: float) -> tuple[Rows, Floats]:
-    """What the user tower reads: up to TOWER_ITEMS rows, the one bought last at the end, equal times by row.
+    """Prepare the user tower's input: up to TOWER_ITEMS rows, the one bought last at the end, equal times by row.
 
     Their weights are log(1 + orders) 0.5 ** (age / half-life); of a longer history the heaviest are read.
     """

@@ -1,1 +1,1 @@
-"""What counts say: posteriors, decisions, checks, forecasts."""
+"""Evidence from counts: posteriors, decisions, checks, forecasts."""

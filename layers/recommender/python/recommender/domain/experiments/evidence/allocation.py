@@ -36,7 +36,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the posterior says about choosing each variant in each placement."""
+    """Posterior quantities of choosing each variant in each placement."""
 
     best: Doubles  # (..., P, K) P(variant is the best)
     second: Doubles  # (..., P, K) P(variant is the second best)
@@ -63,7 +63,7 @@ def outlook(posterior: Posterior, *, seed: int, draws: int = DRAWS) -> Outlook:
 
 
 def _shares(winners: Integers, count_variants: int) -> Doubles:
-    """How often each variant is named among the draws (..., N): (..., K)."""
+    """Share of each variant among the draws (..., N): (..., K)."""
     return np.stack([(winners == k).mean(axis=-1) for k in range(count_variants)], axis=-1)
 
 

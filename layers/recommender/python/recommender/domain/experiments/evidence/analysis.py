@@ -1,7 +1,7 @@
 """One look at an experiment: counts to posterior, to a decision where one is due, to the weights of the next epoch.
 
 Weights follow what is clicked now, all counts and no calendar, so that a variant that hurts loses its traffic at once.
-The reported lift is the one that is to last (calendar.py), where the design says so. A decision rests on that lift in
+The reported lift is the lasting one, where the design registers it. A decision rests on that lift in
 matured epochs only, and falls on the days that the design registered.
 """
 
@@ -52,7 +52,7 @@ STATUS: Final = {UNDECIDED: "undecided", CONTROL: "keep_control"}  # of a choice
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the counts say at one moment. P placements, T epochs, K variants."""
+    """The analysis of the counts at one moment. P placements, T epochs, K variants."""
 
     counts: Tally
     days: Doubles  # (T,) start of each epoch, in days in force since the first
@@ -67,7 +67,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the matured epochs say on a registered day."""
+    """The analysis of the matured epochs on a registered day."""
 
     posterior: Posterior
     outlook: Outlook

@@ -46,7 +46,7 @@ def calibrate(
     click_rate: float = CLICK_RATE,
     progress: Callable[[int], object] = lambda done: None,
 ) -> Calibration:
-    """Calibrate by null experiments; `progress` hears the number of finished ones after each batch."""
+    """Calibrate by null experiments; `progress` receives the number of finished ones after each batch."""
     if experiments < 2 / design.error_share:
         raise problem("/experiments", experiments, f"at least {2 / design.error_share:.0f}, better {LEAST_EXPERIMENTS}")
     rng = np.random.default_rng(seed)

@@ -34,7 +34,7 @@ NEWTON_STEPS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What the counts say of the canary's clicks against the control's."""
+    """Evidence on the canary's clicks against the control's."""
 
     log_lift: float  # posterior mean of d
     sd: float

@@ -40,7 +40,7 @@ NOT_POOLED: Final = 0.35
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What the experiment may count on outside of the hold-out."""
+    """The expected traffic outside of the hold-out."""
 
     daily_clicks: Mapping[str, float]  # by placement
     design_effect: float = 1.0  # that many exposures are worth one of a shopper of their own
@@ -96,7 +96,7 @@ def forecast_of(traffic: Traffic, design: Design, *, variants: int, replicates: 
 
 
 def answer(found: Sequence[LiftForecast], design: Design) -> tuple[str, str]:
-    """(`enough`, `large_lifts_only` or `too_small`, and the sentence that says so)."""
+    """Return (`enough`, `large_lifts_only` or `too_small`, and its sentence)."""
     decisive = [one for one in found if one.power >= ENOUGH]
     until = f"by day {design.last_day}"
     if not decisive:
@@ -254,7 +254,7 @@ def _below(z: Doubles) -> Doubles:
     return np.asarray(0.5 * (1 + np.vectorize(math.erf)(z / math.sqrt(2))))
 
 
-LEAST_DAYS: Final = 1.0  # less than a day says nothing about the traffic of a day
+LEAST_DAYS: Final = 1.0  # less than a day is no measure of a day's traffic
 LEAST_CLICKS: Final = 100
 PACE_REPLICATES: Final = 100  # the report is computed while somebody waits
 

@@ -91,7 +91,7 @@ def variant_guardrails(config: ExperimentConfig, cells: Iterable[CellCount]) -> 
 
 
 def kills(config: ExperimentConfig, found: Iterable[Guardrail]) -> list[str]:
-    """The kill flags that these findings ask for: the experiment, or a variant of it."""
+    """Return the kill flags that follow from these findings: the experiment, or a variant of it."""
     name = config.experiment_id
     return sorted({f"{name}/{one.variant}" if one.variant else name for one in found if one.kills})
 
@@ -116,7 +116,7 @@ def _shop_guardrail(limit: Limit, totals: Doubles, holdout_orders: int) -> Guard
     over, under = totals[:, :, SUMS.index(limit.over)], totals[:, :, SUMS.index(limit.under)]  # (G, B)
     estimate = _jackknife(_log_ratio, over, under, t_quantiles=T_BUCKETS)
     if holdout_orders < LEAST_ORDERS:
-        reason = f"{holdout_orders} orders in the hold-out, at least {LEAST_ORDERS} are needed to say anything"
+        reason = f"{holdout_orders} orders in the hold-out, at least {LEAST_ORDERS} are needed for a verdict"
         return _finding(limit, over.sum(axis=1), under.sum(axis=1), None, reason)
     found = _finding(limit, over.sum(axis=1), under.sum(axis=1), estimate, "nothing to compare yet")
     return found if holdout_orders >= KILL_ORDERS else replace(found, kills=False)

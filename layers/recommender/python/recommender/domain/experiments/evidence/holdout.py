@@ -1,4 +1,4 @@
-"""What the whole experiment does to the click rate, against the permanent hold-out.
+"""The effect of the whole experiment on the click rate, against the permanent hold-out.
 
 Held-out visitors are held out in every placement, so placements do not repeat the comparison independently: they are
 strata of one estimate, and its variance comes from the counter shards, each a group of whole shoppers. With S shards

@@ -1,4 +1,4 @@
-"""What another policy would have earned on a log whose propensities are known, and whether the log can say.
+"""Off-policy value of another policy on a log with known propensities, and the log's fitness for it.
 
 N rows, G units (visitors; rows of one unit rise and fall together), R resamples. With rewards r, propensities b of what
 was done and its chance p under the target policy, the weight is w = p / b. A reward model gives q, the expected reward
@@ -121,7 +121,7 @@ def evaluate(
 
 
 def refusal(effective_sample_size: float, max_weight: float) -> str | None:
-    """Why a log with such weights cannot answer, as a sentence; None where it can."""
+    """Explain why a log with such weights cannot answer; None where it can."""
     reasons = []
     if effective_sample_size < LEAST_EFFECTIVE_ROWS:
         reasons.append(
@@ -180,7 +180,7 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class RewardLog:
-    """What a reward model learns from, and the policy whose worth it is asked for."""
+    """Training data of a reward model, and the policy to be valued."""
 
     context: Doubles  # (N, C)
     actions: Codes  # (N,) of 0..A-1
@@ -203,12 +203,12 @@ def cross_fitted(log: RewardLog, *, rng: np.random.Generator, units: Units | Non
     design = _design(log)
     logged, target, influence = np.zeros(count), np.zeros(count), np.zeros(count)
     for held_out in range(folds):
-        asked, known = np.flatnonzero(fold == held_out), np.flatnonzero(fold != held_out)
-        if not len(asked):
+        held_out_rows, known = np.flatnonzero(fold == held_out), np.flatnonzero(fold != held_out)
+        if not len(held_out_rows):
             continue
         coefficients, hessian = fit(design[known], log.rewards[known], free=1)
-        logged[asked] = _sigmoid(design[asked] @ coefficients)
-        target[asked], gradient = _under(log, design, asked, coefficients)
+        logged[held_out_rows] = _sigmoid(design[held_out_rows] @ coefficients)
+        target[held_out_rows], gradient = _under(log, design, held_out_rows, coefficients)
         reach = design[known] @ np.linalg.solve(hessian, gradient)
         influence[known] += reach * (log.rewards[known] - _sigmoid(design[known] @ coefficients))
     return Fitted(logged, target, influence)
@@ -239,14 +239,14 @@ def _design(log: RewardLog) -> Doubles:
     return np.hstack([np.ones((len(actions), 1)), log.context, actions])
 
 
-def _under(log: RewardLog, design: Doubles, asked: Codes, coefficients: Doubles) -> tuple[Doubles, Doubles]:
+def _under(log: RewardLog, design: Doubles, held_out_rows: Codes, coefficients: Doubles) -> tuple[Doubles, Doubles]:
     """((n,) expected rewards under the policy, (D,) gradient of their sum)."""
     fixed = 1 + log.context.shape[1]
-    base = design[asked, :fixed] @ coefficients[:fixed]  # (n,)
+    base = design[held_out_rows, :fixed] @ coefficients[:fixed]  # (n,)
     expected = _sigmoid(base[:, None] + coefficients[None, fixed:])  # (n, A)
-    slope = log.policy[asked] * expected * (1.0 - expected)
-    gradient = np.concatenate([design[asked, :fixed].T @ slope.sum(axis=1), slope.sum(axis=0)])
-    return (log.policy[asked] * expected).sum(axis=1), gradient
+    slope = log.policy[held_out_rows] * expected * (1.0 - expected)
+    gradient = np.concatenate([design[held_out_rows, :fixed].T @ slope.sum(axis=1), slope.sum(axis=0)])
+    return (log.policy[held_out_rows] * expected).sum(axis=1), gradient
 
 
 def _sigmoid(log_odds: Doubles) -> Doubles:

@@ -1,4 +1,4 @@
-"""How much better each variant is: a Poisson model with the epochs' own level conditioned out, pooled over placements.
+"""Posterior lift of each variant: a Poisson model with the epochs' own level conditioned out, pooled over placements.
 
 Clicks of variant k in epoch t are Poisson(n_tk lambda_t e^beta_k); given an epoch's clicks they are
 multinomial with pi_tk = n_tk e^beta_k / sum_j n_tj e^beta_j, free of lambda_t: good days and moving
@@ -12,7 +12,7 @@ A variant may be clicked because it is new, or do better at weekends. A lift tha
 average over a week, after the novelty has worn off. So the log lift of epoch t is d + x_t . theta with a fading
 first-days effect and one effect a weekday, shared by all placements; theta has a prior centred at nothing, as wide as
 the data ask for (a mixture over levels), and what is reported is d plus the average over the seven weekdays. Before a
-weekday was seen its effect is unknown and widens the interval; so a test may stop within a week and say less, but
+weekday was seen its effect is unknown and widens the interval; so a test may stop within a week and claim less, but
 nothing that a weekend refutes. Letters: T epochs, F features, G levels.
 """
 
@@ -152,7 +152,7 @@ def pool(
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """What the evidence says of a placement's own deviation u_p and of the shared effects phi = (m, theta)."""
+    """Likelihood of a placement's own deviation u_p and of the shared effects phi = (m, theta)."""
 
     own: Doubles  # (..., P, C, C)
     own_score: Doubles  # (..., P, C)
@@ -207,7 +207,7 @@ def _given_tau(sums: _Sums, calendar: Calendar, tau: float, pooled: tuple[tuple[
     score = sums.shared_score - (transposed @ own_mean[..., None])[..., 0].sum(axis=-2)
     own_fit = (sums.own_score * own_mean).sum(axis=(-1, -2)) - np.linalg.slogdet(growth)[1].sum(axis=-1)
     weights = np.r_[1.0, calendar.target]
-    asked = np.kron(weights, np.eye(count_contrasts))  # (C, B): the lift that is asked for, of the shared effects
+    contrasts = np.kron(weights, np.eye(count_contrasts))  # (C, B): the lifts, of the shared effects
     for (probability, sds), (common, pooled_sd) in product(calendar.levels, pooled):
         prior = np.kron(np.diag(np.r_[pooled_sd, sds] ** -2.0), np.linalg.inv(shape))  # (B, B)
         total = precision + prior
@@ -215,13 +215,13 @@ def _given_tau(sums: _Sums, calendar: Calendar, tau: float, pooled: tuple[tuple[
         mean = (covariance @ score[..., None])[..., 0]  # (..., B)
         scale = np.linalg.slogdet(prior)[1] - np.linalg.slogdet(total)[1]
         fit = 0.5 * ((score * mean).sum(axis=-1) + own_fit + scale) + np.log(probability * common)
-        in_placement = asked - carried  # (..., P, C, B)
+        in_placement = contrasts - carried  # (..., P, C, B)
         yield _Part(
             fit,
             own_mean + (in_placement @ mean[..., None, :, None])[..., 0],
             own_covariance + in_placement @ covariance[..., None, :, :] @ np.swapaxes(in_placement, -1, -2),
-            mean @ asked.T,
-            asked @ covariance @ asked.T,
+            mean @ contrasts.T,
+            contrasts @ covariance @ contrasts.T,
         )
 
 

@@ -158,7 +158,7 @@ def _check_choices(config: ExperimentConfig, snapshot: Snapshot, choices: Mappin
 
 
 def _may_be_chosen(config: ExperimentConfig, snapshot: Snapshot, placement: str, variant: str) -> bool:
-    """Whether a person may decide for it: a paused experiment is decided as if it ran."""
+    """Return whether a person may decide for it: a paused experiment is decided as if it ran."""
     running = replace(config, status="running")
     undecided = replace(snapshot, decided={})
     return variant in may_serve(running, undecided, placement)

@@ -33,7 +33,7 @@ Progress = Callable[[int], object]
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is true of experiments: lifts over a base rate, traffic, and what else moves clicks."""
+    """The truth that is simulated: lifts over a base rate, traffic, and other effects on clicks."""
 
     lifts: Doubles  # (E, P, K) relative: 0.1 is +10 %
     daily_exposures: float  # of a placement
@@ -59,7 +59,7 @@ class Truth:
 
 @dataclass(slots=True)
 class Course:
-    """How experiments went."""
+    """Outcomes of simulated experiments."""
 
     choice: NDArray[np.int64]  # (E, P) variant that was shipped; 0 for the control, UNDECIDED where none yet
     day: Counts  # (E, P) of the decision

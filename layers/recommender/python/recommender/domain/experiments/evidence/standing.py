@@ -75,7 +75,7 @@ def overall(found: Sequence[Standing]) -> str:
 
 
 def decision_json(config: ExperimentConfig, found: Sequence[Standing], records: Sequence[Record]) -> dict[str, Any]:
-    """What was decided, by which rule, on which days a decision may fall, and the boundary on each."""
+    """The decision, its rule, the days on which one may fall, and the boundary on each."""
     design = config.design
     day = float(records[-1].get("day") or 0.0) if records else 0.0
     status = overall(found)

@@ -57,7 +57,7 @@ def tally(config: ExperimentConfig, cells: Iterable[CellCount], *, segment: str 
 
 
 def design_effect(counts: Tally) -> float:
-    """How many times larger the variance of clicks is than if every exposure were a shopper of its own; >= 1.
+    """Estimate the variance of clicks relative to one shopper an exposure; >= 1.
 
     The shards of a cell are independent groups of shoppers. Given a cell's clicks c_t in each epoch, they
     would fall on the shards in proportion q_ts of its exposures; R_s = sum_t (c_ts - c_t q_ts) then has

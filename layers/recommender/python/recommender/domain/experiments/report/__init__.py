@@ -1,1 +1,1 @@
-"""What an owner reads: findings, claims and caveats in words."""
+"""The owner's report: findings, claims and caveats in words."""

@@ -1,4 +1,4 @@
-"""What may not be said from an experiment: the sentences that have to be quoted beside every claim.
+"""Caveats of an experiment: the sentences that have to be quoted beside every claim.
 
 What may be said of a canary: whether it loses too many clicks, and nothing about how good it is.
 """
@@ -41,7 +41,7 @@ def canary_claims(found: Findings) -> list[str]:
 
 
 def canary_caveats(found: Findings) -> list[str]:
-    """What watching for a loss leaves open."""
+    """List the questions that watching for a loss leaves open."""
     limit = share(found.config.loss_limit)
     return [
         "That the new bundle is better: a canary is watched for loss, no error of a claim is bounded.",
@@ -55,7 +55,7 @@ INTERVAL: Final = "an interval that is looked at repeatedly is not a test at 5 %
 
 
 def may_not_claim(found: Findings) -> list[str]:
-    """What these data do not show, most serious first."""
+    """List the limits of these data, most serious first."""
     if found.config.mode == "canary":
         return [*_data(found), *canary_caveats(found), *_week(found), *_beyond_clicks(found)]
     return [*_data(found), *_decisions(found), *_sizes(found), *_week(found), *_novelty(found), *_beyond_clicks(found)]

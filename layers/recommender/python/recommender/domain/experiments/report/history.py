@@ -9,7 +9,7 @@ Letters: P placements, T epochs, K variants.
 Does a variant do better for some visitors than for others? Segments are one more level of the same hierarchy.
 
 A segment is what was known of the visitor when the list was served: nothing but the context (prior), the visit
-(session), or a history (user). The lifts of segments are drawn together as far as the data say that they agree.
+(session), or a history (user). The lifts of segments are shrunk together as far as the data agree.
 """
 
 from __future__ import annotations
@@ -114,10 +114,10 @@ def history(
     by_epoch = {int(record["epoch"]): record for record in records}
     rows: list[dict[str, Any]] = []
     for group in _groups(running):
-        told = [by_epoch[snapshot.epoch] for snapshot in group if snapshot.epoch in by_epoch]
+        records = [by_epoch[snapshot.epoch] for snapshot in group if snapshot.epoch in by_epoch]
         counted = [row_of[snapshot.epoch] for snapshot in group if snapshot.epoch in row_of]
         last = group[-1]
-        record = next((record for record in reversed(told) if record.get("look")), told[-1] if told else None)
+        record = next((record for record in reversed(records) if record.get("look")), records[-1] if records else None)
         rows.append(
             {
                 "from_day": rows[-1]["day"] if rows else 0.0,
@@ -133,7 +133,7 @@ def history(
                         "weights": _rounded(current_weights(config, last, placement)),
                         "exposures": exposures[p, counted].sum(axis=0).tolist(),
                         "clicks": clicks[p, counted].sum(axis=0).tolist(),
-                        **_said(record, placement),
+                        **_stored_look(record, placement),
                     }
                     for p, placement in enumerate(config.placements)
                 },
@@ -184,8 +184,8 @@ def _lifts(config: ExperimentConfig, record: Record | None, name: str) -> list[l
     return [_rounded(lift) for lift in record[name]]
 
 
-def _said(record: Record | None, placement: str) -> Mapping[str, Any]:
-    """What a stored look said of a placement; nulls where there was none."""
+def _stored_look(record: Record | None, placement: str) -> Mapping[str, Any]:
+    """Return a stored look's result for a placement; nulls where there was none."""
     entry = record["placements"].get(placement, {}) if record else {}
     names = ("probability_best", "expected_loss", "z")
     return {name: _rounded(entry[name]) if entry.get(name) is not None else None for name in names}
@@ -196,7 +196,7 @@ def _rounded(values: Sequence[float]) -> list[float]:
 
 
 def segment_estimates(config: ExperimentConfig, counts: StratifiedCounts) -> dict[str, Any]:
-    """Lift over the control in each segment, and how far segments differ; nothing where visitors are not told apart."""
+    """Compute the lift over the control in each segment, and their heterogeneity; empty without segments."""
     if counts.segments in ((), (RANDOMISED,)):
         return {"spread": [], "entries": []}
     table = counts.by_segment()

@@ -1,4 +1,4 @@
-"""The report of an experiment: what was counted, what it says, and in words what may be claimed from it.
+"""The report of an experiment: its counts, their analysis, and in words the claims they support.
 
 Numbers and sentences only; the page and the console that show them draw. Lifts are relative to the control (0.1 is
 +10 %). What is estimated is as of now; what was decided is as of the look that decided it.
@@ -37,7 +37,7 @@ from recommender.domain.experiments.running.counts import CellCount
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What a report shows beside the counters: stored looks, guardrails as JSON, origin of the data."""
+    """A report's sources beside the counters: stored looks, guardrails as JSON, origin of the data."""
 
     records: Sequence[Record] = ()
     guardrails: Sequence[Mapping[str, Any]] = ()
@@ -155,7 +155,7 @@ def _findings(
 
 
 def _visible_lift(config: ExperimentConfig, found: Look, boundary: float | None) -> float | None:
-    """What a placement's test can see; None where no look tests anything, or there are too few clicks to tell."""
+    """Compute the smallest lift that a placement's test detects; None without a test, or with few clicks."""
     is_tested = config.mode == "test" and config.design.rule == "claim"
     is_tested = is_tested and all(enough(config, found.counts.clicks.sum(axis=(0, 1, 3))))
     return visible_lift(found.posterior, boundary) if is_tested else None
@@ -190,7 +190,7 @@ def _head(config: ExperimentConfig, current: Snapshot, findings: Findings) -> di
 
 
 def _canary(records: Sequence[Record]) -> Mapping[str, Any] | None:
-    """What the newest look said of a canary; None for a test."""
+    """Return the newest look at a canary; None for a test."""
     newest: Mapping[str, Any] | None = records[-1].get("canary") if records else None
     return newest
 

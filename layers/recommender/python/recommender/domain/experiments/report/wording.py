@@ -1,4 +1,4 @@
-"""What may be said from an experiment: the headline and the claims, each sentence made from facts.
+"""Headline and claims of an experiment, each sentence made from facts.
 
 Under the rule `claim` a shipped variant may be called better, for that is what the calibrated boundary stands for.
 Under `optimise` nothing may be claimed; the expected loss of what serves is stated.
@@ -25,7 +25,7 @@ STATES: Final = {
 
 
 def headline(found: Findings) -> str:
-    """One sentence on where the experiment stands; simulated data say so first."""
+    """Write one sentence on the experiment's state; simulated data are marked first."""
     is_killed = found.config.experiment_id in found.killed
     state = STATES.get("killed" if is_killed else found.config.status, "")
     return " ".join(
@@ -34,7 +34,7 @@ def headline(found: Findings) -> str:
 
 
 def may_claim(found: Findings) -> list[str]:
-    """What these data carry, strongest first; nothing before the first click or where the split is off."""
+    """List the claims that these data support, strongest first; none before the first click or with a broken split."""
     if not found.clicks or found.is_withheld or found.config.mode == "canary":
         return []
     if found.config.design.rule == "optimise":
@@ -43,7 +43,7 @@ def may_claim(found: Findings) -> list[str]:
 
 
 def so_far(found: Findings) -> list[str]:
-    """What is estimated as of now; estimates claim nothing."""
+    """List the current estimates; they claim nothing."""
     if not found.clicks or found.is_withheld:
         return []
     if found.config.mode == "canary":
@@ -78,7 +78,7 @@ def _headline(found: Findings) -> str:
 
 
 def _decided(found: Findings) -> str:
-    """How many placements each variant serves, or that one serves all of them."""
+    """Count the placements that each variant serves, or state that one serves all of them."""
     total, control = len(found.config.placements), found.config.control
     groups = _by_variant([*found.shipped, *found.by_hand])
     parts = [(variant, f"{variant} serves", group) for variant, group in groups]
@@ -86,13 +86,13 @@ def _decided(found: Findings) -> str:
         parts.append((control, f"{control} stays in", found.kept))
     if len(parts) == 1 and not found.undecided and not found.taken_off:
         return f"{parts[0][1]} {placements(parts[0][2], found.config)}."
-    told = [f"{words} {len(group)}" for _, words, group in parts]
+    parts_shown = [f"{words} {len(group)}" for _, words, group in parts]
     if found.taken_off:
         killed = listed(dict.fromkeys(standing.killed for standing in found.taken_off))
-        told.append(f"{control} serves {len(found.taken_off)} because of a kill ({killed})")
+        parts_shown.append(f"{control} serves {len(found.taken_off)} because of a kill ({killed})")
     waiting = len(found.undecided)
     still = [f"{waiting} {'are' if waiting > 1 else 'is'} still undecided"] if waiting else []
-    return f"Of {total} placements, {', '.join([*told, *still])}."
+    return f"Of {total} placements, {', '.join([*parts_shown, *still])}."
 
 
 def _winners(found: Findings) -> list[str]:
@@ -126,12 +126,12 @@ def _kept(found: Findings) -> list[str]:
 
 
 def _estimates(found: Findings) -> list[str]:
-    """Each challenger's lift so far, and the one that is to last where the design tells them apart."""
-    told = zip(found.config.variants[1:], found.present_lifts, found.lifts, strict=True)
+    """List each challenger's lift so far, and the lasting one where the design separates them."""
+    lifts = zip(found.config.variants[1:], found.present_lifts, found.lifts, strict=True)
     shown = found.shown[1:] or [True] * len(found.lifts)
     return [
         _estimate(found, variant, present, lasting)
-        for (variant, present, lasting), is_shown in zip(told, shown, strict=True)
+        for (variant, present, lasting), is_shown in zip(lifts, shown, strict=True)
         if is_shown
     ]
 
@@ -163,7 +163,7 @@ def _against_holdout(found: Findings) -> list[str]:
 
 
 def _costs(found: Findings) -> list[str]:
-    """What serves under `optimise`, and what that choice costs in expectation."""
+    """State the serving variant under `optimise`, and the expected cost of that choice."""
     return [
         f"{variant} serves {placements(group, found.config)} since day {days(day)}: choosing it costs an expected "
         f"{_range(standing.expected_loss or 0.0 for standing in group)} of clicks, below the registered "

@@ -1,1 +1,1 @@
-"""What runs: configurations, who may serve, assignment, counting, the life cycle."""
+"""Running experiments: configurations, permission to serve, assignment, counting, the life cycle."""

@@ -1,4 +1,4 @@
-"""Who sees which variant: weighted rendezvous hashing over a snapshot, without a read and without a memory.
+"""Assignment of visitors to variants: weighted rendezvous hashing over a snapshot, without a read or a memory.
 
 A unit (a visitor id) draws U_k in (0, 1) for each variant k from one BLAKE2b digest and gets
 argmin_k -ln(U_k) / w_k, an exponential race: P(k) = w_k, and raising only w_k moves units only into k.

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from recommender.contracts.experiments import ExperimentRequest
 from recommender.contracts.fields import problem
-from recommender.contracts.placements import CANARY, DEFAULT, POLICIES
+from recommender.contracts.placements import CANARY, DEFAULT, FIRST_COMPARED
 from recommender.domain.experiments.running.design import Design, design_from_json
 
 STATUSES: Final = ("draft", "running", "paused", "decided", "killed", "promoted", "rolled_back")
@@ -147,7 +147,7 @@ def default_config(now: datetime, *, version: int = 1) -> ExperimentConfig:
         experiment_id=DEFAULT_EXPERIMENT,
         version=version,
         placements=tuple(placement.placement_id for placement in DEFAULT),
-        variants=POLICIES,
+        variants=FIRST_COMPARED,
         salt=f"{DEFAULT_EXPERIMENT}:1",
         started_at=now.isoformat(),
     )

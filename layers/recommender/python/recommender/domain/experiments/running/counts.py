@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, Self, TypeVar
 
-from recommender.contracts.outbox import CLICK, EXPOSURE
+from recommender.contracts.event_kinds import CLICK, EXPOSURE
 from recommender.contracts.tables import COUNTER_SHARDS
 
 HOLDOUT: Final = "holdout"  # segment of the units that always see the control
-RANDOMISED: Final = "all"  # of all others where the token says nothing of the visitor's personalization level
+RANDOMISED: Final = "all"  # of all others where the token lacks the visitor's personalization level
 
 
 class Addable(Protocol):
@@ -25,7 +25,7 @@ class Addable(Protocol):
 
     @property
     def cell(self) -> tuple[Any, ...]:
-        """What is counted."""
+        """The key of a counter."""
 
     def plus(self, other: Self) -> Self:
         """Both counts of the same cell."""
@@ -51,7 +51,7 @@ class CellCount:
 
     @property
     def cell(self) -> tuple[str, str, int, str, str, int]:
-        """What is counted here."""
+        """The key of this counter."""
         return (self.experiment_id, self.placement, self.epoch, self.segment, self.variant, self.shard)
 
     def plus(self, other: CellCount) -> CellCount:
@@ -68,7 +68,7 @@ class CellCount:
 def outcomes(records: Iterable[Mapping[str, Any]]) -> list[CellCount]:
     """The cells that these accepted events add to, each once, in order of the cell.
 
-    `rewards` of a record (contracts/outbox.py) says what the event newly counts, at most one exposure
+    `rewards` of a record (contracts/events.py) lists the event's new rewards, at most one exposure
     and one click per recommendation and placement; it is booked to the epoch and variant of its claims.
     """
     return merged(_count(record["claims"], record) for record in records if _is_outcome(record))

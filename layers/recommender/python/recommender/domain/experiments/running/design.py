@@ -1,4 +1,4 @@
-"""How an experiment decides: registered before it starts, never changed while it runs.
+"""The design of an experiment: registered before it starts, never changed while it runs.
 
 Two rules. `claim` ships a challenger whose evidence crosses a calibrated boundary, so that a false "it is better"
 happens as seldom as registered. `optimise` ships what costs least in expectation and claims nothing. Days are counted

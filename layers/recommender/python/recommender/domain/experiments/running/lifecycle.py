@@ -48,7 +48,7 @@ EDITABLE_WHEN_PAUSED: Final = ("floor_share", "loss_limit")  # all else is what 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What comes into being: a version, a snapshot, or both; `facts` belong into the audit trail."""
+    """The result of a step: a version, a snapshot, or both; `facts` belong into the audit trail."""
 
     config: ExperimentConfig | None
     snapshot: Snapshot | None

@@ -1,4 +1,4 @@
-"""What may serve in a placement, and what may be shipped there: the one place that knows of kills and roll-backs.
+"""Permission to serve in a placement, and to be shipped there: the one place that knows of kills and roll-backs.
 
 Assignment draws from it, a look decides within it, a promotion makes a default of nothing else, and a report says what
 it says. So what is killed serves nowhere again, by whatever steps one gets there.

@@ -1,9 +1,9 @@
-"""What the shop trades with the hold-out and with everybody else: sessions, orders, revenue, margin.
+"""Trade with the hold-out and with everybody else: sessions, orders, revenue, margin.
 
 The hold-out is a hash of the visitor, so any accepted event can be booked to its group, whether or not a
 recommendation led to it. The counts belong to the installation, not to one experiment, and are kept by UTC day of
 the event: which cell an event belongs to does not depend on when it arrives. Visitors fall into 64 buckets, whole
-ones each, so that the spread between buckets tells how sure a ratio is.
+ones each, so that the spread between buckets gives the error of a ratio.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from recommender.contracts.outbox import ORDER, REFUND, SESSION
+from recommender.contracts.event_kinds import ORDER, REFUND, SESSION
 from recommender.contracts.tables import VISITOR_BUCKETS
 from recommender.domain.experiments.running.assignment import in_holdout
 from recommender.domain.experiments.running.config import Snapshot
@@ -32,13 +32,13 @@ class ShopCount:
     sessions: int = 0  # with at least one event
     orders: int = 0
     units: int = 0
-    revenue_cents: int = 0  # of the items whose price the event tells
+    revenue_cents: int = 0  # of the items whose price the event has
     margin_cents: int = 0  # of the items whose margin is known
     costed_cents: int = 0  # revenue of those
 
     @property
     def cell(self) -> tuple[str, str, int]:
-        """What is counted here."""
+        """The key of this counter."""
         return (self.day, self.group, self.bucket)
 
     def plus(self, other: ShopCount) -> ShopCount:
@@ -52,7 +52,7 @@ SUMS: Final = ("sessions", "orders", "units", "revenue_cents", "margin_cents", "
 def shop_counts(
     records: Iterable[Mapping[str, Any]], *, holdout_share: float, margin_shares: Mapping[str, float]
 ) -> list[ShopCount]:
-    """What these accepted events add, each cell once, in order of the cell; by `rewards` of contracts/outbox.py."""
+    """Sum these accepted events, each cell once, in order of the cell; by `rewards` of contracts/events.py."""
     return merged(
         _count(record, holdout_share, margin_shares)
         for record in records
