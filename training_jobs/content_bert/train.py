@@ -36,8 +36,7 @@ from training_jobs.content_bert.lexical import build_index
 from training_jobs.content_bert.model import TextModel, load_pretrained
 from training_jobs.content_bert.tune import TuneSettings, fine_tune
 from training_jobs.environment import JobEnvironment
-from training_jobs.export_days import DATA_HASH
-from training_jobs.exports import exports_of
+from training_jobs.exports import DATA_HASH, exports_of
 from training_jobs.onnx_parity import assert_parity
 
 CONTENT_ROWS = "content_rows.npy"
