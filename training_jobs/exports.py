@@ -1,17 +1,17 @@
 """The warehouse's exports as data frames: the only data a training job reads.
 
-A root holds `manifest.json` and one folder of Parquet per export. Reading checks the manifest, the files' hashes,
-columns, row counts and months, the window and, where a job asks for it, how old the data are: what is half written,
-mixed up or stale stops a job in its first seconds and not in its last. Times are naive UTC.
+A root holds `manifest.json` and one folder of Parquet per export, or one such root per day: a schedule has a fixed
+address, and each night's exports a new one, `<prefix>/2026-01-03/`. Reading checks the manifest, the files' hashes,
+columns, row counts and months, the date range and, where a job asks for it, the age of the data: half-written, mixed-up
+or stale exports stop a job in its first seconds and not in its last. Times are naive UTC.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +21,26 @@ from recommender.contracts.exports import (
     ALL,
     EXPORT_VERSION,
     EXPORTS,
-    MANIFEST_VERSION,
+    MANIFEST,
     OPTIONAL_COLUMNS,
     ORDER,
+    ExportedFile,
+    ExportManifest,
+    Part,
+    check_part,
+    exported_file,
+    file_hash,
+    read_manifest,
     time_of,
 )
 from recommender.domain.models.arrays import Ids
 from recommender.errors import ArtifactRefused
 
 from training_jobs.environment import METRICS, Freshness, JobEnvironment, read_metrics
-from training_jobs.export_days import DATA_HASH, chosen_export
-from training_jobs.export_manifest import (
-    MANIFEST,
-    READ_BY_JOBS,
-    ExportEntry,
-    PartEntry,
-    TrainingManifest,
-    data_hash,
-    hash_of_entries,
-    read_manifest,
-)
 from training_jobs.graph import CONTENT, EXPORTS_CHANNEL
 
+READ_BY_JOBS = ("purchases", "items", "shoppers", "session_events")
+DATA_HASH = "data_hash"  # in the metrics of the run's first job: its later jobs must read the same data
 A_DAY = timedelta(days=1)
 POLARS_TYPES: Mapping[str, Any] = {
     "string": pl.String,
@@ -81,51 +79,91 @@ def read_exports(root: Path, freshness: Freshness | None = None, *, learnt_from:
     `freshness` data that end too long before its day are refused as well, before any file is read.
     """
     root = chosen_export(root, learnt_from=learnt_from)
-    manifest = read_manifest(root)
+    manifest = read_manifest(root, READ_BY_JOBS)
+    data_from, data_until = manifest.date_range(str(root / MANIFEST))
     if freshness is not None:
-        _check_age(root, manifest.data_until, freshness)
-    frames = {name: _read_frame(root, name, manifest.files) for name in READ_BY_JOBS}
+        _check_age(root, data_until, freshness)
+    frames = {name: _read_frame(root, name, manifest.files[name]) for name in READ_BY_JOBS}
     purchases = frames["purchases"].sort("purchased_at", maintain_order=True)
-    _check_window(root, manifest, purchases)
+    _check_date_range(root, data_from, data_until, purchases)
     return Exports(
         purchases=purchases,
         items=frames["items"],
         shoppers=frames["shoppers"],
         session_events=frames["session_events"].sort("event_time", maintain_order=True),
-        data_from=manifest.data_from,
-        data_until=manifest.data_until,
+        data_from=data_from,
+        data_until=data_until,
         data_hash=data_hash(manifest),
         derived=manifest.derived,
     )
 
 
 def exports_of(environment: JobEnvironment) -> Exports:
-    """The exports of the job's run: those that its first job has read, which says so in its metrics."""
+    """The exports of the job's run: the data whose hash its first job wrote into its metrics, where it did."""
     first = environment.channels.get(CONTENT.name)
     learnt_from = read_metrics(first).get(DATA_HASH, "") if first and (first / METRICS).is_file() else ""
     return read_exports(environment.channel(EXPORTS_CHANNEL), environment.freshness, learnt_from=learnt_from)
 
 
+def chosen_export(root: Path, *, learnt_from: str = "") -> Path:
+    """`root` where it has a manifest, else the newest day below it that has one. Raises ArtifactRefused.
+
+    The manifest is written last: a day without one is not whole. `learnt_from` is the hash of the data that an earlier
+    job of the run has read: a day that was exported meanwhile is passed over, so that a run never learns from one day
+    and is judged by another.
+    """
+    if (root / MANIFEST).is_file():
+        return root
+    days = sorted((path for path in root.iterdir() if _is_day(path.name) and (path / MANIFEST).is_file()), reverse=True)
+    if not days:
+        raise ArtifactRefused(
+            f"{root / MANIFEST} cannot be read: there is none, nor in a day below, such as {root.name}/2026-01-03;"
+            " expected the warehouse's export"
+        )
+    if not learnt_from:
+        return days[0]
+    for day in days:
+        if data_hash(read_manifest(day, READ_BY_JOBS)) == learnt_from:
+            return day
+    names = ", ".join(day.name for day in days)
+    raise ArtifactRefused(
+        f"the run began on exports of hash {learnt_from}, {root} has {names}, and none of them has it"
+    )
+
+
+def data_hash(manifest: ExportManifest) -> str:
+    """SHA-256 over the names and hashes of the exports that jobs read."""
+    hashed = "".join(f"{name} {manifest.files[name].sha256}\n" for name in READ_BY_JOBS)
+    return hashlib.sha256(hashed.encode()).hexdigest()
+
+
 def write_exports(root: Path, exports: Exports, *, source: str, created_at: datetime) -> None:
     """Write frames in the warehouse's own layout, for data that never was in a warehouse."""
-    files: dict[str, dict[str, Any]] = {}
+    files: dict[str, ExportedFile] = {}
     for name in READ_BY_JOBS:
-        frame: pl.DataFrame = getattr(exports, name)
         path = root / name / EXPORT_VERSION / "part-0.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        _typed(name, frame).write_parquet(path)
-        part = PartEntry(path.relative_to(root).as_posix(), frame.height, _sha256(path))
-        files[name] = {"rows": frame.height, "sha256": hash_of_entries([part]), "parts": [asdict(part)]}
-    manifest = {
-        "version": MANIFEST_VERSION,
-        "created_at": created_at.isoformat(),
-        "data_from": exports.data_from.isoformat(),
-        "data_until": exports.data_until.isoformat(),
-        "source": source,
-        "derived": exports.derived,
-        "files": files,
-    }
-    (root / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+        frame = _typed(name, getattr(exports, name))
+        frame.write_parquet(path)
+        part = Part(ALL, frame.height, file_hash(path), path.relative_to(root).as_posix())
+        files[name] = exported_file(_columns(name, frame), (part,))
+    manifest = ExportManifest(
+        created_at=created_at.isoformat(),
+        data_from=exports.data_from.isoformat(),
+        data_until=exports.data_until.isoformat(),
+        source=source,
+        derived=exports.derived,
+        processed_until="",
+        files=files,
+    )
+    (root / MANIFEST).write_text(manifest.to_json())
+
+
+def _is_day(name: str) -> bool:
+    try:
+        return date.fromisoformat(name).isoformat() == name
+    except ValueError:
+        return False
 
 
 def _check_age(root: Path, data_until: datetime, freshness: Freshness) -> None:
@@ -137,40 +175,33 @@ def _check_age(root: Path, data_until: datetime, freshness: Freshness) -> None:
         )
 
 
-def _check_window(root: Path, manifest: TrainingManifest, purchases: pl.DataFrame) -> None:
-    """The purchases lie in the window, and reach to within a day of both its ends."""
+def _check_date_range(root: Path, data_from: datetime, data_until: datetime, purchases: pl.DataFrame) -> None:
+    """The purchases lie in the date range, and reach to within a day of both its ends."""
     if purchases.is_empty():
-        raise ArtifactRefused(f"{root} has no purchases; expected some from {manifest.data_from} on")
+        raise ArtifactRefused(f"{root} has no purchases; expected some from {data_from} on")
     first, last = purchases["purchased_at"][0], purchases["purchased_at"][-1]
-    starts = manifest.data_from <= first < manifest.data_from + A_DAY
-    ends = manifest.data_until - A_DAY <= last <= manifest.data_until
+    starts = data_from <= first < data_from + A_DAY
+    ends = data_until - A_DAY <= last <= data_until
     if not (starts and ends):
-        said = f"{manifest.data_from} to {manifest.data_until}"
-        raise ArtifactRefused(f"{root / MANIFEST} says the data are from {said}, but the purchases {first} to {last}")
+        listed = f"{data_from} to {data_until}"
+        raise ArtifactRefused(f"{root / MANIFEST} has the date range {listed}, but the purchases are {first} to {last}")
 
 
-def _read_frame(root: Path, name: str, files: Mapping[str, ExportEntry]) -> pl.DataFrame:
-    entry = files.get(name)
-    if entry is None:
-        raise ArtifactRefused(f"{root / MANIFEST} does not list {name}; it lists {', '.join(sorted(files))}")
+def _read_frame(root: Path, name: str, entry: ExportedFile) -> pl.DataFrame:
     frame = pl.concat([_read_part(root, name, part) for part in entry.parts])
     if len({part.partition for part in entry.parts}) < len(entry.parts):  # months that were written in parallel
         return frame.sort(ORDER[name], nulls_last=True)
     return frame
 
 
-def _read_part(root: Path, name: str, part: PartEntry) -> pl.DataFrame:
-    path = root / part.path
-    if not path.is_file():
-        raise ArtifactRefused(f"{path} does not exist, but {MANIFEST} lists it")
-    if _sha256(path) != part.sha256:
-        raise ArtifactRefused(f"{path} has another SHA-256 than {MANIFEST} says: it was altered or cut")
+def _read_part(root: Path, name: str, part: Part) -> pl.DataFrame:
+    path = check_part(root, part)
     frame = pl.read_parquet(path)
     missing = [column for column, _ in EXPORTS[name] if column not in frame.columns]
     if missing:
         raise ArtifactRefused(f"{path} lacks the columns {', '.join(missing)}")
     if frame.height != part.rows:
-        raise ArtifactRefused(f"{path} has {frame.height} rows, {MANIFEST} says {part.rows}")
+        raise ArtifactRefused(f"{path} has {frame.height} rows, {MANIFEST} lists {part.rows}")
     frame = _typed(name, frame)
     _check_month(path, name, part.partition, frame)
     return frame
@@ -182,23 +213,18 @@ def _check_month(path: Path, name: str, partition: str, frame: pl.DataFrame) -> 
         return
     first, last = frame[time].min(), frame[time].max()
     if any(f"{moment:%Y-%m}" != partition for moment in (first, last)):
-        raise ArtifactRefused(f"{path} has rows from {first} to {last}, but {MANIFEST} says it is {partition}")
+        raise ArtifactRefused(f"{path} has rows from {first} to {last}, but {MANIFEST} lists it as {partition}")
+
+
+def _columns(name: str, frame: pl.DataFrame) -> tuple[tuple[str, str], ...]:
+    """The export's columns, and its optional ones that the frame has."""
+    return (*EXPORTS[name], *(entry for entry in OPTIONAL_COLUMNS.get(name, ()) if entry[0] in frame.columns))
 
 
 def _typed(name: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """The export's columns in their types, and those of its optional ones that are there."""
-    optional = [entry for entry in OPTIONAL_COLUMNS.get(name, ()) if entry[0] in frame.columns]
+    """The columns in their types. Snowflake writes whole numbers as decimals, and times as microseconds since 1970."""
+    decimals = {column for column, found in frame.schema.items() if isinstance(found, pl.Decimal)}
     return frame.select(
-        _as_is_meant(frame.schema[column], column).cast(POLARS_TYPES[kind])
-        for column, kind in (*EXPORTS[name], *optional)
+        (pl.col(column).cast(pl.Int64) if column in decimals else pl.col(column)).cast(POLARS_TYPES[kind])
+        for column, kind in _columns(name, frame)
     )
-
-
-def _as_is_meant(found: pl.DataType, column: str) -> pl.Expr:
-    """Snowflake writes whole numbers as decimals, and times as microseconds since 1970 among them."""
-    return pl.col(column).cast(pl.Int64) if isinstance(found, pl.Decimal) else pl.col(column)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -16,6 +16,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recommender.contracts.exports import read_whole_export
 from recommender.contracts.folders import DATABASE, claim
 from recommender.errors import ArtifactRefused
 
@@ -23,7 +24,6 @@ from warehouse.connect import DATABASE_FILES, Warehouse, open_local
 from warehouse.day.day import REPORTED, run_day
 from warehouse.engine.schema import create_layers
 from warehouse.engine.statements import HERE, execute
-from warehouse.export.manifest import read_manifest
 from warehouse.export.unload import unload
 from warehouse.raw.landed_events import Landed, load_landing
 from warehouse.raw.raw_append import append
@@ -205,7 +205,7 @@ def _clear(database: Path) -> None:
 def _is_built(plan: Plan, paths: Paths) -> bool:
     try:
         built = _read_built(paths)
-        read_manifest(paths.exports)
+        read_whole_export(paths.exports)
     except (ArtifactRefused, OSError, ValueError):
         return False
     return bool(built.get("fingerprint") == plan.fingerprint())

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from recommender.contracts.exports import EXPORTS
+from recommender.contracts.exports import ALL, EXPORTS, MANIFEST, Part, exported_file
 from recommender.errors import ArtifactRefused
 
 from tests.training.small_exports import START, small_exports, written_exports
 from training_jobs.environment import Freshness
-from training_jobs.export_manifest import MANIFEST, READ_BY_JOBS, PartEntry, hash_of_entries
-from training_jobs.exports import Exports, read_exports, write_exports
+from training_jobs.exports import READ_BY_JOBS, Exports, read_exports, write_exports
 
 
 def change_manifest(root: Path, **entries: object) -> None:
@@ -103,8 +102,8 @@ def test_a_lost_column_is_refused_by_name(tmp_path: Path) -> None:
     written_exports(tmp_path)
     path = tmp_path / "items" / "v1" / "part-0.parquet"
     pl.read_parquet(path).drop("brand").write_parquet(path)
-    part = PartEntry("items/v1/part-0.parquet", 12, _sha256(path))
-    change_files(tmp_path, items={"rows": 12, "sha256": hash_of_entries([part]), "parts": [asdict(part)]})
+    part = Part(ALL, 12, _sha256(path), "items/v1/part-0.parquet")
+    change_files(tmp_path, items=asdict(exported_file(EXPORTS["items"], (part,))))
 
     with pytest.raises(ArtifactRefused, match="lacks the columns brand"):
         read_exports(tmp_path)
@@ -127,28 +126,23 @@ def change_files(root: Path, **entries: object) -> None:
     change_manifest(root, files={**files, **entries})
 
 
-def _write_parts(root: Path, **frames: pl.DataFrame) -> list[PartEntry]:
+def _write_parts(root: Path, **frames: pl.DataFrame) -> list[Part]:
     """The purchases below `root`, one file a month as the warehouse writes them, and a manifest that says so."""
     parts = []
     for name, rows in frames.items():
         month = name.removeprefix("m").replace("_", "-")
         path = root / "purchases" / "v1" / f"{month}.parquet"
         rows.write_parquet(path)
-        parts.append(PartEntry(path.relative_to(root).as_posix(), rows.height, _sha256(path), month))
+        parts.append(Part(month, rows.height, _sha256(path), path.relative_to(root).as_posix()))
     _list_parts(root, parts)
     return parts
 
 
-def _list_parts(root: Path, parts: list[PartEntry]) -> None:
-    entry = {
-        "rows": sum(part.rows for part in parts),
-        "sha256": hash_of_entries(parts),
-        "parts": list(map(asdict, parts)),
-    }
-    change_files(root, purchases=entry)
+def _list_parts(root: Path, parts: list[Part]) -> None:
+    change_files(root, purchases=asdict(exported_file(EXPORTS["purchases"], tuple(parts))))
 
 
-def _two_months(root: Path) -> tuple[Exports, list[PartEntry]]:
+def _two_months(root: Path) -> tuple[Exports, list[Part]]:
     """The small shop, the first five of its order lines a month earlier, in two parts."""
     plain = small_exports()
     early = plain.purchases.head(5).with_columns(pl.col("purchased_at").dt.offset_by("-1mo"))
@@ -176,7 +170,7 @@ def test_a_left_out_a_moved_or_a_doubled_part_is_refused(tmp_path: Path) -> None
     body = json.loads((tmp_path / MANIFEST).read_text())["files"]["purchases"]
 
     change_files(tmp_path, purchases={**body, "parts": body["parts"][:1]})
-    with pytest.raises(ArtifactRefused, match="purchases has 5 rows in 1 parts"):
+    with pytest.raises(ArtifactRefused, match="lists purchases with 70 rows, but its parts have 5"):
         read_exports(tmp_path)
 
     change_files(tmp_path, purchases={**body, "parts": body["parts"][::-1]})
@@ -196,7 +190,7 @@ def test_a_part_with_rows_of_another_month_is_refused(tmp_path: Path) -> None:
     _, (early, late) = _two_months(tmp_path)
     _list_parts(tmp_path, [early, replace(late, partition="2026-11")])
 
-    with pytest.raises(ArtifactRefused, match=r"has rows from 2026-10-03 .* but manifest\.json says it is 2026-11"):
+    with pytest.raises(ArtifactRefused, match=r"has rows from 2026-10-03 .* but manifest\.json lists it as 2026-11"):
         read_exports(tmp_path)
 
 
@@ -213,7 +207,7 @@ def test_a_window_that_is_not_that_of_the_purchases_is_refused(tmp_path: Path, w
     written_exports(tmp_path)
     change_manifest(tmp_path, **window)
 
-    with pytest.raises(ArtifactRefused, match="but the purchases 2026-10-01 09:00:00 to 2026-10-28 09:00:00"):
+    with pytest.raises(ArtifactRefused, match="but the purchases are 2026-10-01 09:00:00 to 2026-10-28 09:00:00"):
         read_exports(tmp_path)
 
 
@@ -232,7 +226,7 @@ def test_a_manifest_of_an_unknown_version_or_with_a_path_outside_is_refused(tmp_
         read_exports(tmp_path)
 
     change_manifest(tmp_path, version=3)
-    with pytest.raises(ArtifactRefused, match="is of version 3, this code reads 1, 2"):
+    with pytest.raises(ArtifactRefused, match=r"is of version 3, expected \(1, 2\)"):
         read_exports(tmp_path)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 from recommender.contracts.events import EventItem, to_record
+from recommender.contracts.exports import read_whole_export
 from recommender.errors import DependencyDown
 
 from tests.warehouse.shop import event
@@ -21,7 +22,6 @@ from training_jobs.exports import read_exports
 from warehouse.__main__ import main
 from warehouse.build import BUILT, Paths, Plan, build
 from warehouse.connect import open_local
-from warehouse.export.manifest import read_manifest
 
 PLAN = Plan("generated", shoppers=15, items=40, days=8, seed=5)
 NOW = datetime(2026, 3, 2, 12)
@@ -51,7 +51,7 @@ def test_a_build_runs_the_bulk_and_three_days_and_exports(built: tuple[Paths, di
     rows = summary["rows"]
     assert rows["raw"]["purchases"] == rows["marts"]["order_lines"] == rows["exports"]["purchases"] > 0
     assert rows["raw"]["events"] == rows["marts"]["session_events"] == rows["exports"]["session_events"] > 0
-    assert read_manifest(paths.exports).derived
+    assert read_whole_export(paths.exports).derived
 
 
 def test_what_shoppers_wrote_is_in_the_text_that_the_content_model_reads(
@@ -97,7 +97,7 @@ def test_another_plan_has_another_fingerprint() -> None:
 
 
 def test_an_altered_export_is_built_anew_and_an_interrupted_build_is_not_trusted(paths: Paths) -> None:
-    path = paths.exports / read_manifest(paths.exports).files["items"].parts[0].path
+    path = paths.exports / read_whole_export(paths.exports).files["items"].parts[0].path
     path.write_bytes(path.read_bytes()[:-1])
     steps: list[str] = []
 

@@ -12,14 +12,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from recommender.contracts.exports import EXPORTS
+from recommender.contracts.exports import EXPORTS, read_whole_export
 
 from tests.warehouse.shop import deliver_items, rows_of
 from warehouse.connect import Warehouse, open_local
 from warehouse.day.day import run_day
 from warehouse.export import unload as ways_out
 from warehouse.export.export_store import folder_root
-from warehouse.export.manifest import read_manifest
 from warehouse.export.parts import Cut
 from warehouse.export.parts import rows_of as rows_clause
 from warehouse.export.unload import ArrowUnloader, unload
@@ -78,7 +77,7 @@ def test_exports_written_bit_by_bit_are_those_written_at_once(
     at_once = unload(shop.connection, shop.unloader, tmp_path / "full", source="test", now=NOW, full=True)
 
     assert bit_by_bit == at_once
-    assert read_manifest(root) == at_once  # every hash is that of the bytes that are there
+    assert read_whole_export(root) == at_once  # every hash is that of the bytes that are there
 
 
 class Batches(ArrowUnloader):

@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import pytest
 from recommender.contracts.events import EventItem, to_record
+from recommender.contracts.exports import MANIFEST, ExportManifest, Part, read_whole_export
 from recommender.errors import Conflict
 
 from tests.warehouse.shop import at, deliver, deliver_items, event, order_line, rows_of
@@ -20,7 +21,6 @@ from warehouse.connect import DATABASE_FILES, Warehouse, open_local
 from warehouse.day.day import run_day
 from warehouse.day.schedule import export_to, load_landed
 from warehouse.export.export_store import Root, earlier_days, remove_old_days, s3_root
-from warehouse.export.manifest import MANIFEST, ExportManifest, Part, read_manifest
 from warehouse.export.parts import Cut
 from warehouse.export.unload import unload, unload_to
 
@@ -94,7 +94,7 @@ def read_from(s3: Any, prefix: str, folder: Path) -> ExportManifest:
         path = folder / key.removeprefix(f"{prefix}/")
         path.parent.mkdir(parents=True, exist_ok=True)
         s3.download_file(BUCKET, key, str(path))
-    return read_manifest(folder)
+    return read_whole_export(folder)
 
 
 def keys(s3: Any, prefix: str) -> list[str]:
@@ -134,7 +134,7 @@ def test_the_next_night_uploads_the_months_that_changed_and_lets_s3_copy_the_oth
 
     after = read_from(s3, "shop/2026-01-04", tmp_path / "after")
     assert {month for month in months(after) if months(after)[month] != months(before)[month]} == {"2025-12"}
-    assert (night.count("upload_file"), night.count("copy")) == (1, len(after.paths) - 1)
+    assert (night.count("upload_file"), night.count("copy")) == (1, len(after.parts) - 1)
     assert read_from(s3, "shop/2026-01-03", tmp_path / "still") == before
     assert after == unload(shop.connection, shop.unloader, tmp_path / "full", source="shop", now=NOW, full=True)
 
@@ -142,7 +142,7 @@ def test_the_next_night_uploads_the_months_that_changed_and_lets_s3_copy_the_oth
     export_to(shop, "s3://exports/shop/2026-01-04", now=NOW, s3=again)
     assert again.calls == ["put_object"]
     export_to(shop, "s3://exports/shop/2026-01-04", now=NOW, s3=whole, full=True)
-    assert whole.count("upload_file") == len(after.paths)
+    assert whole.count("upload_file") == len(after.parts)
     assert read_from(s3, "shop/2026-01-04", tmp_path / "last") == after
 
 
@@ -160,7 +160,7 @@ def test_a_night_that_breaks_off_has_no_manifest_and_the_rerun_leaves_no_litter(
     export_to(shop, "s3://exports/shop/2026-01-04", now=NOW, s3=s3)
 
     manifest = read_from(s3, "shop/2026-01-04", tmp_path / "read")
-    assert len(keys(s3, "shop/2026-01-04")) == len(manifest.paths) + 1
+    assert len(keys(s3, "shop/2026-01-04")) == len(manifest.parts) + 1
     assert manifest.files["purchases"].rows == 5
 
 
@@ -217,7 +217,7 @@ def test_folders_of_days_share_files_and_go_after_two_weeks(shop: Warehouse, tmp
     (tmp_path / "days" / "2020-01-01").mkdir()  # no export: not ours to delete
 
     first, second = (tmp_path / "days" / day for day in ("2026-01-04", "2026-01-18"))
-    path = read_manifest(second).paths[0]
+    path = read_whole_export(second).parts[0].path
     assert (first / path).stat().st_ino == (second / path).stat().st_ino
     assert sorted(entry.name for entry in (tmp_path / "days").iterdir()) == [
         "2020-01-01",
@@ -250,4 +250,4 @@ def test_the_command_exports_and_says_where(sold: Path, tmp_path: Path, capsys: 
     said = json.loads(printed.out)
     assert (said["exports"], said["rows"]["purchases"], said["data_until"]) == (place, 3, "2026-01-02T08:00:00")
     assert "letters is not an export and would be replaced" in printed.err
-    assert read_manifest(Path(place)).files["purchases"].rows == 3
+    assert read_whole_export(Path(place)).files["purchases"].rows == 3

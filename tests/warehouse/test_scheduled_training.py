@@ -13,15 +13,14 @@ from urllib.parse import urlsplit
 
 import boto3
 import pytest
+from recommender.contracts.exports import MANIFEST
 from recommender.errors import ArtifactRefused
 
 from tests.infrastructure.conftest import synthesise
 from tests.training.test_pipeline import SETTINGS
 from tests.warehouse.shop import deliver, deliver_items, order_line
 from training_jobs.environment import METRICS, JobEnvironment
-from training_jobs.export_days import DATA_HASH
-from training_jobs.export_manifest import MANIFEST
-from training_jobs.exports import Exports, exports_of
+from training_jobs.exports import DATA_HASH, Exports, exports_of
 from training_jobs.graph import CONTENT, EXPORTS_CHANNEL, EXPORTS_PARAMETER, JOBS
 from training_jobs.pipeline import definition
 from warehouse.connect import Warehouse

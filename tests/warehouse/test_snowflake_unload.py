@@ -15,15 +15,13 @@ from typing import Any
 import polars as pl
 import pytest
 import sqlglot
-from recommender.contracts.exports import ALL, EXPORTS
+from recommender.contracts.exports import ALL, EXPORTS, MANIFEST, Part, exported_file
 from recommender.errors import Conflict
 from sqlglot import exp
 
 from tests.training.small_exports import written_exports
-from training_jobs.export_manifest import MANIFEST, PartEntry, hash_of_entries
 from training_jobs.exports import read_exports
 from warehouse.export.export_store import S3Root, folder_root, s3_root
-from warehouse.export.manifest import Part
 from warehouse.export.parts import Cut
 from warehouse.export.unload import SnowflakeUnloader, copy_statement
 
@@ -198,8 +196,7 @@ def test_training_reads_decimals_and_files_written_in_parallel_in_the_order_of_t
 def _put(folder: Path, parts: tuple[Part, ...], bucket: Bucket) -> None:
     for part in parts:
         (folder / part.path).write_bytes(bucket.objects[f"shop/2026-11-01/{part.path}"])
-    entries = [PartEntry(part.path, part.rows, part.sha256, part.partition) for part in parts]
     body = json.loads((folder / MANIFEST).read_text())
-    body["files"]["purchases"] = {"rows": 3, "sha256": hash_of_entries(entries), "parts": list(map(asdict, entries))}
+    body["files"]["purchases"] = asdict(exported_file(EXPORTS["purchases"], parts))
     body |= {"data_from": "2026-10-01T09:00:00", "data_until": "2026-10-01T11:00:00"}
     (folder / MANIFEST).write_text(json.dumps(body))

@@ -45,8 +45,7 @@ from training_jobs.content_bert.model import (
 )
 from training_jobs.content_bert.tune import TuneSettings, fine_tune
 from training_jobs.environment import CONTENT_ROWS, JobEnvironment
-from training_jobs.export_days import DATA_HASH
-from training_jobs.exports import exports_of
+from training_jobs.exports import DATA_HASH, exports_of
 from training_jobs.onnx_models import assert_parity
 
 

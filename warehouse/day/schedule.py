@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from recommender.contracts.exports import ExportManifest
 from recommender.contracts.fields import problem
 from recommender.errors import DependencyDown, NotFound
 
@@ -31,7 +32,6 @@ from warehouse.day.doctor import diagnose
 from warehouse.day.doctor_page import write_report
 from warehouse.day.erasures import erase_now, request_erasure
 from warehouse.export.export_store import remove_old_days, s3_root
-from warehouse.export.manifest import ExportManifest
 from warehouse.export.unload import unload, unload_to
 from warehouse.raw.landed_events import load_landing, load_stage
 

@@ -18,11 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from recommender.contracts.exports import EXPORTS
+from recommender.contracts.exports import EXPORTS, MANIFEST, ExportManifest, Part, parse_manifest, read_whole_export
 from recommender.contracts.folders import MARKER
 from recommender.errors import ArtifactRefused, Conflict
-
-from warehouse.export.manifest import MANIFEST, ExportManifest, Part, parse_manifest, read_manifest
 
 KEPT_DAYS: Final = 14  # of folders; on S3 the bucket's lifecycle says the same
 LOOKED_AT: Final = 7  # exports before this one, until one is whole
@@ -42,7 +40,7 @@ class FolderRoot:
         siblings = earlier_days(self._root.name, (path.name for path in self._root.parent.iterdir()))
         for source in (self._root, *(self._root.parent / name for name in siblings)):
             with suppress(ArtifactRefused):
-                manifest = read_manifest(source)
+                manifest = read_whole_export(source)
                 self._source = source
                 return manifest
         return None
@@ -95,7 +93,7 @@ class S3Root:
             with suppress(ArtifactRefused):
                 body = self._s3.get_object(Bucket=self._bucket, Key=f"{source}/{MANIFEST}")["Body"].read()
                 manifest = parse_manifest(body.decode(), f"s3://{self._bucket}/{source}/{MANIFEST}")
-                if all(f"{source}/{path}" in keys for path in manifest.paths):
+                if all(f"{source}/{part.path}" in keys for part in manifest.parts):
                     self._source = source
                     return manifest
         return None
@@ -125,7 +123,7 @@ class S3Root:
 
         Raises Conflict where a part is gone: another export to the same prefix was quicker and has tidied it up.
         """
-        there, listed = self._keys(self._prefix), {f"{self._prefix}/{path}" for path in manifest.paths}
+        there, listed = self._keys(self._prefix), {f"{self._prefix}/{part.path}" for part in manifest.parts}
         if lost := sorted(listed - there):
             raise Conflict(f"{lost[0]} is gone: another export to {self.address} is at work; export again")
         self._s3.put_object(

@@ -15,11 +15,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recommender.contracts.exports import ALL, EXPORT_VERSION, EXPORTS, OPTIONAL_COLUMNS, ORDER, TIME, time_of
+from recommender.contracts.exports import (
+    ALL,
+    EXPORT_VERSION,
+    EXPORTS,
+    OPTIONAL_COLUMNS,
+    ORDER,
+    TIME,
+    ExportManifest,
+    Part,
+    time_of,
+)
 from recommender.errors import ArtifactRefused
 
 from warehouse.engine.statements import execute
-from warehouse.export.manifest import ExportManifest, Part
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,20 +13,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from recommender.contracts.exports import EXPORTS, TIME
+from recommender.contracts.exports import EXPORTS, TIME, ExportManifest, Part, exported_file, file_hash
 from recommender.errors import Conflict
 
 from warehouse.engine.statements import execute
 from warehouse.export.export_store import Root, S3Root, folder_root
-from warehouse.export.manifest import ExportManifest, Part, hash_of, of_parts
 from warehouse.export.parts import Cut, plan_parts, query_of, rows_of, schema_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from warehouse.engine.statements import Connection
-    from warehouse.export.manifest import Part
-    from warehouse.export.parts import Cut
 
 
 ROWS_PER_GROUP: Final = 250_000
@@ -61,7 +58,7 @@ class ArrowUnloader:
             for group in _groups(batches, schema):
                 writer.write_table(group, row_group_size=ROWS_PER_GROUP)
                 rows += group.num_rows
-        digest = hash_of(file)
+        digest = file_hash(file)
         path = f"{cut.folder}/{cut.partition}-{digest[:16]}.parquet"
         root.add(file, path)
         return (Part(cut.partition, rows, digest, path, cut.fingerprint),)
@@ -188,7 +185,7 @@ def unload_to(
             root.keep(part)
         made = [part for cut in plan.cuts for part in _written(unloader, cut, root)]
         parts = sorted((*plan.kept, *made), key=lambda part: (part.partition, part.path))
-        files[name] = of_parts(plan.columns, tuple(parts))
+        files[name] = exported_file(plan.columns, tuple(parts))
     data_from, data_until = _window(connection)
     derived, watermark = _has_derived(connection), _watermark(connection)
     if _state(connection) != begun:

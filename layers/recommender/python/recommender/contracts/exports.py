@@ -1,18 +1,27 @@
-"""The Parquet exports between warehouse and training: file names and columns, versioned.
+"""The Parquet exports between warehouse and training: columns, order, and the manifest that lists their parts.
 
-The warehouse unloads one folder per export, `<root>/<name>/v1/*.parquet`, and a `manifest.json`
-beside them; a training job reads nothing else. A column is (name, arrow type as text).
-`shopper_id` is the user id where one is known, else the visitor id.
+The warehouse unloads one folder per export, `<root>/<name>/v1/*.parquet`, and writes `manifest.json` beside them last;
+a training job reads nothing else. A column is (name, arrow type as text). `shopper_id` is the user id, else the visitor
+id. Version 2 of the manifest lists the parts of each export by month; version 1 has one file per export.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from typing import Final
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from recommender.errors import ArtifactRefused
 
 EXPORT_VERSION: Final = "v1"
-MANIFEST_VERSION: Final = 2  # of manifest.json; 1 had one file an export and did not say its version
+MANIFEST: Final = "manifest.json"
+MANIFEST_VERSION: Final = 2
+KNOWN_VERSIONS: Final = (1, MANIFEST_VERSION)  # a manifest without a version is of version 1
 TIME: Final = "timestamp[us]"
 ALL: Final = "all"  # the partition of an export without a time; of the others it is the month, as 2026-01
 
@@ -134,6 +143,157 @@ def time_of(name: str) -> str | None:
     return first if dict(EXPORTS[name])[first] == TIME else None
 
 
-def hash_of_parts(parts: Iterable[tuple[str, str]]) -> str:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One Parquet file; `path` is relative to the root, `fingerprint` the engine's sums over its rows."""
+
+    partition: str  # its month, as 2026-01, or `all`
+    rows: int
+    sha256: str
+    path: str
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """One export: its parts in order of time, its columns as (name, type), and a hash over the parts' hashes."""
+
+    rows: int
+    sha256: str
+    columns: tuple[tuple[str, str], ...]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportManifest:
+    """Times are ISO 8601, UTC. `derived` is true where some rows come from a rule and not from a shop.
+
+    The export holds every row that was loaded before `processed_until`.
+    """
+
+    created_at: str
+    data_from: str
+    data_until: str
+    source: str
+    derived: bool
+    processed_until: str
+    files: Mapping[str, ExportedFile]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of all exports."""
+        return tuple(part for entry in self.files.values() for part in entry.parts)
+
+    def date_range(self, where: str) -> tuple[datetime, datetime]:
+        """The first and the last purchase, naive UTC. Raises ArtifactRefused, naming `where`, without purchases."""
+        if not self.data_until:
+            raise ArtifactRefused(f"{where} has no date range: the warehouse had no purchases when it was written")
+        return _naive_utc(self.data_from), _naive_utc(self.data_until)
+
+    def to_json(self) -> str:
+        """Stable JSON: sorted keys, two spaces."""
+        return json.dumps({"version": MANIFEST_VERSION, **asdict(self)}, indent=2, sort_keys=True) + "\n"
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def hash_of_parts(parts: Iterable[Part]) -> str:
     """SHA-256 over the month and the hash of each part, in their order: none comes, goes or moves unseen."""
-    return hashlib.sha256("".join(f"{partition} {digest}\n" for partition, digest in parts).encode()).hexdigest()
+    return hashlib.sha256("".join(f"{part.partition} {part.sha256}\n" for part in parts).encode()).hexdigest()
+
+
+def exported_file(columns: tuple[tuple[str, str], ...], parts: tuple[Part, ...]) -> ExportedFile:
+    """The entry of an export in its manifest, counted and hashed from its parts."""
+    return ExportedFile(sum(part.rows for part in parts), hash_of_parts(parts), columns, parts)
+
+
+def read_manifest(root: Path, names: Iterable[str] = EXPORTS) -> ExportManifest:
+    """Read and check the manifest below `root`, which lists the exports `names`. Raises ArtifactRefused.
+
+    The files are not opened: `check_part` does that.
+    """
+    path = root / MANIFEST
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeError) as error:
+        raise ArtifactRefused(f"{path} cannot be read: {error}; expected the warehouse's export") from error
+    return parse_manifest(text, str(path), names)
+
+
+def read_whole_export(root: Path) -> ExportManifest:
+    """Read the manifest below `root` and check every file it lists. Raises ArtifactRefused."""
+    manifest = read_manifest(root)
+    for part in manifest.parts:
+        check_part(root, part)
+    return manifest
+
+
+def parse_manifest(text: str, where: str, names: Iterable[str] = EXPORTS) -> ExportManifest:
+    """Parse and check a manifest that lists the exports `names`. Raises ArtifactRefused, naming `where`."""
+    try:
+        body: dict[str, Any] = json.loads(text)
+        version = body.get("version", 1)
+        if version not in KNOWN_VERSIONS:
+            raise ArtifactRefused(f"{where} is of version {version!r}, expected {KNOWN_VERSIONS}; export again")
+        if missing := [name for name in ("data_from", "data_until", "files") if name not in body]:
+            raise ArtifactRefused(f"{where} lacks {', '.join(missing)}")
+        files = {name: _entry(entry) for name, entry in body["files"].items()}
+        texts = ("created_at", "data_from", "data_until", "source", "processed_until")
+        derived = bool(body.get("derived", False))
+        manifest = ExportManifest(**{name: body.get(name) or "" for name in texts}, derived=derived, files=files)
+        if manifest.data_until:
+            manifest.date_range(where)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ArtifactRefused(f"{where} is not an export manifest: {type(error).__name__} {error}") from error
+    if missing := [name for name in names if name not in files]:
+        raise ArtifactRefused(f"{where} does not list {', '.join(missing)}; it lists {', '.join(sorted(files))}")
+    for name, entry in files.items():
+        _check_entry(where, name, entry, hashes_parts=version != 1)
+    return manifest
+
+
+def check_part(root: Path, part: Part) -> Path:
+    """The path of a part whose file has the listed hash. Raises ArtifactRefused."""
+    path = root / part.path
+    if not path.is_file():
+        raise ArtifactRefused(f"{path} does not exist, but {MANIFEST} lists it")
+    if file_hash(path) != part.sha256:
+        raise ArtifactRefused(f"{path} has another SHA-256 than {MANIFEST} lists: it was altered or cut")
+    return path
+
+
+def _entry(body: Mapping[str, Any]) -> ExportedFile:
+    names = ("rows", "sha256", "path", "fingerprint")
+    parts = tuple(
+        Part(part.get("partition", ALL), **{name: part[name] for name in names if name in part})
+        for part in body.get("parts", (body,))
+    )
+    columns = tuple((name, kind) for name, kind in body.get("columns", ()))
+    return ExportedFile(int(body["rows"]), str(body["sha256"]), columns, parts)
+
+
+def _check_entry(where: str, name: str, entry: ExportedFile, *, hashes_parts: bool) -> None:
+    if not entry.parts:
+        raise ArtifactRefused(f"{where} lists no part of {name}")
+    for kind in ("path", "sha256"):  # the same rows under another name would count twice as well
+        counts = Counter(getattr(part, kind) for part in entry.parts)
+        if twice := sorted(value for value, count in counts.items() if count > 1):
+            raise ArtifactRefused(f"{where} lists a part of {name} twice: {kind} {twice[0]}")
+    for part in entry.parts:
+        if Path(part.path).is_absolute() or ".." in Path(part.path).parts:
+            raise ArtifactRefused(f"{where} lists {part.path}, expected a path below its folder")
+    counted = sum(part.rows for part in entry.parts)
+    if counted != entry.rows:
+        raise ArtifactRefused(f"{where} lists {name} with {entry.rows} rows, but its parts have {counted}")
+    if hashes_parts and hash_of_parts(entry.parts) != entry.sha256:
+        months = ", ".join(part.partition for part in entry.parts)
+        raise ArtifactRefused(f"{where}: the hash of {name} is not that of its parts {months}")
+
+
+def _naive_utc(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
