@@ -1,6 +1,6 @@
 """Renders docs/benchmarks.md from the results of the runs, so that the page holds no figure that no run printed.
 
-    python -m benchmarks.document [--reports reports]
+    recommender bench document [--reports reports]
 
 Results found under --reports (`<data>/<benchmark>.json`, as the benchmarks write them) replace those kept in
 benchmarks/results; the page is rendered from the kept ones. Prose and published figures stand in benchmarks.md.j2 and
@@ -178,7 +178,7 @@ def render(results: Path, template: Path = HERE / "benchmarks.md.j2") -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Collect, render, write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.document", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="recommender bench document", description=__doc__.split("\n")[0])
     parser.add_argument(
         "--reports", type=Path, default=Path("reports"), help="where the benchmarks wrote their results"
     )

@@ -1,9 +1,10 @@
 """What `make clean` and `make mwaa` delete: folders of ours, and nothing beside them.
 
-    python -m local.clean                  the state folder, reports, builds and templates of this checkout
-    python -m local.clean --fresh OUT      OUT, emptied for the schedule as Amazon MWAA reads it
+    recommender clean                     the state folder, reports, builds and templates of this checkout
+    recommender clean --state-dir DIR     another state folder
+    recommender clean --fresh OUT         OUT, emptied for the schedule as Amazon MWAA reads it
 
-Runs on any Python from 3.11 on, without the packages of the project.
+Runs as `python -m local.clean` on any Python from 3.11 on, without the packages of the project: so `make` calls it.
 """
 
 from __future__ import annotations
@@ -73,12 +74,16 @@ def clean_checkout(root: Path) -> Iterator[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Delete and say what went; 1 and one sentence where something is not ours."""
-    parser = argparse.ArgumentParser(prog="python -m local.clean", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="recommender clean", description=__doc__.split("\n")[0])
     parser.add_argument("--fresh", metavar="OUT", help="empty this folder for `make mwaa`, and nothing else")
+    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="delete this state folder, and nothing else")
     options = parser.parse_args(arguments)
     try:
         if options.fresh is not None:
             fresh(_named(options.fresh), SCHEDULE)
+        elif options.state_dir is not None:
+            for line in clean(options.state_dir.absolute()):  # not resolved: a link is not followed
+                print(line)
         else:
             for line in clean_checkout(ROOT):
                 print(line)

@@ -1,7 +1,11 @@
-"""One local run from the first purchase to the last request, and the way it ends."""
+"""`recommender run`: purchases → warehouse → models → bundle → API and shop on this machine, and the way it ends.
+
+With `--check` the system then proves itself: named checks over real HTTP, one JSON line, exit 0 or 1.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -10,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from recommender.contracts.folders import REPORT, claim
@@ -21,11 +26,22 @@ from local.aws.processes import StateLock
 from local.check.run import acceptance, nothing_is_left, run_check, run_checks
 from local.client import Answer
 from local.pipeline import steps
-from local.settings import ROOT, LocalRunError, RunSettings, load_or_make
+from local.settings import (
+    REAL_SOURCE,
+    ROOT,
+    SOURCES,
+    LocalRunError,
+    RunSettings,
+    StateFolder,
+    load_or_make,
+)
 from local.stack import Stack
 from local.steps import Steps
 from local.web import WebServer
+from training_jobs.graph import RELEASES
 
+INTERRUPTED: Final = 130
+NEVER_SECONDS: Final = 86_400.0  # while checking, the checks decide when an epoch ends
 FREE_BYTES_NEEDED: Final = 2 * 1024**3
 SAMPLE: Final = {
     "visitor_id": "somebody-new",
@@ -128,3 +144,61 @@ def _short(answer: Answer) -> str:
         token = placement.get("attribution_token") or ""
         placement["attribution_token"] = token[:16] + "…" if len(token) > 16 else token
     return json.dumps(body, indent=2, ensure_ascii=False)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the system; the exit status."""
+    options = _parser().parse_args(arguments)
+    stops.stop_on_signals()
+    try:
+        run = prove if options.check else serve
+        return run(_settings(options, StateFolder(options.state_dir.resolve())), retrain=options.retrain)
+    except KeyboardInterrupt:
+        say("Stopped.")
+        return INTERRUPTED
+    except (LocalRunError, OSError) as error:
+        sentence = str(error) if isinstance(error, LocalRunError) else f"The local run cannot go on: {error}."
+        say(sentence)
+        if options.check:
+            print(json.dumps({"ok": False, "error": sentence, "checks": {}}))
+        return 1
+
+
+def _settings(options: argparse.Namespace, state: StateFolder) -> RunSettings:
+    return RunSettings(
+        state=state,
+        port=options.port,
+        source=options.source,
+        shoppers=options.shoppers,
+        days=options.days,
+        seed=options.seed,
+        period_seconds=NEVER_SECONDS if options.check else options.period,
+        keeps_events=not options.check,  # the checks' visitors are nobody
+        release=options.release,
+        reports=ROOT / "reports" if state.root == ROOT / ".local" else state.reports,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    usual = RunSettings(StateFolder(ROOT / ".local"))
+    parser = argparse.ArgumentParser(prog="recommender run", description="The whole system on one machine.")
+    parser.add_argument("--check", action="store_true", help="prove the system, print one JSON line and exit")
+    parser.add_argument("--retrain", action="store_true", help="train again on the kept warehouse")
+    parser.add_argument(
+        "--release", choices=RELEASES, default=usual.release, help="a new bundle goes in force, or is a canary"
+    )
+    parser.add_argument("--port", type=int, default=_port(os.environ.get("PORT") or "8080"), help="of shop and API")
+    parser.add_argument("--source", choices=SOURCES, default=REAL_SOURCE, help="where the purchases come from")
+    parser.add_argument("--shoppers", type=int, default=usual.shoppers, help="generated source: how many shoppers")
+    parser.add_argument("--days", type=int, default=usual.days, help="of the generated source")
+    parser.add_argument("--seed", type=int, default=usual.seed, help="of the generated source")
+    parser.add_argument("--period", type=float, default=usual.period_seconds, help="seconds between reallocations")
+    parser.add_argument("--state-dir", type=Path, default=usual.state.root, help="where everything is kept")
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) < 65536:
+        say(f"PORT is {text!r}, expected a number from 1 to 65535.")
+        sys.exit(2)
+    return int(text)

@@ -135,7 +135,6 @@ class Stack:
             **self.names.to_environment(),
             **self.access.variables(),
             SECRET_VARIABLE: self.keys.signing_secret,
-            "PYTHONPATH": str(PACKAGE),
             "OMP_NUM_THREADS": "1",
             "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
             "POWERTOOLS_TRACE_DISABLED": "1",
@@ -145,6 +144,7 @@ class Stack:
             FunctionSpec(
                 name=function.name,
                 task_root=ROOT / "functions" / function.name,
+                layer=str(PACKAGE),
                 environment={**shared, "POWERTOOLS_SERVICE_NAME": function.name},
                 timeout_seconds=function.timeout_seconds,
                 memory_mb=function.memory_mb,

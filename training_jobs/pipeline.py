@@ -1,8 +1,8 @@
 """The SageMaker pipeline: built from the job graph, written under its name, and started by that name.
 
-    python -m training_jobs.pipeline definition        prints the pipeline; needs neither account nor network
-    python -m training_jobs.pipeline upsert            uploads the code and makes or updates the pipeline
-    python -m training_jobs.pipeline start s3://…      starts a run on these exports, prints its ARN; with
+    recommender ops pipeline definition        prints the pipeline; needs neither account nor network
+    recommender ops pipeline upsert            uploads the code and makes or updates the pipeline
+    recommender ops pipeline start s3://…      starts a run on these exports, prints its ARN; with
                                                        --release canary its bundle is tried out by an experiment first
 
 Settings come from TRAINING_* variables, whose values are outputs of the stacks (docs/deploy.md). The SageMaker
@@ -78,7 +78,7 @@ def status(execution_arn: str, *, sagemaker: Any) -> str:
 
 def main(arguments: list[str]) -> int:
     """The three commands of the module docstring."""
-    parser = argparse.ArgumentParser(prog="python -m training_jobs.pipeline", description=__doc__)
+    parser = argparse.ArgumentParser(prog="recommender ops pipeline", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("definition")
     commands.add_parser("upsert")

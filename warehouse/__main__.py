@@ -1,4 +1,4 @@
-"""`python -m warehouse build | generate | backfill | export | erase | withdraw | runs | doctor`.
+"""`recommender warehouse build | generate | backfill | export | erase | withdraw | runs | doctor`.
 
 A JSON line on stdout, progress on stderr. `doctor` prints for a person unless --json is given, and its exit code says
 0 ok, 1 warn, 2 stop.
@@ -124,7 +124,7 @@ def _existing(directory: Path) -> Iterator[Warehouse]:
     """The warehouse, brought up to date. Raises NotFound where there is none: looking at one must not make it."""
     if not os.environ.get("SNOWFLAKE_ACCOUNT") and not (directory / DATABASE_FILES[0]).is_file():
         raise NotFound(
-            f"there is no warehouse in {directory}; make one with `python -m warehouse build` or `python -m"
+            f"there is no warehouse in {directory}; make one with `recommender warehouse build` or `python -m"
             " warehouse.load`",
             code="no_warehouse",
         )
@@ -154,7 +154,7 @@ def _advance(bar: Any) -> Callable[[str], None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m warehouse", description=__doc__)
+    parser = argparse.ArgumentParser(prog="recommender warehouse", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], Any], text: str) -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""`python -m warehouse generate`: a seeded synthetic history of any size, as Parquet files or into a warehouse.
+"""`recommender warehouse generate`: a seeded synthetic history of any size, as Parquet files or into a warehouse.
 
 One part of at most a month is in memory at a time. Into a warehouse each part is loaded as of its last evening and its
 days are run at once; a second call finds its parts in the ledger of loads and goes on where the first one stopped.

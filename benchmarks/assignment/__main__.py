@@ -1,4 +1,4 @@
-"""Measures the cost and the reads of assigning 12 placements in a page view: python -m benchmarks.assignment
+"""Measures the cost and the reads of assigning 12 placements in a page view: recommender bench assignment
 
 Time is processor time. Visitors are made up, everything else is the product's: the hash, the snapshot in memory, its
 refresh. Prints one JSON object as its last line.
@@ -29,7 +29,7 @@ PLACEMENTS: Final = tuple(placement.placement_id for placement in DEFAULT)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="recommender bench assignment", description=__doc__.splitlines()[0])
     parser.add_argument("--pages", type=int, default=20_000)
     arguments = parser.parse_args(argv)
     result = measure(arguments.pages, clock_ns=time.thread_time_ns)

@@ -1,4 +1,4 @@
-"""Measures one epoch job in processor time, at the end of an experiment's month: python -m benchmarks.epoch_job
+"""Measures one epoch job in processor time, at the end of an experiment's month: recommender bench epoch-job
 
 12 placements, 4 variants, 28 days. Counters are simulated; the job is the product's own use case over the store in
 memory. The cost of reading the same cells from DynamoDB is measured on one page, from its bytes to the counts.
@@ -37,7 +37,7 @@ PAGE_ITEMS: Final = 5_000
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print cells and CPU seconds of daily and of hourly epochs."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="recommender bench epoch-job", description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args(argv)
     per_item = read_seconds()

@@ -1,7 +1,7 @@
 """Experiments benchmark: how long until a decision, how often is it right, and what does it cost?
 
-    python -m benchmarks.experiments [--scenarios null,lift_10] [--experiments 400] [--seed 1] [--out DIR]
-    python -m benchmarks.experiments --calibrate daily,weekly,time_box
+    recommender bench experiments [--scenarios null,lift_10] [--experiments 400] [--seed 1] [--out DIR]
+    recommender bench experiments --calibrate daily,weekly,time_box
 
 Simulated experiments with a known truth (methods.py), run by the product's own analysis and by what
 others do with the same traffic. Progress goes to stderr; the last line of stdout is one JSON object. `--calibrate`
@@ -179,7 +179,7 @@ def _known(text: str, known: Any, pointer: str) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.experiments", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="recommender bench experiments", description=__doc__.split("\n")[0])
     parser.add_argument("--scenarios", default=",".join(SCENARIOS), help="comma separated; all by default")
     parser.add_argument("--experiments", type=int, default=400, help="a scenario; calibration: null experiments")
     parser.add_argument("--seed", type=int, default=1)

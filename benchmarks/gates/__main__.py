@@ -1,8 +1,8 @@
 """How often the gates cry wolf: two months of a healthy shop, run day by day, and every warning counted.
 
-    python -m benchmarks.gates --days 60                            # a generated shop
-    python -m benchmarks.gates --days 60 --source synthetic          # late, repeated and corrected rows, lists, reviews
-    python -m benchmarks.gates --days 60 --source complete-journey   # a real grocer, its holidays included
+    recommender bench gates --days 60                            # a generated shop
+    recommender bench gates --days 60 --source synthetic          # late, repeated and corrected rows, lists, reviews
+    recommender bench gates --days 60 --source complete-journey   # a real grocer, its holidays included
 
 Prints the days, the verdicts by gate that were judged, and each warning. Four weeks are run before the counting
 starts, because volumes are held against them.
@@ -43,7 +43,7 @@ EVENTS_A_DAY = 1_500  # of the synthetic shop
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the days, print the counts as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gates", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="recommender bench gates", description=__doc__.splitlines()[0])
     parser.add_argument("--days", type=int, default=60)
     parser.add_argument("--source", choices=SOURCES, default=generated.SOURCE)
     parser.add_argument("--today", type=date.fromisoformat, default=date(2026, 3, 2))

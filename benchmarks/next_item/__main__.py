@@ -1,6 +1,6 @@
 """Next-item benchmark: every prefix of every test session, full catalogue, repeats allowed.
 
-    python -m benchmarks.next_item --data DIR [--min-prefix 1] [--seeds 1,2,3] [--out DIR] [--peers PYTHON]
+    recommender bench next-item --data DIR [--min-prefix 1] [--seeds 1,2,3] [--out DIR] [--peers PYTHON]
 
 Progress goes to stderr; the last line of stdout is one JSON object (benchmarks documented in docs/benchmarks.md).
 Everything that is chosen is chosen on the newest train sessions; test is read once, to be scored.
@@ -156,7 +156,7 @@ def _seeds(text: str) -> list[int]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.next_item", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="recommender bench next-item", description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of train_ and test_sessions.parquet")
     parser.add_argument("--min-prefix", type=int, default=1, help="fewest events before a question")
     parser.add_argument("--seeds", type=_seeds, default=[1, 2, 3], help="comma separated")

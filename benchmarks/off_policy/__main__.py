@@ -1,6 +1,6 @@
 """Off-policy benchmark: what would another policy have been worth on this log, and can the log say so?
 
-    python -m benchmarks.off_policy --logs DIR [--prior FILE] [--exposures FILE] [--seed S] [--out DIR]
+    recommender bench off-policy --logs DIR [--prior FILE] [--exposures FILE] [--seed S] [--out DIR]
 
 --logs reads logs in the form of the Open Bandit Dataset and answers both directions (a prior_bts.yaml beside them is
 taken for --prior); --exposures reads the product's own exposure log and answers "always this variant". Progress goes to
@@ -142,7 +142,7 @@ def _names(text: str) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.off_policy", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="recommender bench off-policy", description=__doc__.split("\n")[0])
     parser.add_argument("--logs", type=Path, help="folder with random_<campaign>.parquet and bts_<campaign>.parquet")
     parser.add_argument(
         "--campaigns", type=_names, default=[], help=f"some of {','.join(CAMPAIGNS)}; all that exist if not given"

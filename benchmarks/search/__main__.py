@@ -1,6 +1,6 @@
 """Search benchmark: graded judgments of queries over a catalogue.
 
-    python -m benchmarks.search --products FILE --judgments FILE [--columns ours=theirs,...] [--seeds 1,2,3] [--out DIR]
+    recommender bench search --products FILE --judgments FILE [--columns ours=theirs,...] [--seeds 1,2,3] [--out DIR]
 
 Progress goes to stderr; the last line of stdout is one JSON object (documented in docs/benchmarks.md). Judgments are
 used for scores and for nothing else. docs/decisions, 105 to 109, list what development saw of one judged set.
@@ -185,7 +185,7 @@ def _columns(text: str) -> dict[str, str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="recommender bench search", description=__doc__.split("\n")[0])
     parser.add_argument("--products", type=Path, required=True, help="Parquet, CSV or JSON lines")
     parser.add_argument("--judgments", type=Path, required=True, help="Parquet, CSV or JSON lines")
     parser.add_argument("--columns", type=_columns, default={}, help="ours=theirs,... where names differ")

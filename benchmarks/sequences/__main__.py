@@ -1,6 +1,6 @@
 """Sequences benchmark: what comes next in a user's history? Leave-one-out, ranked over the full catalogue.
 
-    python -m benchmarks.sequences --data FILE [--items FILE] [--seeds 1,2,3] [--out DIR] [--peers PYTHON]
+    recommender bench sequences --data FILE [--items FILE] [--seeds 1,2,3] [--out DIR] [--peers PYTHON]
 
 The last item of each sequence is the test, the one before it the validation. Everything is chosen on the validation;
 the models are then refitted with it, as the training jobs do, and the test is read once. `two_tower_train_only` is the
@@ -204,7 +204,7 @@ def _seeds(text: str) -> list[int]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.sequences", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="recommender bench sequences", description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="Parquet with the columns user and items")
     parser.add_argument("--items", type=Path, help="Parquet or CSV with item and what is known of it: title, …")
     parser.add_argument("--seeds", type=_seeds, default=[1, 2, 3], help="comma separated")

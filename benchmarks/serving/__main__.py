@@ -1,6 +1,6 @@
 """Serving benchmark: what a page of twelve placements costs in processor time, on a published bundle.
 
-    python -m benchmarks.serving [--artifacts DIR] [--items N] [--pages N] [--seed S] [--out DIR]
+    recommender bench serving [--artifacts DIR] [--items N] [--pages N] [--seed S] [--out DIR]
 
 Visitors are simulated, drawn by what is popular. First the use case without its stores: `answers` is a digest of
 every page; equal before and after a change, it says that the change left each list, score and reason as it was. Then
@@ -182,7 +182,7 @@ def _quantiles(seconds: np.ndarray) -> dict[str, float]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="recommender bench serving", description=__doc__.split("\n")[0])
     parser.add_argument("--artifacts", type=Path, default=Path(".local/artifacts"), help="the published bundles")
     parser.add_argument("--items", type=int, default=100_000, help="of the synthetic bundle; 0 for none")
     parser.add_argument("--pages", type=int, default=400, help="page views, each measured three times")

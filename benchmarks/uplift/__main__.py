@@ -1,6 +1,6 @@
 """Uplift benchmark, simulated: the same seeded shop under each policy of the product.
 
-    python -m benchmarks.uplift [--shoppers N] [--seed S] [--out DIR]
+    recommender bench uplift [--shoppers N] [--seed S] [--out DIR]
 
 A shop with known tastes records a past; the product's models are trained on it and serve visits in process, each policy
 to the same shoppers with the same luck. How easily a module is clicked is fitted on visits of another seed, so that the
@@ -190,7 +190,7 @@ def _against_cohorts(outcomes: Mapping[str, Sequence[Outcome]], chosen: Flags, s
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.uplift", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="recommender bench uplift", description=__doc__.split("\n")[0])
     parser.add_argument("--shoppers", type=int, default=2400, help="simulated shoppers, one visit each")
     parser.add_argument("--seed", type=int, default=1, help="of the shop, its past, the models and the visits")
     parser.add_argument("--out", type=Path, help="folder for the plots and the result")

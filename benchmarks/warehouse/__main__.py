@@ -1,6 +1,6 @@
 """Warehouse benchmark: the speed of loading a history, and the cost of a day by the years behind it.
 
-    python -m benchmarks.warehouse [--events N] [--days D] [--seed S] [--out DIR] [--directory DIR]
+    recommender bench warehouse [--events N] [--days D] [--seed S] [--out DIR] [--directory DIR]
 
 Writes a synthetic history through the product's loader (PUT, COPY) in parts of some half a million events, builds the
 marts of each with the daily run, and at the end of each third of the time runs three days of N/300 events. Progress
@@ -177,7 +177,7 @@ def targets(measured: Mapping[str, Any], peak: int, shop: Shop) -> list[dict[str
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.warehouse", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="recommender bench warehouse", description=__doc__.split("\n")[0])
     parser.add_argument("--events", type=int, default=3_000_000, help="events of the whole history")
     parser.add_argument("--days", type=int, default=ASKED_DAYS, help="days of the whole history")
     parser.add_argument("--seed", type=int, default=7)

@@ -1,6 +1,6 @@
 """Training: the role of the SageMaker jobs, the schedules that start the pipeline by name, and freshness alarms.
 
-The pipeline itself is made by `python -m training_jobs.pipeline upsert`, from the same graph that the local
+The pipeline itself is made by `recommender ops pipeline upsert`, from the same graph that the local
 run uses; a stack would be a second declaration of it.
 """
 

@@ -20,12 +20,10 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "layers" / "recommender" / "python")]
+from recommender.contracts.folders import LAYER, claim, fresh
+from recommender.errors import RecommenderError
 
-from recommender.contracts.folders import LAYER, claim, fresh  # noqa: E402
-from recommender.errors import RecommenderError  # noqa: E402
-
-from cdk.layer_sources import BUILT, DIGEST, digest_of, sources  # noqa: E402
+from cdk.layer_sources import BUILT, DIGEST, digest_of, sources
 
 PYTHON_VERSION = "3.13"
 LIMIT_MB = 250  # Lambda's limit for a function and its layers, unzipped
@@ -105,7 +103,9 @@ def _version(interpreter: str) -> str:
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="recommender ops layers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--platform", default="aarch64", choices=("aarch64", "x86_64"))
     parser.add_argument("--out", type=Path, default=Path(".build/runtime-layer"), help=f"{BUILT} is made beside it")
     parser.add_argument(

@@ -9,7 +9,7 @@ The schedule of the local run: one function, every so many seconds, as EventBrid
 
 Keep what the shop has landed in S3: the embedded one forgets, and the next training wants it.
 
-The folder has the layout of the bucket below `landing/events`; `python -m warehouse build --landing` reads it.
+The folder has the layout of the bucket below `landing/events`; `recommender warehouse build --landing` reads it.
 Simulated visitors are left out: no model may be trained on them.
 """
 

@@ -8,9 +8,11 @@ with `Runtime.ExitError`; one that overruns its function's timeout is killed, as
 from __future__ import annotations
 
 import json
+import os
 import queue
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Mapping
@@ -27,6 +29,7 @@ QUEUE_SECONDS: Final = 20.0  # how long a request may wait for a free worker
 FIRST_BACKOFF_SECONDS: Final = 0.5
 LAST_BACKOFF_SECONDS: Final = 8.0
 ACCOUNT: Final = "000000000000"
+RUNTIME_PACKAGES: Final = sysconfig.get_path("purelib")  # stands in for the runtime layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class FunctionSpec:
     name: str
     task_root: Path
     environment: Mapping[str, str]
+    layer: str  # folder of the package layer
     timeout_seconds: float
     memory_mb: int = 512
     workers: int = 1
@@ -158,7 +162,8 @@ class _Environment:
             self._backoff = min(2 * self._backoff, LAST_BACKOFF_SECONDS)
 
     def _start(self) -> None:
-        command = [sys.executable, "-m", "awslambdaric", "handler.handler"]
+        # Without `site`, the .pth files of an editable install are not read: nothing but layer and function is found.
+        command = [sys.executable, "-S", "-m", "awslambdaric", "handler.handler"]
         self.process = processes.start(
             command, environment=self._variables(), cwd=self.spec.task_root, output=self._output
         )
@@ -166,6 +171,7 @@ class _Environment:
     def _variables(self) -> dict[str, str]:
         return {
             **self.spec.environment,
+            "PYTHONPATH": os.pathsep.join((self.spec.layer, RUNTIME_PACKAGES)),
             "AWS_LAMBDA_RUNTIME_API": self.api.address,
             "_HANDLER": "handler.handler",
             "LAMBDA_TASK_ROOT": str(self.spec.task_root),

@@ -1,4 +1,4 @@
-"""Experiments from the command line: `python -m local experiment COMMAND`."""
+"""Experiments from the command line: `recommender experiment COMMAND`."""
 
 from local.experiment.command import main
 

@@ -177,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--json", action="store_true", help="print the API's answer, or its problem, as JSON")
     named = argparse.ArgumentParser(add_help=False, parents=[common])
     named.add_argument("experiment", help="its id")
-    parser = argparse.ArgumentParser(prog="python -m local experiment", description="The life of experiments.")
+    parser = argparse.ArgumentParser(prog="recommender experiment", description="The life of experiments.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     create = commands.add_parser("create", parents=[common], help="draft an experiment: checks and a forecast")
     create.add_argument("--file", type=Path, required=True, help="the experiment as JSON, see docs/lifecycle.md")

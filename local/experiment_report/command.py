@@ -90,7 +90,7 @@ def _detail(content: bytes) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m local experiment report", description="An experiment as a page.")
+    parser = argparse.ArgumentParser(prog="recommender experiment report", description="An experiment as a page.")
     parser.add_argument("experiment", nargs="?", default="exp_default", help="its id")
     parser.add_argument("--url", default=f"http://127.0.0.1:{os.environ.get('PORT') or 8080}", help="of the API")
     parser.add_argument("--file", type=Path, help="a report.json instead of the API")

@@ -1,4 +1,4 @@
-"""`python -m local.shoppers`: simulated shoppers in the shop that `make run` has started.
+"""`recommender shoppers`: simulated shoppers in the shop that `make run` has started.
 
 A line a simulated day, then a table, the decisions, and what may be claimed. Progress goes to stderr. With `--null`
 shoppers click whatever stands there, so that nothing can be better than anything: exit status 1 if something is
@@ -123,7 +123,7 @@ def _clicking(town: Town, options: argparse.Namespace) -> Clicking:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m local.shoppers", description="Simulated shoppers.")
+    parser = argparse.ArgumentParser(prog="recommender shoppers", description="Simulated shoppers.")
     parser.add_argument("--days", type=_above_zero, default=16, help="at most; it ends a day after all is decided")
     parser.add_argument("--sessions-per-day", type=_above_zero, default=300)
     parser.add_argument("--seed", type=int, default=1)

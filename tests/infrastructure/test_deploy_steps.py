@@ -124,7 +124,7 @@ def test_the_steps_stand_in_the_order_in_which_they_need_each_other() -> None:
     assert "make layers && cdk deploy --all" in README
 
 
-STEPS = ("make layers", "cdk bootstrap", "cdk deploy --all", "jq", ".venv/bin/python -m training_jobs.pipeline upsert")
+STEPS = ("make layers", "cdk bootstrap", "cdk deploy --all", "jq", ".venv/bin/recommender ops pipeline upsert")
 
 
 def test_what_the_steps_run_from_is_made_of_the_requirements_for_deploying_alone() -> None:

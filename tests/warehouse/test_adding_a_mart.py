@@ -160,7 +160,7 @@ def test_every_raw_table_has_its_required_columns_and_a_way_in() -> None:
         set(RAW) - set(REQUIRED), "add the required columns of {} to REQUIRED in warehouse/raw/raw_append.py"
     )
     assert not lacking, lacking
-    by_hand = {"erasures"}  # `python -m warehouse erase`, never a file of a shop
+    by_hand = {"erasures"}  # `recommender warehouse erase`, never a file of a shop
     unloaded = set(RAW) - set(TABLES) - by_hand
     assert not unloaded, todo(unloaded, "add {} to TABLES in warehouse/load/mapping.py")
     uncounted = set(TABLES) - set(STAGED) - {"purchases"}

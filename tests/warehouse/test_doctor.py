@@ -127,7 +127,7 @@ def test_the_text_says_how_many_which_rows_which_loads_and_what_to_call(diagnosi
     assert f"example  loaded_on {DAY}, count_rows 60" in text
     assert f"warehouse withdraw --database shop --table purchases --loaded-at {NIGHT}   # 3 rows" in text
     assert f"--loaded-at {DAY}T02:00:00" not in text  # was taken by the run of the healthy day
-    assert text.endswith(f"python -m warehouse backfill --database shop --from {FAULTY} --to {FAULTY}")
+    assert text.endswith(f"recommender warehouse backfill --database shop --from {FAULTY} --to {FAULTY}")
     for finding in diagnosis.findings:
         assert finding.meaning in text
         assert finding.remedy in text
@@ -166,7 +166,7 @@ def test_a_day_that_was_never_run_says_which_were_and_how_to_run_it(shop: Shop, 
 
     assert error.value.detail == (
         f"nothing is recorded of 2025-01-01; there are days from {DAY - timedelta(days=2)} to {FAULTY}."
-        " Run it: python -m warehouse backfill --database DIR --from 2025-01-01 --to 2025-01-01"
+        " Run it: recommender warehouse backfill --database DIR --from 2025-01-01 --to 2025-01-01"
     )
 
 

@@ -1,4 +1,4 @@
-"""`python -m warehouse.load`: what it prints, what it writes, its exit codes."""
+"""`recommender load`: what it prints, what it writes, its exit codes."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Diagnosis:
         """What to call when the data are right; empty where nothing is wrong."""
         if self.state == "ok":
             return ""
-        return f"python -m warehouse backfill --database {database} --from {self.day} --to {self.day}"
+        return f"recommender warehouse backfill --database {database} --from {self.day} --to {self.day}"
 
     def to_text(self, database: str = "DIR") -> str:
         """As a person reads it in a terminal; `database` is the folder that the commands name."""
@@ -101,7 +101,7 @@ class Diagnosis:
             lines.append(f"  do       {finding.remedy}")
         if self.waiting:
             lines += ["", "Not taken yet; withdraw the delivery that is wrong, then load its rows corrected:"]
-            command = f"  python -m warehouse withdraw --database {database}"
+            command = f"  recommender warehouse withdraw --database {database}"
             lines += [
                 f"{command} --table {table} --loaded-at {moment}   # {rows} rows"
                 for table, moment, rows in self.waiting
@@ -156,7 +156,7 @@ def _run_on(connection: Connection, day: date | None) -> date:
         known = f"there are days from {first} to {last}" if first else "no day was ever run"
         wanted = day or "DAY"
         raise NotFound(
-            f"nothing is recorded of {day or 'any day'}; {known}. Run it: python -m warehouse backfill --database DIR"
+            f"nothing is recorded of {day or 'any day'}; {known}. Run it: recommender warehouse backfill --database DIR"
             f" --from {wanted} --to {wanted}",
             code="day_not_checked",
         )

@@ -1,4 +1,4 @@
-"""`python -m warehouse export`: the exports by hand, as the schedule writes them, into a folder or onto S3."""
+"""`recommender warehouse export`: the exports by hand, as the schedule writes them, into a folder or onto S3."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def add_missing_columns(connection: Connection) -> tuple[str, ...]:
     if stuck:
         raise ArtifactRefused(
             f"an earlier version made this warehouse: {', '.join(stuck)}; derive staging and marts anew from raw with"
-            " `python -m warehouse backfill --anew` over all its days",
+            " `recommender warehouse backfill --anew` over all its days",
             code="warehouse_outdated",
         )
     for (table, name), kind in missing.items():

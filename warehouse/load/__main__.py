@@ -1,4 +1,4 @@
-"""`python -m warehouse.load --events FILE … --database DIR`: a shop's own files into the warehouse.
+"""`recommender load --events FILE … --database DIR`: a shop's own files into the warehouse.
 
 CSV, JSON lines, Parquet or the GA4 export. Mapping, counts and reasons go to stderr, one JSON line to stdout;
 values of rows are shown by --dry-run alone, which writes nothing. Exit code 0: done, 1: the data or the
@@ -182,7 +182,7 @@ def _share(text: str) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m warehouse.load", description=__doc__)
+    parser = argparse.ArgumentParser(prog="recommender load", description=__doc__)
     for table in TABLES:
         parser.add_argument(
             f"--{table}", nargs="+", action="extend", default=[], metavar="FILE", help="files, folders, patterns"

@@ -73,7 +73,7 @@ UNKNOWN_TRAFFIC: Final = (
 
 UNCALIBRATED: Final = (
     "a calibrated constant, which this design with this many placements and variants does not have: run "
-    "`python -m local experiment calibrate --file …`. Until then the experiment cannot start, and the forecast uses "
+    "`recommender experiment calibrate --file …`. Until then the experiment cannot start, and the forecast uses "
     "an estimate of the constant"
 )
 

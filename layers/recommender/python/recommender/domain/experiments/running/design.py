@@ -6,7 +6,7 @@ from the start of the experiment, pauses left out; a look at day d sees the epoc
 
 Calibrated constants of the usual designs, so that an experiment can start without a simulation of its own.
 
-`python -m benchmarks.experiments --calibrate` prints this table from null experiments (calibration.py).
+`recommender bench experiments --calibrate` prints this table from null experiments (calibration.py).
 """
 
 from __future__ import annotations
