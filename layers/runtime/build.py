@@ -18,13 +18,13 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 from recommender.contracts.folders import LAYER, claim, fresh
 from recommender.errors import RecommenderError
 
 from cdk.layer_sources import BUILT, DIGEST, digest_of, sources
 
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
 PYTHON_VERSION = "3.13"
 LIMIT_MB = 250  # Lambda's limit for a function and its layers, unzipped
 OWN = ROOT / "layers" / "recommender"

@@ -24,7 +24,7 @@ def references(node: Any) -> list[str]:
 
 
 def test_the_document_is_the_golden_one() -> None:
-    """After a wanted change: PYTHONPATH=layers/recommender/python python -m tests.contracts.test_openapi"""
+    """After a wanted change: .venv/bin/python -m tests.contracts.test_openapi"""
     assert document() == json.loads(GOLDEN.read_text())
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from local.aws.processes import bare_environment
 from local.aws.workers import FunctionSpec, Workers
+from local.settings import PACKAGE
 
 HANDLER = """
 import json, os, time
@@ -35,7 +36,7 @@ def echo(tmp_path: Path) -> FunctionSpec:
     root.mkdir()
     (root / "handler.py").write_text(HANDLER)
     environment = {**bare_environment({"PATH": str(Path(sys.executable).parent)}), "GREETING": "hello"}
-    return FunctionSpec("echo", root, environment, timeout_seconds=1.0)
+    return FunctionSpec("echo", root, environment, str(PACKAGE), timeout_seconds=1.0)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`python -m local` as a user starts and stops it: one clear sentence, a status, nothing left behind."""
+"""`recommender` as a user starts and stops it: one clear sentence, a status, nothing left behind."""
 
 from __future__ import annotations
 

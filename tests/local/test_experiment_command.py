@@ -14,10 +14,10 @@ from recommender.adapters.memory.experiments import MemoryExperimentStore
 from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.contracts.placements import DEFAULT
 
-from local.__main__ import main as local_main
 from local.aws.gateway import Gateway
 from local.aws.runtime_api import Outcome
 from local.aws.signing import KeyPair
+from local.cli import main as local_main
 from local.experiment import main
 from local.experiment.admin import connect
 from local.settings import REGION, StateFolder, load_or_make

@@ -359,7 +359,7 @@ def golden_answer() -> dict[str, Any]:
 
 
 def test_the_answer_is_the_golden_one() -> None:
-    """After a wanted change: PYTHONPATH=layers/recommender/python python -m tests.use_cases.test_recommend"""
+    """After a wanted change: .venv/bin/python -m tests.use_cases.test_recommend"""
     assert golden_answer() == json.loads(GOLDEN.read_text())
 
 
