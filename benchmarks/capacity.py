@@ -2,6 +2,8 @@
 
 Measured figures come from that run alone; everything else is assumed or a published price, and the page labels each.
 The unit of work is a row: an event, or an item of a list in view (an impression), which is a row of its own.
+
+Decisions: docs/decisions/benchmarks.md (191).
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@
 Results found under --reports (`<data>/<benchmark>.json`, as the benchmarks write them) replace those kept in
 benchmarks/results; the page is rendered from the kept ones. Prose and published figures stand in benchmarks.md.j2 and
 notes/. An uplift or a warehouse result also renders docs/projection.md or docs/capacity.md.
+
+Decisions: docs/decisions/benchmarks.md (112).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Numbers are labelled: *simulated* ones come from the kept run of the uplift benchmark, *assumed* ones from the table
 below, and a product of both is *simulated x assumed*. Nothing was measured on live shoppers; the targets are targets.
+
+Decisions: docs/decisions/benchmarks.md (124).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Read once, in app.py, from the CDK context (`cdk.json` or `-c name=value`); every stack receives it.
 
 The numbers of each environment: retention, limits, alarm thresholds. Nothing else differs between them.
+
+Decisions: docs/decisions/cdk.md (183).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 `train_models` follows the exports. The report is written where a check stopped the day, too: then it is needed most.
 Each task calls one function of `warehouse` and may be run again: a file is loaded once, a day is one
 transaction of merges, the exports of a day replace each other whole. Settings: `recommender_settings`.
+
+Decisions: docs/decisions/schedule.md (168).
 """
 
 from __future__ import annotations

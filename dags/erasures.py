@@ -2,6 +2,8 @@
 
 Requests are files, because parameters and logs of a run stay in Airflow's database: only counts pass through
 here. A file is taken once; rows that come late are dropped by the daily run. Settings: `recommender_settings`.
+
+Decisions: docs/decisions/schedule.md (165).
 """
 
 from __future__ import annotations

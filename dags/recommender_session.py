@@ -1,4 +1,7 @@
-"""The warehouse as the tasks open it: the embedded engine where WAREHOUSE_DATABASE is set, else Airflow's Snowflake."""
+"""The warehouse as the tasks open it: the embedded engine where WAREHOUSE_DATABASE is set, else Airflow's Snowflake.
+
+Decisions: docs/decisions/schedule.md (178).
+"""
 
 from __future__ import annotations
 

@@ -10,6 +10,8 @@ WAREHOUSE_RETRY_SECONDS  first pause before a retry, doubled each time up to 15 
 TRAINING_POKE_SECONDS    between two looks at the training that goes on (default 300)
 TRAINING_PIPELINE_NAME   the SageMaker pipeline; without it `train_models` skips
 ALERT_TOPIC         ARN of an SNS topic for failures and missed deadlines; without it they are logged only
+
+Decisions: docs/decisions/schedule.md (015, 167, 179).
 """
 
 from __future__ import annotations

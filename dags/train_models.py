@@ -4,6 +4,8 @@ A run starts one training however often its task is tried: SageMaker knows it by
 own start operator does not send. The sensor gives its worker back between two looks. A run that is triggered by
 hand trains again on the newest exports.
 Settings: `recommender_settings`.
+
+Decisions: docs/decisions/schedule.md (166, 180).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ The fingerprint covers the command, the code it runs and the fingerprints of the
 step is skipped only when its marker has today's fingerprint and its outputs exist; otherwise its
 outputs are deleted first, so nothing half-made is ever read. What a step keeps for resuming (checkpoints)
 survives an interruption, but not a change of what goes in.
+
+Decisions: docs/decisions/local.md (072).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ A root holds `manifest.json` and one folder of Parquet per export, or one such r
 address, and each night's exports a new one, `<prefix>/2026-01-03/`. Reading checks the manifest, the files' hashes,
 columns, row counts and months, the date range and, where a job asks for it, the age of the data: half-written, mixed-up
 or stale exports stop a job in its first seconds and not in its last. Times are naive UTC.
+
+Decisions: docs/decisions/schedule.md (221).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 It must beat the simple methods of its own run, and must not lose more than a tolerance against the champion. The
 champion is evaluated on the same data where `evaluate` has done so (method `champion`); otherwise its published figure
 is used, and the verdict names the choice.
+
+Decisions: docs/decisions/bundle.md (046).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Questions of one session or shopper rise and fall together, so with labels whole groups are resampled. A comparison is
 paired: both methods get the same draws. A seed is a number, or a generator that several calls share. Letters: Q
 questions, G groups, M metrics, R rounds of the bootstrap.
+
+Decisions: docs/decisions/benchmarks.md (111).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Jobs and benchmarks share this module, so one name means one formula everywhere.
 scores are (I,), one for each item. `best_rows` lists equal scores in order of the row; the metrics that read scores
 instead of lists count equal scores at their expected rank. Letters: I items, K places of a list, Q questions, T
 targets, U shoppers.
+
+Decisions: docs/decisions/benchmarks.md (036).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@
 
 Settings come from TRAINING_* variables, whose values are outputs of the stacks (docs/deploy.md). The SageMaker
 SDK is imported only where a pipeline is built: starting one needs boto3 alone.
+
+Decisions: docs/decisions/cdk.md (082).
 """
 
 from __future__ import annotations

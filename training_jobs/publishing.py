@@ -4,6 +4,8 @@ Published files are never changed: files are written if absent, the manifest las
 `canary.json` for a bundle on trial) flips only if it is still what this run has read. Publishing the same files again
 changes nothing, and a run that dies halfway leaves the old bundle in force. Beside the pointer lie the standby lists:
 the bundle's precomputed lists and most popular items, for a time when no bundle can be loaded.
+
+Decisions: docs/decisions/bundle.md (043).
 """
 
 from __future__ import annotations

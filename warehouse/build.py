@@ -3,6 +3,8 @@
 What was built is written to `built.json` when everything is done. A second call that finds it, with the
 same source and the same code, and finds the exports whole, has nothing to do. A folder without it is what an
 interrupted build left, and is thrown away.
+
+Decisions: docs/decisions/warehouse.md (014).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 With SNOWFLAKE_ACCOUNT set the connector speaks to Snowflake. Without it, fakesnow answers the same
 connector in this process from a DuckDB file, so the SQL below `warehouse/` is the same text on both.
+
+Decisions: docs/decisions/warehouse.md (011).
 """
 
 from __future__ import annotations

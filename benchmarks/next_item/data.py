@@ -5,6 +5,8 @@ skipped in prefixes, is never a target, and is counted, so that nobody mistakes 
 the strata of questions, `without_repeats` has targets that the visit lacks and lists without the visit's items (a
 placement with allow_repeats off), and `events_0` has the first item as its target. Letters: S sessions, N questions, I
 items, K length of a list, L length of a visit.
+
+Decisions: docs/decisions/benchmarks.md (037).
 """
 
 from __future__ import annotations

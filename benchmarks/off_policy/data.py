@@ -9,6 +9,8 @@ are two readings of it: `averaged` takes the log's own propensities, the mean po
 the policy at the start of the week from its Beta parameters, which the package obp publishes, as do the published
 figures (pip download obp==0.4.1 --no-deps, then --prior obp-0.4.1-py3-none-any.whl or its prior_bts.yaml). Letters: N
 rows, A items, K positions, C columns of context.
+
+Decisions: docs/decisions/benchmarks.md (120).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Both sides of the process border read it, and the peers' environment has neither
 needs numpy only and has a recall of its own. The wanted items of the test never leave the benchmark; a tail of train,
 whose targets a peer may read, is a split of its own. Letters: S train histories, N questions, B of a batch, I items, K
 length of a list.
+
+Decisions: docs/decisions/benchmarks.md (110).
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@
 
 Parquet, CSV or JSON lines. Other names are understood (`NAMES`) or named by `--columns ours=theirs,...`. Judgments of
 items that are not in the catalogue are left out, and counted. Letters: I items, J judged items of a query.
+
+Decisions: docs/decisions/search.md (107).
 """
 
 from __future__ import annotations

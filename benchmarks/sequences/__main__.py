@@ -6,6 +6,8 @@ The last item of each sequence is the test, the one before it the validation. Ev
 the models are then refitted with it, as the training jobs do, and the test is read once. `two_tower_train_only` is the
 same tower without the refit, as published tables have it. Items of the history are not listed where users practically
 never repeat one; stratum `seen_listed` shows the figures with them. The last line of stdout is one JSON object.
+
+Decisions: docs/decisions/benchmarks.md (097).
 """
 
 from __future__ import annotations

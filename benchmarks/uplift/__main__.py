@@ -6,6 +6,8 @@ A shop with known tastes records a past; the product's models are trained on it 
 to the same shoppers with the same luck. How easily a module is clicked is fitted on visits of another seed, so that the
 incumbent's modules are clicked 1.8 % of the time. Progress goes to stderr; the last line of stdout is one JSON object.
 Nothing here was measured on live shoppers.
+
+Decisions: docs/decisions/benchmarks.md (123).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The measurements of the warehouse benchmark: a history loaded and run part by part, and single days on top of it."""
+"""The measurements of the warehouse benchmark: a history loaded and run part by part, and single days on top of it.
+
+Decisions: docs/decisions/benchmarks.md (177).
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ event     something that must not happen once: one data point is enough, for a n
 level     a load that is too high for a while: two of three periods
 share     part of the traffic: two of three periods, and only where there is enough traffic
 silence   something that must happen: no data is the fault that is watched for
+
+Decisions: docs/decisions/cdk.md (220).
 """
 
 from __future__ import annotations

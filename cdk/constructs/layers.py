@@ -2,6 +2,8 @@
 
 Each stack makes its own versions from the same assets: a layer version passed between stacks becomes a
 CloudFormation export, which cannot change while another stack uses it.
+
+Decisions: docs/decisions/cdk.md (001, 081).
 """
 
 from __future__ import annotations

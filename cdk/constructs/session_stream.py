@@ -1,4 +1,7 @@
-"""A consumer of the session stream: in order, bounded retries, and what could not be done on a queue."""
+"""A consumer of the session stream: in order, bounded retries, and what could not be done on a queue.
+
+Decisions: docs/decisions/cdk.md (083).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What must survive: tables from contracts, buckets, the signing secret and the topic of the alarms."""
+"""What must survive: tables from contracts, buckets, the signing secret and the topic of the alarms.
+
+Decisions: docs/decisions/cdk.md (080).
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ Both layers get byte code of the runtime's version: a layer is read-only, so a m
 start. That needs an interpreter of that version: this one, one on the PATH, of pyenv or of uv, or RUNTIME_PYTHON.
 
     python layers/runtime/build.py [--platform x86_64] [--out .build/runtime-layer] [--allow-no-bytecode]
+
+Decisions: docs/decisions/cdk.md (224).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 It keeps its state in memory only (a crash would lose it anyway), so whoever starts it fills it. If
 it dies it is started again on the same port, and `refill` is called to make the new one whole.
+
+Decisions: docs/decisions/local.md (071).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 The routes are those of contracts/routes.py. Where API Gateway answers `{"message": …}` for an
 unknown route or a body that is too large, this answers a problem document like the rest of the API.
+
+Decisions: docs/decisions/local.md (073).
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ What a process inherits is not relied on: a shell that starts it in the backgrou
 ignore SIGINT, and Python then installs no handler. Only an ignored SIGHUP stays ignored: that is what nohup asks for.
 
 One run at a time in a state folder, and none in a folder that is not one.
+
+Decisions: docs/decisions/local.md (222).
 """
 
 from __future__ import annotations

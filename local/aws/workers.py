@@ -3,6 +3,8 @@
 One supervisor thread starts every process (children are tied to the thread that starts them) and
 looks at each a few times a second: a worker that exits is replaced and its invocation answered
 with `Runtime.ExitError`; one that overruns its function's timeout is killed, as on Lambda.
+
+Decisions: docs/decisions/local.md (070).
 """
 
 from __future__ import annotations

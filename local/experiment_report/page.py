@@ -1,4 +1,7 @@
-"""One page that needs nothing beside itself: claims first, then plots with the same figures as tables."""
+"""One page that needs nothing beside itself: claims first, then plots with the same figures as tables.
+
+Decisions: docs/decisions/experiments-report.md (138).
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 A line a simulated day, then a table, the decisions, and what may be claimed. Progress goes to stderr. With `--null`
 shoppers click whatever stands there, so that nothing can be better than anything: exit status 1 if something is
 shipped all the same.
+
+Decisions: docs/decisions/local.md (140).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 The cascade model (Craswell et al., WSDM 2008) with an examination that stops: position i is examined with
 probability CONTINUES^i unless something above was clicked; an examined item of attraction a is clicked with
 probability 1 - exp(-eagerness * a). A list is clicked at most once.
+
+Decisions: docs/decisions/local.md (143).
 """
 
 from __future__ import annotations

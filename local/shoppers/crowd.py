@@ -1,6 +1,8 @@
 """Who visits: households of the running bundle with their real orders, and strangers, in a seeded order.
 
 Calls of simulated browsers: connections that are kept alive and shared, and the same call again after a failure.
+
+Decisions: docs/decisions/local.md (142).
 """
 
 from __future__ import annotations

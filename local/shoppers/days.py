@@ -2,6 +2,8 @@
 
 Sessions, tokens, counters, epoch job and report are the real ones; only the shoppers and the moment at which an
 epoch ends are made up. The moment is the start of the epoch in force plus a day.
+
+Decisions: docs/decisions/local.md (141).
 """
 
 from __future__ import annotations

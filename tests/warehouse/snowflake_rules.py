@@ -1,7 +1,7 @@
 """What a SQL text may not hold, because a Snowflake account and the embedded engine would take it differently.
 
-Each rule looks at one parsed statement and names what it refuses. They hold what docs/decisions/193 lists: nothing of
-it shows on the embedded engine, which is all that the other tests have.
+Each rule looks at one parsed statement and names what it refuses. They hold the list of
+docs/decisions/warehouse.md (193): nothing of it shows on the embedded engine, which is all that the other tests have.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where Snowflake documents an answer that other engines give differently, the embedded engine gives the same.
 
 The rest of these tests prove something of Snowflake only as far as this holds. What the engines do not agree on is
-refused in every SQL text (snowflake_rules.py) and listed in docs/decisions/193.
+refused in every SQL text (snowflake_rules.py) and listed in docs/decisions/warehouse.md (193).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Pairs are a title with the rest of its text (`title`), a search with the item th
 two items of one order (`bought`), all from before `until`. Where nobody has searched yet, phrases that several items
 share stand in for searches; in half of these pairs the phrase is removed from the text, so that its meaning has to be
 learnt from the rest (inverse cloze: Lee, Chang, Toutanova 2019). Letters: I items, T distinct texts.
+
+Decisions: docs/decisions/search.md (108).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Writes query_encoder.onnx (int8), tokenizer.json, content_vectors.npy (T, C), co
 item_ids.npy (I,) and lexical.npz, the word index that answers queries together with the encoder. Items
 are encoded by the int8 graph that also answers queries: less than half the time of fp32 and the same
 errors on both sides. The projection to C is the uncentred PCA of a sample.
+
+Decisions: docs/decisions/encoder.md (040).
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ Over a batch of B pairs, scores s = left @ right.T are drawn towards the untuned
 labels (InfoNCE: van den Oord 2018) the model forgets its language within minutes. Only the last layers learn; the
 weights kept are the point between old and new ones (WiSE-FT: Wortsman et al. 2022) with the best held-out retrieval,
 the old ones where nothing is better. Letters: B pairs of a batch, C content width.
+
+Decisions: docs/decisions/encoder.md (042), docs/decisions/search.md (109).
 """
 
 from __future__ import annotations

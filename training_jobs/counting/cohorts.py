@@ -4,6 +4,8 @@ The segments are cut from the shoppers' attributes as a marketing team would do 
 attribute value that halves it best, until there are twelve. Shoppers without attributes join the segment with the most
 similar mix of departments; without purchases they get the list of everybody. Where nobody has attributes, the segments
 are clusters of department mixes. Letters: H segments, I items, D departments, M shoppers.
+
+Decisions: docs/decisions/ranker.md (026).
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ the root of the inverse document frequency. The regression stacks the newest win
 start against the items first bought within it: slope = (Z' W Z + ridge)^-1 Z' W (Y - mean Y) / mean Y, where W gives
 older windows less weight. Letters: E entries (shopper, item), M shoppers, I items, X items with a reading, N items
 listed, D width.
+
+Decisions: docs/decisions/ranker.md (103).
 """
 
 from __future__ import annotations

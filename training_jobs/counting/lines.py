@@ -1,6 +1,8 @@
 """Purchase lines as arrays, and the histories of the shoppers as arrays and as the lines of shoppers.jsonl.
 
 Every count starts from these lines. Letters: N lines, I items, M shoppers, T targets.
+
+Decisions: docs/decisions/shopper-model.md (025).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 A shop has years of orders and, at first, few recorded sessions. A basket is the outcome of one visit, so baskets stand
 in for visits until the first recorded event. Derived events are left out: a rule made them from these same baskets.
 Sources sort the lines of an order by product, so a basket is shuffled, with a fixed seed. Letters: S visits.
+
+Decisions: docs/decisions/next-item.md (033).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ E(x_s)). The loss is a sampled softmax over shared negatives, mean over p of log
 log expected_m)) - positive_p; `log expected` (how often m is expected among the draws) makes the sum an estimate of the
 full softmax's. Its gradient is worked out block by block: autograd would keep five matrices of P x M and take three
 times as long. Letters: B sessions, L items of a session, E width, I items, P targets, M negatives.
+
+Decisions: docs/decisions/next-item.md (034).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Negatives are drawn in proportion to popularity^0.5 and shared by the batch. Sessions of like length share a batch.
 Letters: S sequences, W windows, B sessions of a batch, L their items, P positions with a target, M negatives, E width,
 I items.
+
+Decisions: docs/decisions/next-item.md (092).
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ next-item network are chosen and fitted by the tail's next items, with an index,
 the tail. Then index and facts are counted from everything, and the encoder is trained on everything or (`refit` off,
 where time is short) for a short further pass over the newest sessions, at a low rate. Nothing after the training
 sessions is read. Letters: S sequences, N prefixes, I items, E width.
+
+Decisions: docs/decisions/next-item.md (035).
 """
 
 from __future__ import annotations

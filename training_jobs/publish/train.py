@@ -3,6 +3,8 @@
 The bundle goes to the bucket of RECOMMENDER_ARTIFACTS_BUCKET or the folder of RECOMMENDER_ARTIFACTS_FOLDER, the
 shoppers to the table of RECOMMENDER_SHOPPERS_TABLE, where it is set. Its manifest records the commit and the hash of
 the code.
+
+Decisions: docs/decisions/bundle.md (003).
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Turns scores into probabilities, p = sigmoid(slope score + offset), and measures their reliability.
 
 The logistic is fitted on one half of the held-out requests and judged on the other. Letters: N scored items, B bins.
+
+Decisions: docs/decisions/ranker.md (101).
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ Each group is one request. `window` groups stand at a cut and have all purchases
 the shopper's history, so that the ranker has seen first-time visitors; `arrival` groups stand at a cut and have the
 items that nobody had bought. Features are as of the cut: counts end there, and the towers were trained before the first
 cut. Letters: C candidates, F features, I items.
+
+Decisions: docs/decisions/ranker.md (023).
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ have heads of their own, trained likewise on recorded visits; without recordings
 and the metrics contain a note. Each head ends in a logistic fitted on held-out requests, so that it is a probability.
 The clamp limits the effect of a single feature, such as a mistyped price. Normalisation, MLP and calibration are one
 ONNX graph. Letters: G groups, C candidates, F features, H heads.
+
+Decisions: docs/decisions/ranker.md (022).
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ log(exp(s_pp) + sum_k exp(s_pk - log expected_k)) - s_pp with s = u . e / temper
 targets sharpen the head, uniform ones push down the tail; `expected_k`, how often item k is expected among both (logQ
 correction), makes the sum an estimate of the softmax over the whole catalogue. Letters: B histories, L their length, P
 pairs (position, target), A positions with a target, K negatives, I items, D width, M shoppers, W windows.
+
+Decisions: docs/decisions/shopper-model.md (096).
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ temperature. An average of item vectors lives in their space, so a rare item is 
 bend adds what an average cannot express. Position t sees itself and earlier ones, so one pass gives every prefix.
 Letters: I items, B histories, L items of a history, R the newest of them, A positions with an answer, D width, T texts,
 C content width.
+
+Decisions: docs/decisions/shopper-model.md (020, 095).
 """
 
 from __future__ import annotations

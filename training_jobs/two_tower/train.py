@@ -4,6 +4,8 @@ The early towers stop at the ranker's first label cut; the weeks after it choose
 of steps then trains the towers that are published. Writes user_tower.onnx, item_vectors.npy, retrieval.onnx,
 preference.npz, the same (without retrieval) below early/, and curves.json. Resumes after SIGTERM. Several processes
 (`torchrun --nproc-per-node=2 -m training_jobs.two_tower.train`) share every batch.
+
+Decisions: docs/decisions/shopper-model.md (021).
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ What the checks of a stopped day found, carried over the rollback of that day.
 
 The results are written inside the run's transaction, where the checks see the day's tables. A stop undoes the
 tables; the verdict must stay, because it is what somebody reads next.
+
+Decisions: docs/decisions/warehouse.md (150, 155).
 """
 
 from __future__ import annotations

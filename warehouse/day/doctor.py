@@ -3,6 +3,8 @@
 Reads the verdicts that the run recorded, and looks for examples in the tables as they are now. A day that was
 stopped is undone, so what staging and marts would show of it is gone; what was delivered is still in raw, and the
 deliveries that wait there are named, because the one that is wrong has to be withdrawn.
+
+Decisions: docs/decisions/warehouse.md (162).
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ visitor ids were seen with the shopper, from every table with a column that name
 because tables are found by their columns. What stays is a hash of each id and the time until which the request
 reaches: rows that happened before it and arrive late are deleted on arrival, before staging reads them.
 What happens after it is a new acquaintance. Only counts leave this module, never an id.
+
+Decisions: docs/decisions/warehouse.md (157).
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ load times only, that equals the daily runs of the range; `fingerprints` before 
 What the schedule calls, one function a task: load what has landed, run the day, hand the exports on.
 
 Each takes an open warehouse and plain values, so the same functions run under Airflow, in a test and by hand.
+
+Decisions: docs/decisions/warehouse.md (010), docs/decisions/schedule.md (169).
 """
 
 from __future__ import annotations

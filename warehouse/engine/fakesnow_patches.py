@@ -6,6 +6,8 @@ does not enforce primary keys, so DuckDB need not keep an index over every row o
 translated by some seventy walks over its tree, a second of CPU for the steps of a day: a day's statements
 differ from the day before only in the moments of their window, so they are translated once. FLATTEN numbers the
 elements of an array by a window without an order: dear, and of a large table in any order.
+
+Decisions: docs/decisions/warehouse.md (193).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Taking it is one conditional update of a row that always exists, which every engine makes one after the
 other. It is given back inside the transaction of the work: a run whose lease was taken over meanwhile
 fails there and is rolled back, so two runs can overlap in time but never in effect.
+
+Decisions: docs/decisions/warehouse.md (156).
 """
 
 from __future__ import annotations

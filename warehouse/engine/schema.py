@@ -10,6 +10,8 @@ On Snowflake only the administrator may create schemas and replace views: `creat
 privilege even where the thing exists. What was applied is written down by its hash, and a task of the schedule,
 whose role may read and write rows and no more, sends no DDL at all. What a session may not see it cannot miss, so the
 hash alone decides; whoever drops a table deletes it as well.
+
+Decisions: docs/decisions/warehouse.md (184, 194).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Exports of days lie side by side, each whole. What a day has in common with the one before is linked or copied by the
 store itself, so a night writes a few months and not three years. The manifest comes last.
+
+Decisions: docs/decisions/schedule.md (181).
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ One number for all rows of a table, whatever their order: what tests and backfil
 
 Each row is hashed in the engine over every column in order, and the hashes are summed twice, so equal tables have
 equal fingerprints and nothing is fetched. A hash differs between engines; compare within one.
+
+Decisions: docs/decisions/schedule.md (163).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ The ways out of an engine, behind one port: a month of an export in, its Parquet
 
 Snowflake copies straight into the exports bucket: at billions of events no worker could carry them. The embedded
 engine cannot unload, so its twin takes the same rows as Arrow batches and writes the file here, a row group at a time.
+
+Decisions: docs/decisions/schedule.md (182).
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ columns than the head is a reject; a row in which nothing stands is none.
 JSON lines as pieces of text columns, and lines that are no JSON object, each with its number.
 
 polars reads a piece at once; a piece with a line that it refuses is read line by line.
+
+Decisions: docs/decisions/load.md (187).
 """
 
 from __future__ import annotations

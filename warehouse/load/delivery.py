@@ -3,6 +3,8 @@
 Nothing is written before the last row was read: a file that breaks off changes nothing. Loaded in parts, each with
 a line in the ledger named by the file's content and mapping: what was interrupted goes on where it stopped,
 and the same content again, under whatever name, is skipped.
+
+Decisions: docs/decisions/load.md (171, 172).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ What may say who somebody is: columns by their names, and e-mail addresses where
 
 Nothing here needs to know it. Such columns stay in the delivered file unless the mapping names them, and a refused
 row is kept without them.
+
+Decisions: docs/decisions/load.md (174).
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ The mapping file is JSON, one object a table: `columns` (ours: theirs), `constan
 `time_format`, `price_unit` ("units" or "cents"), `decimal_separator`, `category_separator` and `no_shopper` (what
 stands where there is no shopper). Columns are guessed where it names none, and the choice is always printed; what a
 comma, 1/12/2010 or the `price` of an order line means is never guessed.
+
+Decisions: docs/decisions/load.md (173).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ Whether an item can be had, in the words that shops and their tools have for it.
 
 Separators, upper case and the address of schema.org say nothing; a number is how many there are. A word that nobody
 knows is kept as it is, and counted: where many rows have one the whole catalogue would go out of stock.
+
+Decisions: docs/decisions/load.md (201).
 """
 
 from __future__ import annotations

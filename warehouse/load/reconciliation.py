@@ -2,6 +2,8 @@
 
 Rows, and of order lines also orders, units, money and shoppers. The file's own figures are those of its rows as far as
 they could be read, so money that was refused is in them. Refunds are not a loss: lines count as they were sold.
+
+Decisions: docs/decisions/load.md (202).
 """
 
 from __future__ import annotations

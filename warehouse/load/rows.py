@@ -2,6 +2,8 @@
 
 Every value is read by its own content and its column's meaning alone, so how a file is cut, shuffled or packed does
 not change a row. A row has one reason, the first that holds; a reason names the column and what to do, never the value.
+
+Decisions: docs/decisions/load.md (189, 192, 200).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ What a delivered file is read into: pieces of rows, and rows that could not be t
 
 A row's number is the one a person sees: that of a spreadsheet in a CSV file (the head is row 1), the line in JSON
 lines, counted from 1 in Parquet.
+
+Decisions: docs/decisions/load.md (170).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ Times of any spelling as naive UTC; null where a value is no time or could be tw
 
 A time carries its zone (Z, UTC, an offset), or is seconds, milliseconds, microseconds or nanoseconds since 1970,
 or counts in the stated zone. `1/12/2010` is read only where the mapping says which of the two is the day.
+
+Decisions: docs/decisions/load.md (188).
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ Take back a delivery that no run has taken yet: what a day that was stopped by i
 Raw is append-only, so rows that a check refuses would stop every later run as well. A delivery is what came into a
 table at one moment, since rows know no more of their load. One that a run has taken is in staging and marts: it is put
 right by delivering the corrected rows, because the newest delivery of a key wins.
+
+Decisions: docs/decisions/warehouse.md (186, 195).
 """
 
 from __future__ import annotations

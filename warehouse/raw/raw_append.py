@@ -10,6 +10,8 @@ identifier is added to the raw table with the type it came in; staging names its
 changes until somebody takes the column up. What cannot be added stays in the delivered file. Either way
 ops.new_columns says so, once a column. A column that raw has and the delivery lacks loads as null, unless it is
 part of what identifies a row.
+
+Decisions: docs/decisions/warehouse.md (159).
 """
 
 from __future__ import annotations

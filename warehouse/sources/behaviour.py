@@ -12,6 +12,8 @@ No public data set has them together with orders, so they follow from the orders
    lines before the visit: so popular items are looked at more, and nothing is known before it was sold.
 
 The order itself is real and is not repeated as an event. All draws come from one generator in a fixed order.
+
+Decisions: docs/decisions/warehouse.md (012).
 """
 
 from __future__ import annotations

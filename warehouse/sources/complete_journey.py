@@ -5,6 +5,8 @@ a quantity or value of zero or less (returns, bottle deposits, free goods), and 
 of a shop, such as fuel (sold in thousandths of a gallon), coupons, postage, donations and lines without a
 product. The price of a line is what the retailer received for it (`sales_value`). Titles and descriptions
 are composed from department, category, type, brand and package size only.
+
+Decisions: docs/decisions/warehouse.md (004).
 """
 
 from __future__ import annotations

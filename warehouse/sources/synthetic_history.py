@@ -3,6 +3,8 @@
 Each day is drawn by itself from (seed, day), so a day is the same whatever part delivers it, and memory is bounded
 by one part. `synthetic_shop` states size and shares, `synthetic_catalogue` the items, `synthetic_visits` a day with its
 `synthetic_lists` and `synthetic_orders`. Here days become deliveries: what is late in one comes in a later one.
+
+Decisions: docs/decisions/benchmarks.md (176).
 """
 
 from __future__ import annotations

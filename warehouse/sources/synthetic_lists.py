@@ -3,6 +3,8 @@
 A list stands before a view. Where it is clicked, the item that is looked at next stood in it, so that carts and orders
 of clicked items follow from those of views. Placements are those of the product, drawn evenly; each quarter of a year
 one experiment runs on all of them. Nobody likes one variant better than another. No token is signed: only its claims.
+
+Decisions: docs/decisions/benchmarks.md (190).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Rows are counted in raw by load time, not in ops.loads: what a stage or a pipe brings has no line there. A day is held
 against the same weekday of the four weeks before, a weekday without a delivery counting as none; where fewer than
 three of them are known, or the usual day is small, nothing is judged.
+
+Decisions: docs/decisions/warehouse.md (158, 161, 185).
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import Final
 from warehouse.day.checks.check import Check, Measure
 
 # Of 338 days of a real grocer's order lines the 1st and 99th percentile are 0.69 and 1.43; below 0.4 are Christmas and
-# New Year's Day, above 2.5 is none (decisions/185).
+# New Year's Day, above 2.5 is none (docs/decisions/warehouse.md (185)).
 LEAST_VOLUME: Final = 0.4
 MOST_VOLUME: Final = 2.5
 LEAST_USUAL: Final = 50  # rows a day; below it chance alone passes the limits

@@ -2,6 +2,8 @@
 
 A check's query looks at the load window of the run, or at a bounded time before it, so that a day's checks cost
 the same however long the history is.
+
+Decisions: docs/decisions/warehouse.md (160).
 """
 
 from __future__ import annotations

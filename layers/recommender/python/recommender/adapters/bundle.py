@@ -2,6 +2,8 @@
 
 Loading refuses what does not fit together: another feature list than the code computes, arrays of
 different item counts, a model with other tensors than its manifest says. Big arrays are mapped, not read.
+
+Decisions: docs/decisions/bundle.md (045).
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ A process that holds none yet takes the bundle before, where the one in force is
 The bundle of a canary in process memory, beside the one in force and only while a canary is in force.
 
 Nobody waits for it: until it is there its pages come from the bundle in force.
+
+Decisions: docs/decisions/bundle.md (044), docs/decisions/experiments-operation.md (148).
 """
 
 from __future__ import annotations

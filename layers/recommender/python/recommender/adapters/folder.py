@@ -2,6 +2,8 @@
 
 Files are written beside their place and renamed, so a reader sees the old or the new one and never
 half of one. Conditional writes hold a lock file, which also works between processes.
+
+Decisions: docs/decisions/bundle.md (047).
 """
 
 from __future__ import annotations

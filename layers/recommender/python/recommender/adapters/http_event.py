@@ -2,6 +2,8 @@
 
 API Gateway sends payload 2.0, but a function can also be invoked by hand, and browsers send any bytes. Nothing
 behind this module meets None for an object, a lone surrogate in a header, or a body that is no text.
+
+Decisions: docs/decisions/serving.md (234).
 """
 
 from __future__ import annotations

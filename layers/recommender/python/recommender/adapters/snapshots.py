@@ -4,6 +4,8 @@ Up to half its time to live a snapshot is fresh. Then it is refreshed in the bac
 serves; past its time to live a caller waits for the new one, so that a kill switch is honoured in time
 even in a process that slept. When the store fails, the last good snapshot serves on and the next attempt
 waits, so that a dead store does not slow every request.
+
+Decisions: docs/decisions/experiments-operation.md (065).
 """
 
 from __future__ import annotations

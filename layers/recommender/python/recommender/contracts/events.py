@@ -5,6 +5,8 @@ payload unchanged. An impression is `view_item_list` with `visible: true`; a cli
 Unknown extra keys are ignored (GA4 payloads carry many), known keys are checked.
 The session item is the outbox: events become visible to the counters and to S3 in the same conditional write that
 makes them known, so neither can miss or invent one. Consumers need neither the secret nor a look-up.
+
+Decisions: docs/decisions/serving.md (232).
 """
 
 from __future__ import annotations

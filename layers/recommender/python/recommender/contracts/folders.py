@@ -3,6 +3,8 @@
 A folder that a command makes carries a marker, which names its kind. A command writes into a folder that is
 absent, empty, or marked as its kind, and deletes only what is marked; anything else is somebody's and is refused.
 Folders that older versions made without a marker are known by what lies in them.
+
+Decisions: docs/decisions/local.md (223).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Nothing is written twice: a dataclass becomes a schema, its field metadata holds JSON Schema keywords, and
 events bring the schema of contracts/events.py.
+
+Decisions: docs/decisions/serving.md (058).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 The names of the fields are the names in the JSON. `metadata` holds JSON Schema keywords. How a body
 becomes one of these is in contracts/api.py.
+
+Decisions: docs/decisions/serving.md (056).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ shoppers           one item a shopper: packed purchase history, cohort, consent.
 experiments        configurations, the weights snapshot, sharded counters, posteriors, audit. Recovery.
 ledger             exactly-once positions, orders that were counted, leases. TTL.
 catalog_overrides  price, availability and deletions since the bundle. Recovery.
+
+Decisions: docs/decisions/serving.md (053, 199).
 """
 
 from __future__ import annotations

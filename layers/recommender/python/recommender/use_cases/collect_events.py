@@ -6,6 +6,8 @@ needs a token that this product signed for this very session and not long ago; i
 recommendation and placement, and a click is never counted without its exposure. An order counts once per
 transaction id, a session once. The memory of a session is bounded: beyond it events are accepted and handed on,
 but count nothing, and the answer says so.
+
+Decisions: docs/decisions/serving.md (054, 231).
 """
 
 from __future__ import annotations

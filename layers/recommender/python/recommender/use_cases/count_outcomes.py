@@ -10,6 +10,8 @@ Carry accepted events to the landing, from which the warehouse loads them.
 
 A batch is named by the stream positions it spans, and stored under the day of its first acceptance: both
 are facts of the stream, so a batch that is delivered twice is the same object twice.
+
+Decisions: docs/decisions/experiments-operation.md (062).
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ assigned is not counted. Where the canary's bundle is not loaded, neither of the
 counted: a process that has only one of the two bundles would compare its own fate, not the bundles.
 
 Whether the process answers, and whether it can answer well: bundle loaded, snapshot read.
+
+Decisions: docs/decisions/experiments-operation.md (146).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Without a time box a canary that does well waits at half of the traffic for an administrator. With one, the run that
 ends an epoch on that day or later decides for it and promotes its bundle, by the same two steps that an
 administrator takes; a run that dies between them is finished by the next.
+
+Decisions: docs/decisions/experiments-operation.md (149).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ The first run to store an epoch's posterior decides it, every other run acts on 
 snapshot is swapped only from the epoch that was read: runs that are repeated, race each other or crash
 anywhere all arrive at the same next epoch, once per scheduled moment. A lease saves a second run the work; nothing
 depends on it.
+
+Decisions: docs/decisions/experiments-operation.md (063, 131), docs/decisions/experiments-design.md (116).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ One read (session and shopper), the request's own events folded in, one ranking 
 joint page. Nothing is written here. Whatever is missing, an answer comes: each step of the ladder
 (no state, no experiments, no canary, no models, no bundle) has a name in `degraded_reason`, and what is left of
 the evidence still counts. So has a page about an item that the bundle does not know yet; that is nobody's failure.
+
+Decisions: docs/decisions/serving.md (052).
 """
 
 from __future__ import annotations

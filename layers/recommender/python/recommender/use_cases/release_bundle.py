@@ -2,6 +2,8 @@
 
 Serving follows the pointer within its time to live, and nothing is copied or loaded here. Every call may be
 repeated: what has been done already is answered as done.
+
+Decisions: docs/decisions/experiments-operation.md (145).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 A page view cannot wait for a store that is gone. A call gives up after about two seconds in all, and for
 a few seconds after a failure further calls are refused at once, so that degraded answers stay fast.
 Tables are created from contracts/tables.py, by tests and the local run; on AWS the CDK app does it.
+
+Decisions: docs/decisions/serving.md (057).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Sums are only ever added to, and zeros are not written: an attribute that is missing is 0. A position is part
 of the transaction that adds what it stands for, under the condition that nobody has moved it.
+
+Decisions: docs/decisions/experiments-operation.md (061).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Whatever must happen together is one transaction: the cells of a batch with the stream position, the
 current snapshot with its history, a configuration version with the pointer to it.
+
+Decisions: docs/decisions/experiments-operation.md (125).
 """
 
 from __future__ import annotations

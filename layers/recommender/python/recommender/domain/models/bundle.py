@@ -2,6 +2,8 @@
 
 Letters: I items (rows sorted by item id), D collaborative width, C content width, T distinct texts,
 E session width, K neighbours an item, H shopper cohorts.
+
+Decisions: docs/decisions/serving.md (196).
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ Complements: the evidence of a visit's categories for every other category, from
 Pairs of items meet too rarely to be counted for all; pairs of categories do not. Below 0 stand those that avoid each
 other; a category's lift with itself is of orders with two of its items.
 Letters: Q categories, K of them that are sold most, L items of the visit, C candidates.
+
+Decisions: docs/decisions/ranker.md (100).
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ by the session layer's job to put the item that came next first (see training_jo
 Where it did not beat the plain mix of both lists, it holds nothing but that mix: skip is 1 for `mixed` and 0 otherwise.
 
 Letters: I items, C candidates, F features, H and G hidden units, E width of the encoder.
+
+Decisions: docs/decisions/next-item.md (090).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Four groups: the encoder's scores, the scores of similar sessions, the item's pl
 of the item. What describes the visit as a whole is the same for all candidates and lets the network weigh the others.
 
 Letters: I items, C candidates, F features, L events of the visit, U its distinct items, E width of the encoder.
+
+Decisions: docs/decisions/next-item.md (091).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ wish counts most. This is Bayesian linear regression (ridge around m0) with expo
 of warm shoppers, or the user tower's vector for a known one.
 
 Letters: D width of the item space, N events, C candidates.
+
+Decisions: docs/decisions/serving.md (031).
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ dividing counts by kappa_c / kappa is the same as shrinking with kappa_c, and is
 Letters: I items, Q contexts, n counts.
 
 Where the shopper is: the page, its anchor, the cart and the moment.
+
+Decisions: docs/decisions/serving.md (030).
 """
 
 from __future__ import annotations

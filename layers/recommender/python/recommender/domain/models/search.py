@@ -12,6 +12,8 @@ A list that lacks an item adds nothing for it. Reciprocal ranks make many exact 
 better rank in the first list wins, then in the second, and so on, then the lower row.
 
 Letters: L lists, N distinct items in them.
+
+Decisions: docs/decisions/search.md (105, 106).
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ Query: the items of the visit, each at its last position pos = 1..L, with weight
 Source: Garg et al. 2019 (STAN), session-rec's VSTAN. A session keeps each item once, at its last click.
 
 Letters: I items, S sessions in time order, N their distinct clicks, L the length of the visit.
+
+Decisions: docs/decisions/next-item.md (032, 093).
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@
 tried(j) of an arrival is what earlier arrivals of its category were (see the discovery counts). A lift is the share
 of the shopper's different items that are of the category over everybody's share; it is held at 1 by a small share
 of everybody's. Letters: A arrivals, I items.
+
+Decisions: docs/decisions/benchmarks.md (102).
 """
 
 from __future__ import annotations

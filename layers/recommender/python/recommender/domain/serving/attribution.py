@@ -3,6 +3,8 @@
 A token is `v1.<base64url JSON array of the claims>.<base64url HMAC-SHA256>`. It names its session, so
 that a reward from another session is refused and exactly-once needs only the session item. The claims
 carry the exposure's epoch and variant: a click is booked there, whatever is in force when it arrives.
+
+Decisions: docs/decisions/serving.md (002), docs/decisions/experiments-operation.md (134).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 A list, which is one (recommendation, placement), has one bit mask: a bit for each reward, and for each kind of event
 a bit for each position of the list. So an event that reports nothing new of its list is a replay, however it is cut,
 and the memory of a list is a few bytes, whatever its length. Orders are remembered as digests.
+
+Decisions: docs/decisions/serving.md (233).
 """
 
 from __future__ import annotations

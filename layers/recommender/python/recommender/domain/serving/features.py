@@ -3,6 +3,8 @@
 Each feature is a column of (C, F) in the order of FEATURES; the ranker's graph holds their means and spreads. What
 does not apply (no history, no visit) is a constant, which the ranker has seen in training. The page is not a
 feature: placements add the strengths of their sources (`page`). Letters: C candidates, F features, I items.
+
+Decisions: docs/decisions/ranker.md (024).
 """
 
 from __future__ import annotations

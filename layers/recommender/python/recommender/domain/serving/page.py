@@ -6,6 +6,8 @@ list is still a probability. Placements with the strongest sources choose first 
 alternatives), general ones take what is left. Eligibility comes last, and again after each fallback, so
 that nothing can slip past it.
 Letters: C candidates, P placements, N items of a list, 9 sources.
+
+Decisions: docs/decisions/serving.md (050, 051).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 A list's name must be true. Whether it is kept, renamed or hidden follows from the page and the visitor
 and never from the variant, so that the exposures of variants stay comparable; and what keeps a promise is eligible for
 every variant alike. Letters: I items, N items that keep a promise.
+
+Decisions: docs/decisions/serving.md (240).
 """
 
 from __future__ import annotations

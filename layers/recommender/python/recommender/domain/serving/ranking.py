@@ -3,6 +3,8 @@
 The ranker's score is a calibrated probability that the item is bought soon. Before anything is known of the visitor
 the page alone decides: its category, hour and query multiply the odds by the prior's lift, since the ranker knows of
 no page. Equal scores are ordered by row.
+
+Decisions: docs/decisions/serving.md (104).
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Publishing keeps them in one small file beside the pointer. Its reader takes whatever it understands and shares no step
 with the loading of bundles, so that what breaks a bundle, such as code of another version, does not break this.
+
+Decisions: docs/decisions/serving.md (241).
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ the shopper wants are kept whole, because their order and their kind are evidenc
 to the items viewed and to the items bought is folded into moments by item.
 
 What is known of a shopper before this visit: purchases, segment, consent.
+
+Decisions: docs/decisions/serving.md (230).
 """
 
 from __future__ import annotations

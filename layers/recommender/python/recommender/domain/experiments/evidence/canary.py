@@ -7,6 +7,8 @@ off. A page is assigned whole, so the same shoppers fill all placements of a var
 placements are no independent evidence. What they share is measured where it shows: in the spread of the sum over
 placements and epochs between the counter shards, which are independent groups of shoppers.
 Letters: P placements, T epochs, S counter shards; variants are (control, canary).
+
+Decisions: docs/decisions/experiments-operation.md (147).
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ epochs only. The product over epochs is an e-process: while the split is right, 
 Lindon and Malek (arXiv 2011.03567) for fixed weights; here a variant k loses a share of its exposures, whatever
 its weight: α_tk ∝ w_tk φ_k, φ_k = (κ w_tk + seen so far) / (κ w_tk + expected so far). Constant weights give theirs.
 Letters: P placements, T epochs, K variants.
+
+Decisions: docs/decisions/experiments-design.md (133).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ the answer. What standardising by the calendar costs enters as the share q of th
 Letters: R replicates, P placements, K variants, C = K - 1 contrasts, L looks.
 
 Days so far, and how many a decision would take at the traffic seen so far.
+
+Decisions: docs/decisions/experiments-operation.md (128).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Trade: ratio of sums of the treated over the hold-out; delete-one-bucket jackkni
 buckets of visitors, so that a shopper who comes back often is one shopper. Variants: Mantel-Haenszel ratio over
 placements and epochs, in which neither a slow day nor moving weights favour a side; jackknife over the counter shards.
 Letters: G groups (hold-out first), B buckets, M sums, P placements, T epochs, K variants (control first), S shards.
+
+Decisions: docs/decisions/experiments-operation.md (132).
 """
 
 from __future__ import annotations

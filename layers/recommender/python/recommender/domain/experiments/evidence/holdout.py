@@ -3,6 +3,8 @@
 Held-out visitors are held out in every placement, so placements do not repeat the comparison independently: they are
 strata of one estimate, and its variance comes from the counter shards, each a group of whole shoppers. With S shards
 an interval needs Student's t with S - 1 degrees of freedom instead of the normal quantile.
+
+Decisions: docs/decisions/experiments-report.md (137).
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ N rows, C context columns, A actions, D = 1 + C + A. log odds = intercept + cont
 ~ N(0, PRIOR_SD^2), the intercept is free. Folds hold whole units, so that no answer comes from a model that saw the
 unit. How each row moves the mean answer comes from the fit itself: with G = d mean(m) / d(coefficients) and H the
 Hessian, row j of the other folds contributes G' H^-1 x_j (r_j - q_j) (the infinitesimal jackknife).
+
+Decisions: docs/decisions/benchmarks.md (121, 122).
 """
 
 from __future__ import annotations

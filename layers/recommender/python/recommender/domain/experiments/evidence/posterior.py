@@ -14,6 +14,8 @@ first-days effect and one effect a weekday, shared by all placements; theta has 
 the data ask for (a mixture over levels), and what is reported is d plus the average over the seven weekdays. Before a
 weekday was seen its effect is unknown and widens the interval; so a test may stop within a week and claim less, but
 nothing that a weekend refutes. Letters: T epochs, F features, G levels.
+
+Decisions: docs/decisions/experiments-design.md (060, 113, 114, 115).
 """
 
 from __future__ import annotations

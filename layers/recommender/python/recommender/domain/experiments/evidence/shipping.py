@@ -3,6 +3,8 @@
 A decision sends all traffic but the floors to one variant of a placement. A promotion makes the decided variants the
 defaults and takes the experiment out of force. Undoing a decision gives back the weights from before it; undoing a
 promotion gives back the earlier defaults.
+
+Decisions: docs/decisions/experiments-operation.md (126).
 """
 
 from __future__ import annotations

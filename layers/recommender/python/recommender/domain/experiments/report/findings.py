@@ -1,4 +1,7 @@
-"""The facts that decide a report's wording, and how numbers and names are put into words."""
+"""The facts that decide a report's wording, and how numbers and names are put into words.
+
+Decisions: docs/decisions/experiments-report.md (217).
+"""
 
 from __future__ import annotations
 

@@ -10,6 +10,8 @@ Does a variant do better for some visitors than for others? Segments are one mor
 
 A segment is what was known of the visitor when the list was served: nothing but the context (prior), the visit
 (session), or a history (user). The lifts of segments are shrunk together as far as the data agree.
+
+Decisions: docs/decisions/experiments-report.md (139).
 """
 
 from __future__ import annotations

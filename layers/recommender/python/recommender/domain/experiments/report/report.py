@@ -2,6 +2,8 @@
 
 Numbers and sentences only; the page and the console that show them draw. Lifts are relative to the control (0.1 is
 +10 %). What is estimated is as of now; what was decided is as of the look that decided it.
+
+Decisions: docs/decisions/experiments-report.md (135).
 """
 
 from __future__ import annotations

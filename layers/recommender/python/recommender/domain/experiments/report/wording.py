@@ -2,6 +2,8 @@
 
 Under the rule `claim` a shipped variant may be called better, for that is what the calibrated boundary stands for.
 Under `optimise` nothing may be claimed; the expected loss of what serves is stated.
+
+Decisions: docs/decisions/experiments-report.md (136).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ A unit (a visitor id) draws U_k in (0, 1) for each variant k from one BLAKE2b di
 argmin_k -ln(U_k) / w_k, an exponential race: P(k) = w_k, and raising only w_k moves units only into k.
 The salt holds the placement, so that placements are assigned independently of each other and their
 estimates can be pooled. The hold-out is hashed first, under a salt of its own that outlives experiments.
+
+Decisions: docs/decisions/experiments-design.md (055, 064).
 """
 
 from __future__ import annotations

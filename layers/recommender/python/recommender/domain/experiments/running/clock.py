@@ -2,6 +2,8 @@
 
 Look days, the time box and novelty are days of exposure. Weekdays and the time that clicks need to mature are not:
 they go on during a pause, and are taken from the calendar.
+
+Decisions: docs/decisions/experiments-operation.md (216).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ from the start of the experiment, pauses left out; a look at day d sees the epoc
 Calibrated constants of the usual designs, so that an experiment can start without a simulation of its own.
 
 `recommender bench experiments --calibrate` prints this table from null experiments (calibration.py).
+
+Decisions: docs/decisions/experiments-design.md (117).
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ version of the configuration; every change opens a new epoch. No step moves time
 promoted and undone is in shipping.py.
 
 An experiment as administrators see it: its configuration beside what the snapshot does with it.
+
+Decisions: docs/decisions/experiments-operation.md (127, 129).
 """
 
 from __future__ import annotations

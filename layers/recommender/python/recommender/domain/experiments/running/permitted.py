@@ -2,6 +2,8 @@
 
 Assignment draws from it, a look decides within it, a promotion makes a default of nothing else, and a report says what
 it says. So what is killed serves nowhere again, by whatever steps one gets there.
+
+Decisions: docs/decisions/experiments-operation.md (213).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ The hold-out is a hash of the visitor, so any accepted event can be booked to it
 recommendation led to it. The counts belong to the installation, not to one experiment, and are kept by UTC day of
 the event: which cell an event belongs to does not depend on when it arrives. Visitors fall into 64 buckets, whole
 ones each, so that the spread between buckets gives the error of a ratio.
+
+Decisions: docs/decisions/experiments-operation.md (130).
 """
 
 from __future__ import annotations
