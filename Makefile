@@ -12,7 +12,7 @@ seeds = --seeds $(SEEDS)
 peers = $(if $(PEERS),--peers $(PEERS))
 bench_command = OMP_NUM_THREADS=1 $(BIN)/recommender bench $(1) $(3) --out reports/$(2)
 
-.PHONY: help run shoppers retrain clean test lint synth layers airflow-test mwaa bench bench-peers format
+.PHONY: help run shoppers retrain clean test lint synth layers airflow-test mwaa bench bench-peers format mutate
 help:           ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -30,6 +30,9 @@ clean:          ## forget the local warehouse, jobs and bundle (keeps .venv), an
 
 test: .venv/dev.stamp lint  ## every check: format, lint, types, import contracts, all tests
 	@OMP_NUM_THREADS=1 JSII_NODE=$(NODE) $(BIN)/python -m pytest -q
+
+mutate: .venv/dev.stamp  ## changes that no test of the domain notices: a sample of 400 (SAMPLE=100 SEED=2), half an hour
+	@$(BIN)/python -m tests.mutation $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
 lint: .venv/dev.stamp
 	@$(BIN)/ruff format --check -q $(CODE)

@@ -1,0 +1,1 @@
+"""Mutation check of the domain: `make mutate`."""
