@@ -200,6 +200,9 @@ class ExperimentStoreSuite:
         assert (store.posterior("exp_default", 3), store.posterior("exp_default", 4)) == (first, None)
         assert store.posteriors("exp_other") == []
 
-    def test_an_audit_entry_may_be_written_again(self, store: ExperimentStore) -> None:
-        for _ in range(2):
-            store.append_audit("exp_default", NOW.isoformat(), {"action": "start"})
+    def test_an_audit_entry_of_the_same_moment_replaces_the_one_before(self, store: ExperimentStore) -> None:
+        for reason in ("first try", "second try"):
+            store.append_audit("exp_default", NOW.isoformat(), {"action": "start", "reason": reason})
+
+        trail = store.audit_trail("exp_default")
+        assert [(entry["action"], entry["reason"]) for entry in trail] == [("start", "second try")]

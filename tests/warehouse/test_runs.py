@@ -116,6 +116,9 @@ def test_opening_the_embedded_warehouse_frees_what_a_killed_process_held(databas
 
     with open_local(database) as warehouse:
         take_lease(warehouse.connection, "daily", purpose="the next run")
+        held = rows_of(warehouse, "select purpose from ops.leases where pipeline = 'daily'")
+
+    assert held == [("the next run",)]
 
 
 @pytest.mark.parametrize(
