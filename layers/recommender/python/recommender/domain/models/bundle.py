@@ -159,8 +159,8 @@ class Bundle:
         """The rows of these ids, in order; -1 for an unknown id."""
         if not item_ids or not self.count_items:
             return np.full(len(item_ids), -1, np.int32)
-        # Encoded one by one: numpy would strip trailing NULs and cut what is longer than the column.
-        wanted = np.array([item_id.encode() for item_id in item_ids])
+        # Encoded one by one: numpy would cut what is longer than the column. No id ends with NUL, which numpy ignores.
+        wanted = np.array([b"\xff" if item_id.endswith("\0") else item_id.encode() for item_id in item_ids])
         place = np.minimum(np.searchsorted(self.item_ids, wanted), self.count_items - 1)
         return np.where(self.item_ids[place] == wanted, place, -1).astype(np.int32)
 

@@ -3,56 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recommender.domain.experiments.evidence.checks import SplitCheck
-from recommender.domain.experiments.evidence.standing import Standing
 from recommender.domain.experiments.report.caveats import may_not_claim
 from recommender.domain.experiments.report.findings import Findings, percent
 from recommender.domain.experiments.report.wording import headline, may_claim, so_far
-from recommender.domain.experiments.running.config import default_config
-from recommender.domain.experiments.running.design import Design
 
-NAMES = ("home_hero", "home_trending", "category_top", "cart_cross_sell", "order_next")
-CONFIG = replace(default_config(datetime(2026, 11, 2, tzinfo=UTC)), placements=NAMES)
-FAIR = SplitCheck(4.0, 4, 0.4, np.ones((5, 3)))
-OFF = SplitCheck(90.0, 4, 1e-18, np.ones((5, 3)), 1e-18)
-OPEN = tuple(Standing(name) for name in NAMES)
-WON = Standing("home_hero", "ship", "hybrid", 9.0, 9, 3.1, 2.6, (0.098, 0.051, 0.147), 0.0004)
-KEPT = Standing("order_next", "keep_control", "cohorts", 16.0, 16, expected_loss=0.001)
-BY_HAND = Standing("category_top", "ship", "hybrid_margin", by="operator")
-
-FOUND = Findings(
-    config=CONFIG,
-    exposures=120_000,
-    clicks=2_160,
-    days=9.0,
-    lifts=[(0.08, 0.02, 0.14), (0.01, -0.05, 0.07)],
-    present_lifts=[(0.1, 0.05, 0.15), (0.0, -0.05, 0.05)],
-    standings=OPEN,
-    probability_of_spread=0.2,
-    split=FAIR,
-    visible_lift=0.062,
-    next_look_day=10,
+from tests.domain.experiments.report.facts import (
+    BY_HAND,
+    CONFIG,
+    FOUND,
+    KEPT,
+    NAMES,
+    OFF,
+    WON,
+    designed,
+    says,
+    stands,
 )
-
-
-def stands(*standings: Standing) -> Findings:
-    """The facts with these placements decided and the others open."""
-    decided = {standing.placement: standing for standing in standings}
-    return replace(FOUND, standings=tuple(decided.get(name, Standing(name)) for name in NAMES))
-
-
-def designed(found: Findings, **changes: object) -> Findings:
-    return replace(found, config=replace(CONFIG, design=replace(Design(), **changes)))  # type: ignore[arg-type]
-
-
-def says(sentences: list[str], words: str) -> bool:
-    return any(words in sentence for sentence in sentences)
 
 
 def test_a_shipped_variant_is_better_than_the_control_in_that_placement() -> None:
@@ -166,64 +136,11 @@ def test_too_small_to_decide_is_said() -> None:
     assert says(may_not_claim(found), "too small to decide")
 
 
-def test_many_shipped_placements_share_no_single_error() -> None:
-    both = stands(WON, replace(WON, placement="home_trending"))
-
-    assert says(may_not_claim(both), "That each of the 2 shipped placements is right: the error of 2 %")
-    assert not says(may_not_claim(stands(WON)), "That each of the")
-
-
-@pytest.mark.parametrize(
-    ("spread", "words"),
-    [(0.2, "borrows from the other placements"), (0.8, "placements probably differ (probability 0.80)")],
-)
-def test_one_placement_and_all_of_them_are_told_apart(spread: float, words: str) -> None:
-    assert says(may_not_claim(replace(FOUND, probability_of_spread=spread)), words)
-
-
-@pytest.mark.parametrize(
-    ("days", "design", "words"),
-    [
-        (3.0, {}, "days of the week that were not seen: the data cover 3.0 days"),
-        (3.0, {"standardised": False}, "Anything about a whole week: the data cover 3.0 days"),
-        (9.0, {"standardised": False}, "on every day of the week"),
-        (9.0, {}, "novelty that fades within days is taken out, slower changes are not"),
-        (9.0, {"standardised": False}, "the first days carry novelty and are not left out"),
-        (13.0, {"standardised": False, "drop_days": 4}, "Anything about the first 4 days"),
-    ],
-)
-def test_weekdays_and_novelty_are_told_as_the_design_treats_them(
-    days: float, design: dict[str, object], words: str
-) -> None:
-    assert says(may_not_claim(designed(replace(FOUND, days=days), **design)), words)
-
-
-def test_probable_novelty_is_named_with_its_probability() -> None:
-    assert says(may_not_claim(replace(FOUND, novelty_probability=0.9)), "probably different (probability 0.90)")
-
-
-def test_whole_weeks_leave_no_doubt_about_weekdays() -> None:
-    assert not says(may_not_claim(designed(FOUND, looks="week", standardised=False)), "day of the week")
-
-
-def test_a_killed_variant_is_named() -> None:
-    assert says(may_not_claim(replace(FOUND, killed=["exp_default/hybrid"])), "exp_default/hybrid from now on")
-
-
 def test_simulated_visits_say_nothing_about_real_shoppers() -> None:
     found = replace(FOUND, is_simulated=True)
 
     assert headline(found).startswith("Simulated shoppers. ")
     assert may_not_claim(found)[0] == "Anything about real shoppers: these visits were simulated."
-
-
-def test_guardrails_are_watched_not_tested_and_a_breach_is_quoted() -> None:
-    breach = {"state": "breach", "sentence": "Revenue per session fell by 12 %."}
-
-    assert says(may_not_claim(FOUND), "only exposures and clicks are counted here")
-    sentences = may_not_claim(replace(FOUND, guardrails=[breach]))
-    assert says(sentences, "That shipping does no harm: Revenue per session fell by 12 %.")
-    assert says(sentences, "watched against the hold-out, not tested")
 
 
 def test_the_hold_out_speaks_for_the_whole_experiment() -> None:
@@ -276,14 +193,6 @@ def test_a_canary_before_its_first_look_says_nothing() -> None:
     assert may_claim(CANARY) == []
 
 
-def test_a_winner_was_tested_against_the_control_only() -> None:
-    words = "better than the other challengers"
-
-    assert says(may_not_claim(stands(WON)), words)
-    two = replace(CONFIG, variants=("cohorts", "hybrid"))
-    assert not says(may_not_claim(replace(stands(WON), config=two)), words)
-
-
 UNSURE = replace(WON, lift=(0.006, -0.002, 0.014))  # passed the boundary, and the interval that is shown holds zero
 
 
@@ -315,10 +224,3 @@ def test_a_lift_of_fewer_clicks_than_registered_is_told_nowhere() -> None:
     assert not says(so_far(found), "the click rate of hybrid is estimated")
     assert says(so_far(found), "the click rate of hybrid_margin is estimated")
     assert says(may_not_claim(found), "has fewer than 20 clicks")
-
-
-def test_what_was_left_out_because_its_split_was_off_is_said() -> None:
-    found = replace(FOUND, split=replace(FAIR, left_out=(3,)))
-
-    assert says(may_not_claim(found), "1 epoch in which exposures did not match the weights: they are left out")
-    assert not found.is_withheld
