@@ -31,7 +31,7 @@ clean:          ## forget the local warehouse, jobs and bundle (keeps .venv), an
 test: .venv/dev.stamp lint  ## every check: format, lint, types, import contracts, all tests
 	@OMP_NUM_THREADS=1 JSII_NODE=$(NODE) $(BIN)/python -m pytest -q
 
-mutate: .venv/dev.stamp  ## changes that no test of the domain notices: a sample of 400 (SAMPLE=100 SEED=2), half an hour
+mutate: .venv/mutate.stamp  ## changes that no test of the domain notices: a sample of 400 (SAMPLE=100 SEED=2), half an hour
 	@$(BIN)/python -m tests.mutation $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
 lint: .venv/dev.stamp
@@ -101,6 +101,10 @@ mwaa:           ## what Amazon MWAA reads, in .build/mwaa (OUT=…): dags/, plug
 
 .venv/dev.stamp: requirements-dev.txt cdk/requirements.txt requirements.txt .venv/run.stamp
 	@$(call install,-r requirements-dev.txt)
+	@touch $@
+
+.venv/mutate.stamp: tests/mutation/requirements.txt .venv/dev.stamp
+	@$(call install,-r tests/mutation/requirements.txt)
 	@touch $@
 
 .peers-venv/stamp: benchmarks/peers/requirements.txt

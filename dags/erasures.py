@@ -1,4 +1,4 @@
-"""Every hour: shoppers who asked to be forgotten leave raw, staging and marts, and so the next exports.
+"""Every hour: shoppers with an erasure request leave raw, staging and marts, and so the next exports.
 
 Requests are files, because parameters and logs of a run stay in Airflow's database: only counts pass through
 here. A file is taken once; rows that come late are dropped by the daily run. Settings: `recommender_settings`.

@@ -1,4 +1,4 @@
-"""What all DAGs share: settings from the environment of the workers, retries, alerts, what a run is due for.
+"""Shared by all DAGs: settings from the environment of the workers, retries, alerts, the due time of a run.
 
 WAREHOUSE_LANDING   stage or folder of the landed events, such as @raw.landing/events/
 WAREHOUSE_EXPORTS   s3:// prefix or folder below which each day's exports are written, and its page in quality/
@@ -51,9 +51,9 @@ def _alerts() -> list[Any]:
 
 
 def in_time(deadline: timedelta, given_up: timedelta) -> dict[str, Any]:
-    """Arguments of a DAG whose runs are told of when they are not done by `deadline`, and ended at `given_up`.
+    """Arguments of a DAG that alerts if a run is not finished by `deadline`, and ends it at `given_up`.
 
-    Airflow 3.0 has no deadlines: there the second is the first to be heard of. A triggerer tells of deadlines.
+    Airflow 3.0 has no deadlines: there the second is the first alert. A triggerer alerts at deadlines.
     """
     timeout = {"dagrun_timeout": given_up, "on_failure_callback": ReportRun(str(given_up), TOPIC)}
     try:
@@ -95,7 +95,7 @@ def holder() -> str:
 
 
 def export(warehouse: Warehouse) -> dict[str, str]:
-    """Write the exports of this run's day, and say so on the asset that starts the training."""
+    """Write the exports of this run's day, and emit the asset event that starts the training."""
     from warehouse.day.schedule import export_to
 
     target, context = below_exports(str(day())), get_current_context()
@@ -106,7 +106,7 @@ def export(warehouse: Warehouse) -> dict[str, str]:
 
 
 def newest_exports() -> dict[str, str]:
-    """What `export` said of the exports that started this run; for a run started by hand, of the newest ones."""
+    """Return the event of the exports that started this run; for a run started by hand, of the newest ones."""
     context = get_current_context()
     events = context["triggering_asset_events"].get(EXPORTS) or context["inlet_events"][EXPORTS]
     return dict(events[-1].extra)

@@ -1,4 +1,4 @@
-"""What `make clean` and `make mwaa` delete: folders of ours, and nothing beside them.
+"""`make clean` and `make mwaa` delete folders of ours, and nothing beside them.
 
     recommender clean                     the state folder, reports, builds and templates of this checkout
     recommender clean --state-dir DIR     another state folder
@@ -73,7 +73,7 @@ def clean_checkout(root: Path) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Delete and say what went; 1 and one sentence where something is not ours."""
+    """Delete, with a line for each deletion; 1 and one sentence where something is not ours."""
     parser = argparse.ArgumentParser(prog="recommender clean", description=__doc__.split("\n")[0])
     parser.add_argument("--fresh", metavar="OUT", help="empty this folder for `make mwaa`, and nothing else")
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help="delete this state folder, and nothing else")
@@ -104,7 +104,7 @@ def _clean_collection(folder: Path) -> Iterator[str]:
     for entry in sorted(folder.iterdir()):
         kinds = [kind for kind in KINDS if kind != STATE and entry.is_dir() and is_ours(entry, kind)]
         if entry.is_symlink() or not (kinds or _is_collection(entry)):
-            yield f"kept    {entry}: nothing says that we made it"
+            yield f"kept    {entry}: it has no marker of ours"
         elif kinds:
             yield _line(entry, discard(entry, kinds[0]))
         else:

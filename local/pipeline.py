@@ -46,7 +46,7 @@ SMALL: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 def hyperparameters(source: str, job: str) -> Mapping[str, Any]:
-    """What differs from the job's own defaults."""
+    """Hyperparameters that differ from the job's own defaults."""
     return (SMALL if source == GENERATED_SOURCE else FIRST_RUN).get(job, {})
 
 
@@ -129,7 +129,7 @@ def _job(job: Job, settings: RunSettings, shared: Mapping[str, str]) -> Step:
 
 
 def container_variables(job: Job, state: StateFolder, parameters: Mapping[str, Any]) -> dict[str, str]:
-    """What a training container is told."""
+    """The environment of a training container."""
     folder = state.job(job.name)
     channels = {
         f"SM_CHANNEL_{channel.name.upper()}": str(state.exports if channel.job is None else state.model(channel.job))

@@ -51,7 +51,7 @@ SAMPLE: Final = {
 }
 
 
-def say(line: str) -> None:
+def progress(line: str) -> None:
     """Progress, on stderr; stdout is for results."""
     print(line, file=sys.stderr, flush=True)
 
@@ -63,14 +63,14 @@ def serve(settings: RunSettings, *, retrain: bool) -> int:
         try:
             threading.Event().wait()
         except KeyboardInterrupt:
-            say("\nStopping.")
+            progress("\nStopping.")
     return 0
 
 
 def prove(settings: RunSettings, *, retrain: bool) -> int:
     """Bring everything up, check it, take it down, and print one JSON line."""
     with system(settings, retrain=retrain) as (stack, seconds):
-        results = run_checks(acceptance(stack), say=say)
+        results = run_checks(acceptance(stack), progress=progress)
         ports, children = (stack.server.port, stack.engine.port), stack.process_ids()
     results["stop_leaves_nothing"] = run_check(lambda: nothing_is_left(ports, children))
     ok = all(result["ok"] for result in results.values())
@@ -86,7 +86,9 @@ def system(settings: RunSettings, *, retrain: bool) -> Iterator[tuple[Stack, flo
         server = WebServer(settings.port)
         try:
             _make(settings, retrain=retrain)
-            stack = Stack(settings, load_or_make(settings.state.keys), server, environment=os.environ, say=say)
+            stack = Stack(
+                settings, load_or_make(settings.state.keys), server, environment=os.environ, progress=progress
+            )
             try:
                 yield stack, round(time.monotonic() - started, 1)
             finally:
@@ -104,7 +106,7 @@ def _make(settings: RunSettings, *, retrain: bool) -> None:
     if free < FREE_BYTES_NEEDED:
         missing = f"{free / 1e9:.1f} GB of free space, {FREE_BYTES_NEEDED / 1e9:.1f} GB are needed"
         raise LocalRunError(f"The disk of {state.root} has {missing}; make room and start again.")
-    runner = Steps(state.steps, state.logs, cwd=ROOT, say=say)
+    runner = Steps(state.steps, state.logs, cwd=ROOT, progress=progress)
     todo = steps(settings, environment=os.environ)
     if retrain:
         runner.forget(todo)  # the warehouse itself is kept and only adds what was landed
@@ -154,11 +156,11 @@ def main(arguments: list[str]) -> int:
         run = prove if options.check else serve
         return run(_settings(options, StateFolder(options.state_dir.resolve())), retrain=options.retrain)
     except KeyboardInterrupt:
-        say("Stopped.")
+        progress("Stopped.")
         return INTERRUPTED
     except (LocalRunError, OSError) as error:
         sentence = str(error) if isinstance(error, LocalRunError) else f"The local run cannot go on: {error}."
-        say(sentence)
+        progress(sentence)
         if options.check:
             print(json.dumps({"ok": False, "error": sentence, "checks": {}}))
         return 1
@@ -199,6 +201,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _port(text: str) -> int:
     if not text.isdecimal() or not 0 <= int(text) < 65536:
-        say(f"PORT is {text!r}, expected a number from 1 to 65535.")
+        progress(f"PORT is {text!r}, expected a number from 1 to 65535.")
         sys.exit(2)
     return int(text)

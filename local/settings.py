@@ -1,4 +1,4 @@
-"""What the local run is told (command line) and where it keeps its state (one folder, safe to delete).
+"""Settings of the local run (command line) and its state (one folder, safe to delete).
 
 Secrets of one state folder: made at random the first time, readable by the owner only, never shown in logs.
 
@@ -53,7 +53,7 @@ class StateFolder:
 
     @property
     def cache(self) -> Path:
-        """What may be deleted at any time."""
+        """The parts that may be deleted at any time."""
         return self.root / "cache"
 
     @property
@@ -97,7 +97,7 @@ class StateFolder:
         return self.jobs / name
 
     def model(self, name: str) -> Path:
-        """What a job hands on."""
+        """The output folder of a job."""
         return self.job(name) / "model"
 
 
@@ -120,7 +120,7 @@ class RunSettings:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What signs attribution tokens, what a browser sends, and what signs admin requests."""
+    """The secret of attribution tokens, the browser's key, and the administrator's key pair."""
 
     signing_secret: str
     publishable_key: str
@@ -129,7 +129,7 @@ class Keys:
 
     @property
     def publishable_key_digest(self) -> str:
-        """What the functions are told of the publishable key."""
+        """Return the digest of the publishable key, as the functions are configured with it."""
         return hashlib.sha256(self.publishable_key.encode()).hexdigest()
 
 
@@ -156,4 +156,4 @@ def _make(path: Path) -> Keys:
 
 
 class LocalRunError(Exception):
-    """The local run cannot go on; the message is one sentence that says why and what to do."""
+    """The local run cannot go on; the message is one sentence with the cause and the remedy."""

@@ -1,4 +1,4 @@
-"""What the shop page needs beside the API: its files, its settings, item facts, the report, and a signed console.
+"""Backend of the shop page beside the API: its files, its settings, item facts, the report, and a signed console.
 
 The console proxy signs admin requests with the local keys, so that the page can show an experiment
 without holding a secret. It answers only requests that a page of this very server makes. `POST /console/epochs`

@@ -43,7 +43,7 @@ class Stack:
         server: WebServer,
         *,
         environment: Mapping[str, str],
-        say: Callable[[str], None],
+        progress: Callable[[str], None],
     ) -> None:
         self.settings, self.keys, self.server = settings, keys, server
         self.households: list[str] = []
@@ -51,7 +51,7 @@ class Stack:
         self._pumps: list[StreamPump] = []
         self._parts = ExitStack()
         try:
-            self._start(environment, say)
+            self._start(environment, progress)
         except BaseException:
             self.stop()
             raise
@@ -63,7 +63,7 @@ class Stack:
 
     @property
     def administrator(self) -> KeyPair:
-        """Who may call the admin routes."""
+        """The key pair of the administrator."""
         return KeyPair(self.keys.access_key, self.keys.secret_key, REGION)
 
     def report(self) -> Mapping[str, Any]:
@@ -103,9 +103,9 @@ class Stack:
         self.server.site = starting
         self._parts.close()
 
-    def _start(self, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
+    def _start(self, environment: Mapping[str, str], progress: Callable[[str], None]) -> None:
         state = self.settings.state
-        say("Starting DynamoDB, S3 and streams")
+        progress("Starting DynamoDB, S3 and streams")
         with stops.held():
             self.engine = Engine(environment=environment, log=state.logs / "engine.log")
             self._parts.callback(self.engine.stop)
@@ -116,7 +116,7 @@ class Stack:
         self.households = households(state)
         if self.settings.keeps_events:
             self._parts.callback(keep_landed, self.access.client("s3"), self.names.events_bucket, state.landing)
-        say("Starting the functions")
+        progress("Starting the functions")
         with stops.held():
             self.workers = Workers(self._functions(environment), region=REGION, logs=state.logs)
             self._parts.callback(self.workers.stop)

@@ -48,8 +48,8 @@ class Step:
 class Steps:
     """Runs steps in order and remembers which are done."""
 
-    def __init__(self, markers: Path, logs: Path, *, cwd: Path, say: Callable[[str], None]) -> None:
-        self._markers, self._logs, self._cwd, self._say = markers, logs, cwd, say
+    def __init__(self, markers: Path, logs: Path, *, cwd: Path, progress: Callable[[str], None]) -> None:
+        self._markers, self._logs, self._cwd, self._progress = markers, logs, cwd, progress
         self._fingerprints: dict[str, str] = {}
 
     def run(self, steps: Sequence[Step]) -> list[str]:
@@ -59,12 +59,12 @@ class Steps:
             fingerprint = self._fingerprint(step)
             if self._is_done(step, fingerprint):
                 continue
-            self._say(f"[{place}/{len(steps)}] {step.title}")
+            self._progress(f"[{place}/{len(steps)}] {step.title}")
             started = time.monotonic()
             self._prepare(step, fingerprint)
             self._execute(step)
             self._mark(step, fingerprint, seconds=time.monotonic() - started)
-            self._say(f"[{place}/{len(steps)}] {step.title}: done in {time.monotonic() - started:.0f} s")
+            self._progress(f"[{place}/{len(steps)}] {step.title}: done in {time.monotonic() - started:.0f} s")
             ran.append(step.name)
         return ran
 

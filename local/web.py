@@ -65,7 +65,7 @@ def problem(status: int, title: str, detail: str, code: str) -> Response:
 
 
 def starting(_: Request) -> Response:
-    """What is answered until the system is up."""
+    """The site until the system is up."""
     response = problem(503, "Starting", "The local run is still preparing data and models.", "starting")
     return Response(response.status, response.body, (*response.headers, ("retry-after", "5")))
 
@@ -129,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._write(refusal or self.server.owner.site(request))
 
     def __getattr__(self, name: str) -> Any:
-        """Serve every method, TRACE and unknown ones too: the site says which it answers."""
+        """Serve every method, TRACE and unknown ones too: the site refuses those it does not know."""
         if name.startswith("do_"):
             return self._serve
         raise AttributeError(name)

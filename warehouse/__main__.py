@@ -1,6 +1,6 @@
 """`recommender warehouse build | generate | backfill | export | erase | withdraw | runs | doctor`.
 
-A JSON line on stdout, progress on stderr. `doctor` prints for a person unless --json is given, and its exit code says
+A JSON line on stdout, progress on stderr. `doctor` prints for a person unless --json is given, and its exit code is
 0 ok, 1 warn, 2 stop.
 """
 
@@ -39,7 +39,7 @@ from warehouse.tables import RAW
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse, do, print. Exit code 1 with one sentence where the warehouse says no."""
+    """Parse, do, print. Exit code 1 with one sentence on refusal."""
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], dict[str, Any] | int] = options.run
     try:
@@ -180,9 +180,9 @@ def _parser() -> argparse.ArgumentParser:
     erase = command("erase", _erase, "delete shoppers from raw, staging and marts now; the next export lacks them")
     erase.add_argument("--shopper", action="append", default=[], help="user id or visitor id; may be repeated")
     erase.add_argument("--file", type=Path, action="append", default=[], help="ids, one a line; may be repeated")
-    back = command("withdraw", _withdraw, "take back a delivery that no run has taken, such as that of a stopped day")
+    back = command("withdraw", _withdraw, "take back a delivery that no run has taken, as of a stopped day")
     back.add_argument("--table", choices=sorted(RAW), required=True)
-    back.add_argument("--loaded-at", type=datetime.fromisoformat, required=True, help="its moment, as `doctor` says it")
+    back.add_argument("--loaded-at", type=datetime.fromisoformat, required=True, help="as `doctor` prints it")
     runs = command("runs", _runs, "the newest runs and what came of them")
     runs.add_argument("--limit", type=int, default=20)
     doctor = command("doctor", _doctor, "explain what failed on a day; exit code 0 ok, 1 warn, 2 stop")

@@ -60,7 +60,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to build: a source, and for the generated one its size and seed."""
+    """The source to build from, and for the generated one its size and seed."""
 
     source: str
     shoppers: int = 300
@@ -93,7 +93,7 @@ class Paths:
 
 
 def count_steps() -> int:
-    """How often a whole build reports progress."""
+    """Count the progress reports of a whole build."""
     return 1 + (1 + COUNT_INCREMENTS) * (1 + len(REPORTED)) + 1
 
 

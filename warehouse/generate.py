@@ -52,7 +52,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def generate(options: argparse.Namespace) -> dict[str, Any]:
-    """Write what the options ask for; returns the rows of each table. Raises InvalidInput for a shop without size."""
+    """Write the history of the options; return the rows of each table. Raises InvalidInput for a shop without size."""
     shop = _shop(options)
     planned = parts(shop, DAYS_AT_ONCE)
     delivered = tqdm(deliveries(shop, planned), total=len(planned), desc="generate", unit="part", file=sys.stderr)

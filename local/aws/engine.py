@@ -68,7 +68,7 @@ class Engine:
         return self._process
 
     def refill_with(self, refill: Callable[[], None]) -> None:
-        """What to do with an engine that came back empty."""
+        """Set the callback that refills an engine that came back empty."""
         self._refill = refill
 
     def stop(self) -> None:

@@ -48,7 +48,7 @@ def to_event(
 
 
 def to_response(outcome: Outcome) -> Response:
-    """What API Gateway makes of a function's result; any fault of the function is a bare 500."""
+    """Convert a function's result as API Gateway does; any fault of the function is a bare 500."""
     if outcome.error_type == "TooManyRequestsException":
         return json_response({"message": "Service Unavailable"}, status=503)
     if outcome.error_type == "RequestEntityTooLargeException":

@@ -76,7 +76,7 @@ def stop(process: subprocess.Popen[bytes], *, grace_seconds: float = 5.0) -> Non
 
 def kill(process: subprocess.Popen[bytes]) -> None:
     """Kill the whole group at once and reap its leader."""
-    with suppress(ProcessLookupError, PermissionError):  # macOS says EPERM for a group of zombies
+    with suppress(ProcessLookupError, PermissionError):  # macOS gives EPERM for a group of zombies
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 

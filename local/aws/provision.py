@@ -38,7 +38,7 @@ COUNT_HOUSEHOLDS: Final = 24
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to reach the engine."""
+    """The address and keys of the engine."""
 
     url: str
     keys: Keys
@@ -67,7 +67,7 @@ class Access:
 
 
 def serving_settings(settings: RunSettings, keys: Keys) -> ServingSettings:
-    """What the functions are told, as CDK tells them in AWS."""
+    """The functions' settings, as CDK sets them in AWS."""
     return ServingSettings(
         sessions_table=table_name(PREFIX, "sessions"),
         shoppers_table=table_name(PREFIX, "shoppers"),

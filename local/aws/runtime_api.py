@@ -24,7 +24,7 @@ POLL_SECONDS: Final = 0.25  # how soon a waiting request notices that its worker
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an invocation came to: the handler's JSON, or an error object and its type."""
+    """The result of an invocation: the handler's JSON, or an error object and its type."""
 
     payload: bytes
     error_type: str = ""

@@ -159,7 +159,7 @@ def lambda_event(records: Sequence[Mapping[str, Any]], *, shard: str, arn: str, 
 
 
 def count_taken(outcome: Outcome, records: Sequence[Mapping[str, Any]]) -> int:
-    """How many records, from the first, need not come again: all, none, or those before the first reported failure."""
+    """Count the records, from the first, that are done: all, none, or those before the first reported failure."""
     if outcome.error_type:
         return 0
     result = json.loads(outcome.payload)

@@ -4,7 +4,7 @@ A parent that is killed outright cannot stop its children. On Linux the kernel d
 asks for SIGKILL on the parent's death and then becomes the command (the request survives exec).
 Elsewhere it only becomes the command. It runs by path, so it imports the standard library alone.
 
-The command hears the signals that stop it, also where this process was started by somebody who ignores them: ignored
+The command receives the signals that stop it, also where this process was started by somebody who ignores them: ignored
 signals and blocked ones survive exec.
 """
 

@@ -21,7 +21,7 @@ def same_event_three_times_counts_once(api: ApiClient, report: Report) -> str:
     visitor, list_shown = _shown(api)
     impression = _impression(list_shown)
     before = _exposures(report())
-    answers = [visitor.tell(impression) for _ in range(3)]
+    answers = [visitor.report(impression) for _ in range(3)]
     results = [(answer.body["accepted"], answer.body["duplicates"]) for answer in answers]
     expect(results == [(1, 0), (0, 1), (0, 1)], f"(accepted, duplicates) were {results}")
     _pass_marker(api, report, exposures=before + 1)
@@ -33,14 +33,14 @@ def forged_token_is_refused(api: ApiClient) -> str:
     visitor, list_shown = _shown(api)
     head, body, signature = list_shown["attribution_token"].split(".")
     forged = ".".join((head, body[:-4] + ("AAAA" if body[-4:] != "AAAA" else "BBBB"), signature))
-    _expect_refused(visitor.tell(_click(list_shown, token=forged)))
+    _expect_refused(visitor.report(_click(list_shown, token=forged)))
     return "invalid_token at /events/0/attribution_token"
 
 
 def replayed_token_is_refused(api: ApiClient) -> str:
     """A genuine token that comes from another session."""
     _, list_shown = _shown(api)
-    _expect_refused(newcomer(api).tell(_click(list_shown)))
+    _expect_refused(newcomer(api).report(_click(list_shown)))
     return "invalid_token at /events/0/attribution_token"
 
 
@@ -49,7 +49,7 @@ def click_moves_its_own_cell(api: ApiClient, report: Report, reallocate: Callabl
     shown = [_shown(api) for _ in range(EXPOSED)]
     start = _exposures(report())
     for visitor, list_shown in shown:
-        visitor.tell(_impression(list_shown))
+        visitor.report(_impression(list_shown))
     wait_until(lambda: _exposures(report()) == start + EXPOSED, seconds=SETTLE_SECONDS, otherwise="exposures missing")
     shown_in = report()["epoch"]
     reallocate()
@@ -58,7 +58,7 @@ def click_moves_its_own_cell(api: ApiClient, report: Report, reallocate: Callabl
     visitor, list_shown = next(entry for entry in shown if entry[1]["experiment"]["variant"] != before["control"])
     variant = list_shown["experiment"]["variant"]
 
-    visitor.tell(_click(list_shown))
+    visitor.report(_click(list_shown))
     wait_until(
         lambda: _clicks(report()) > _clicks(before), seconds=SETTLE_SECONDS, otherwise="the click was not counted"
     )
@@ -69,7 +69,7 @@ def click_moves_its_own_cell(api: ApiClient, report: Report, reallocate: Callabl
     losses = [_expected_loss(body, variant) for body in (before, after)]
     expect(losses[1] < losses[0], f"the expected loss of {variant} went from {losses[0]} to {losses[1]}")
 
-    visitor.tell(_click(list_shown))  # a new event with the token that was rewarded already
+    visitor.report(_click(list_shown))  # a new event with the token that was rewarded already
     _pass_marker(api, report, exposures=start + EXPOSED)
     expect(_clicks(report()) == _clicks(after), "the same token was rewarded twice")
     return f"{variant}, epoch {shown_in}: +1 click, expected loss {losses[0]:.4f} → {losses[1]:.4f}; nothing else moved"
@@ -78,7 +78,7 @@ def click_moves_its_own_cell(api: ApiClient, report: Report, reallocate: Callabl
 def _pass_marker(api: ApiClient, report: Report, *, exposures: int) -> None:
     """Count one more impression, which shows that the stream has passed all before it; no more than that may count."""
     visitor, list_shown = _shown(api)
-    visitor.tell(_impression(list_shown))
+    visitor.report(_impression(list_shown))
     wait_until(lambda: _exposures(report()) > exposures, seconds=SETTLE_SECONDS, otherwise="the marker is not counted")
     expect(
         _exposures(report()) == exposures + 1, f"{_exposures(report())} exposures, expected {exposures} and a marker"

@@ -120,7 +120,7 @@ def _back(api: ApiClient) -> None:
 
 SESSIONS: Final = 60
 CALIBRATION_SESSIONS: Final = 30
-CLICK_SCALE: Final = 10.0  # so that one short day is enough to tell
+CLICK_SCALE: Final = 10.0  # so that one short day is enough
 RULE: Final = "optimise"  # traffic follows what is best at once; `claim` keeps the control's share until it decides
 LEAST_MOVE: Final = 0.01
 
@@ -132,7 +132,7 @@ def simulated_shoppers_move_traffic(
     bundle, shoppers = state.artifacts / "bundles" / bundle_id, state.model("session_ranker") / SHOPPERS
     crowd = read_crowd(bundle, shoppers, seed=1, run=uuid.uuid4().hex[:8])
     with Connection(port, publishable_key) as shop:
-        experiment_id = open_experiment(Administrator(shop, keys), rule=RULE, say=lambda _: None)
+        experiment_id = open_experiment(Administrator(shop, keys), rule=RULE, progress=lambda _: None)
         town = Town(crowd, shop, experiment_id)
         share, config = INCUMBENT_SHARE * CLICK_SCALE, default_config(datetime.now(UTC))
         eagerness = town.eagerness(config, share, sessions=CALIBRATION_SESSIONS)

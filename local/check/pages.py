@@ -53,13 +53,13 @@ def new_visitor_gets_every_placement(api: ApiClient) -> str:
 
 
 def looking_at_lists_forgets_nothing(api: ApiClient) -> str:
-    """What was viewed and put in the cart stays known after 500 impressions: level, evidence, and what is left out."""
+    """Views and the cart stay known after 500 impressions: level, evidence, and items left out."""
     visitor = newcomer(api)
     viewed, carted = lists(visitor.look("home_trending"))["home_trending"][:2]
-    visitor.tell(event("view_item", viewed), event("add_to_cart", carted))
+    visitor.report(event("view_item", viewed), event("add_to_cart", carted))
     before = visitor.look("home_hero", "home_continue")
     for _ in range(5):
-        visitor.tell(*(event("view_item_list", viewed, item_list_id="home_hero", visible=True) for _ in range(100)))
+        visitor.report(*(event("view_item_list", viewed, item_list_id="home_hero", visible=True) for _ in range(100)))
     after = visitor.look("home_hero", "home_continue")
     for name in ("personalization_level", "evidence"):
         was, now = before.body[name], after.body[name]
@@ -155,7 +155,7 @@ def unknown_field(api: ApiClient) -> str:
 
 def event_from_the_future(api: ApiClient) -> str:
     """More than a day ahead is refused by index; its valid neighbour counts."""
-    answer = newcomer(api).tell(
+    answer = newcomer(api).report(
         event("search", search_term="milk"), event("search", search_term="tea", ahead=25 * HOUR)
     )
     expect(answer.status in (200, 202), f"status {answer.status}: {answer.text[:300]}")
@@ -168,7 +168,7 @@ def event_from_the_future(api: ApiClient) -> str:
 
 def too_many_events(api: ApiClient) -> str:
     """101 events."""
-    answer = newcomer(api).tell(*(event("search", search_term="milk") for _ in range(101)))
+    answer = newcomer(api).report(*(event("search", search_term="milk") for _ in range(101)))
     expect_problem(answer, status=413, code="too_many_events", pointer="/events")
     return "413 too_many_events"
 

@@ -83,12 +83,12 @@ def acceptance(stack: Stack) -> dict[str, Check]:
     return {**shown, **events, **refused, **loop, **broken}
 
 
-def run_checks(checks: Mapping[str, Check], *, say: Callable[[str], None]) -> dict[str, Result]:
+def run_checks(checks: Mapping[str, Check], *, progress: Callable[[str], None]) -> dict[str, Result]:
     """Each check's outcome: ok, seconds, and what it found or what is wrong."""
     results = {}
     for name, check in checks.items():
         results[name] = run_check(check)
-        say(f"{'pass' if results[name]['ok'] else 'FAIL'}  {name}: {results[name]['detail']}")
+        progress(f"{'pass' if results[name]['ok'] else 'FAIL'}  {name}: {results[name]['detail']}")
     return results
 
 

@@ -1,4 +1,4 @@
-"""What every check needs: a fresh visitor, requests as a storefront sends them, and a way to say what is wrong."""
+"""Tools of the checks: a fresh visitor, requests as a storefront sends them, and a failure with its reason."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Visitor:
         body = {**self._ids(), "page": dict(page), "placements": wanted, "events": list(events)}
         return self.api.post("/v1/recommendations", body)
 
-    def tell(self, *events: Mapping[str, Any]) -> Answer:
+    def report(self, *events: Mapping[str, Any]) -> Answer:
         """Report events."""
         return self.api.post("/v1/events", {**self._ids(), "events": list(events)})
 
@@ -85,7 +85,7 @@ def hidden(answer: Answer) -> dict[str, str]:
 
 
 def expect_kept_or_hidden(answer: Answer, *placements: str) -> dict[str, list[str]]:
-    """Each placement is there, and is empty only where it says why; returns the item ids of each."""
+    """Expect each placement, empty only with its reason; return the item ids of each."""
     found, why = lists(answer), hidden(answer)
     missing = [name for name in placements or ALL_PLACEMENTS if not found.get(name) and name not in why]
     expect(not missing, f"neither kept nor hidden with a reason: {', '.join(missing)}")

@@ -34,7 +34,7 @@ class Answer:
 
     @property
     def is_refusal(self) -> bool:
-        """True for every answer that is not the thing asked for."""
+        """True for every answer that is a problem."""
         return self.status >= 400
 
 
@@ -95,7 +95,7 @@ def _local_keys(state_dir: Path) -> Keys:
 
 
 def _problem(status: int, content: bytes) -> Mapping[str, Any]:
-    """The problem document; what a gateway says without one becomes its detail."""
+    """Return the problem document; a gateway's plain text becomes its detail."""
     try:
         body = json.loads(content)
     except ValueError:

@@ -1,6 +1,6 @@
 """`experiment COMMAND`: draft, start, pause, resume, kill, decide, promote and roll back experiments over the API.
 
-Without an address the local run is asked. People get tables, machines `--json`. Exit status 0: done, also where there
+Without an address the local run answers. People get tables, machines `--json`. Exit status 0: done, also where there
 was nothing left to do; 1: refused, with every wrong field by its JSON pointer; 2: the command line makes no sense.
 
 `experiment calibrate`: run null experiments of a design and write the boundary that they give into its file.
@@ -172,7 +172,7 @@ def _choice(text: str) -> tuple[str, str]:
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--url", default=f"http://127.0.0.1:{os.environ.get('PORT') or 8080}", help="of the API")
-    common.add_argument("--region", help="of an API in AWS, where its address does not say")
+    common.add_argument("--region", help="of an API in AWS, where its address does not name it")
     common.add_argument("--state-dir", type=Path, default=ROOT / ".local", help="of the local run, for its keys")
     common.add_argument("--json", action="store_true", help="print the API's answer, or its problem, as JSON")
     named = argparse.ArgumentParser(add_help=False, parents=[common])

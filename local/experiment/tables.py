@@ -1,4 +1,4 @@
-"""What people read of an experiment: aligned columns, forecasts in words, refusals by field."""
+"""Experiments for people: aligned columns, forecasts in words, refusals by field."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def shown(one: Mapping[str, Any]) -> str:
 
 
 def forecast(body: Mapping[str, Any]) -> str:
-    """What a draft may expect, and what stands in its way."""
+    """Write a draft's forecast, and its obstacles."""
     lines = []
     found = body["forecast"]
     if found is not None:

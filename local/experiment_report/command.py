@@ -1,7 +1,7 @@
 """`experiment report`: fetch an experiment's report from the API, signed, and leave it as JSON, page and plots.
 
 The address may be any deployment; its keys come from the environment as for any AWS tool. Without an address the local
-run is asked, with the keys of its state folder.
+run answers, with the keys of its state folder.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def fetch(experiment_id: str, url: str, keys: KeyPair) -> dict[str, Any]:
     address = f"{url.rstrip('/')}/v1/experiments/{quote(experiment_id, safe='')}"
     if urlparse(address).scheme not in ("http", "https"):
         raise LocalRunError(f"The address is {url!r}, expected http://… or https://…")
-    asked = Request(address, headers=sign("GET", address, keys))  # noqa: S310 - the scheme is checked
+    request = Request(address, headers=sign("GET", address, keys))  # noqa: S310 - the scheme is checked
     try:
-        with urlopen(asked, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - the scheme is checked
+        with urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - the scheme is checked
             body: dict[str, Any] = json.loads(answer.read())
             return body
     except HTTPError as error:

@@ -1,6 +1,6 @@
-"""What stands around the verdict: traffic, the hold-out, segments, guardrails, and whether the split was as asked.
+"""Context of the verdict: traffic, the hold-out, segments, guardrails, and the check of the split.
 
-Nothing is computed here that the report does not say, but shares of traffic. A section without data is left out.
+Nothing is computed here beyond the report, but shares of traffic. A section without data is left out.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def segments(report: Report) -> Iterator[Section]:
 
 
 def guardrails(report: Report) -> Iterator[Section]:
-    """What must not suffer."""
+    """Guardrails."""
     found = report["guardrails"]
     if not found:
         return
@@ -179,7 +179,7 @@ def guardrails(report: Report) -> Iterator[Section]:
 
 
 def _watched(entry: Mapping[str, Any]) -> str:
-    """What is watched, and of which variant."""
+    """Name the guardrail and its variant."""
     name = entry["name"].replace("_", " ")
     return f"{name}, {entry['variant']}" if "variant" in entry else name
 
@@ -197,7 +197,7 @@ def split(report: Report) -> Iterator[Section]:
         }
         for entry in report["placements"]
     }
-    figure = plots.forest(rows, report["variants"], xlabel="exposures above or below what the weights say")
+    figure = plots.forest(rows, report["variants"], xlabel="exposures above or below the weights")
     table = [
         (
             entry["placement"],
@@ -217,7 +217,7 @@ def split(report: Report) -> Iterator[Section]:
     )
     picture = Picture("split", f"Observed against expected exposures. {verdict}", figure)
     columns = ("Placement", "variant", "observed", "expected")
-    yield Section("Was the split as asked?", meaning, (picture,), columns, table, is_folded=True)
+    yield Section("Did the split follow the weights?", meaning, (picture,), columns, table, is_folded=True)
 
 
 def _deviation(observed: int, expected: float) -> Estimate:

@@ -1,6 +1,6 @@
-"""What an experiment says: its decisions, its estimates, the evidence by day, and which variant to choose.
+"""The verdict of an experiment: its decisions, its estimates, the evidence by day, and the best variant.
 
-Nothing is computed here that the report does not say. A section without data is left out.
+Nothing is computed here beyond the report. A section without data is left out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from local.experiment_report.values import (
 
 
 def decisions(report: Report) -> Section:
-    """What each placement serves, and on what evidence that was decided."""
+    """List the variant that each placement serves, and the evidence of its decision."""
     decision = report["decision"]
     rows = [
         (
@@ -106,25 +106,25 @@ def estimates(report: Report) -> Iterator[Section]:
 
 
 def course(report: Report) -> Iterator[Section]:
-    """How the evidence grew, against the boundary."""
-    told = [row for row in report["history"] if row["pooled_lifts"]]
-    if not told:
+    """Draw the evidence over time, against the boundary."""
+    looks = [row for row in report["history"] if row["pooled_lifts"]]
+    if not looks:
         return
-    variants, days = report["variants"], [row["day"] for row in told]
-    lasting, present = ([row[name] for row in told] for name in ("pooled_lifts", "present_lifts"))
+    variants, days = report["variants"], [row["day"] for row in looks]
+    lasting, present = ([row[name] for row in looks] for name in ("pooled_lifts", "present_lifts"))
     lifts = plots.lift_over_days(days, lasting, present, variants)
     alt = "Pooled lift that is to last with its interval, and the lift so far, at the end of each day; the table below."
     pictures = [Picture("lift_over_days", alt, lifts)]
-    if any(row["pooled_z"] for row in told):
+    if any(row["pooled_z"] for row in looks):
         decision = report["decision"]
         boundary = (
             list(zip(decision["look_days"], decision["boundaries"], strict=True)) if decision["boundaries"] else []
         )
         by_placement = {
-            entry["placement"]: [row["placements"][entry["placement"]]["z"] for row in told]
+            entry["placement"]: [row["placements"][entry["placement"]]["z"] for row in looks]
             for entry in report["placements"]
         }
-        figure = plots.evidence(days, [row["pooled_z"] for row in told], by_placement, boundary, variants)
+        figure = plots.evidence(days, [row["pooled_z"] for row in looks], by_placement, boundary, variants)
         alt = "z of each challenger by day, pooled and by placement, against the boundary of the decision looks."
         pictures.insert(0, Picture("evidence", alt, figure))
     table = [
@@ -134,7 +134,7 @@ def course(report: Report) -> Iterator[Section]:
             *(plain(z) for z in row["pooled_z"] or ["–"] * (len(variants) - 1)),
             plain(row["boundary"]),
         )
-        for row in told
+        for row in looks
     ]
     challengers = variants[1:]
     columns = ("Day", *(f"lift {name}" for name in challengers), *(f"z {name}" for name in challengers), "boundary")
@@ -161,10 +161,10 @@ def choice(report: Report) -> Iterator[Section]:
             plots.losses(losses, variants, limit=limit),
         )
     ]
-    told = [row for row in rows if any(row["placements"][name]["probability_best"] for name in names)]
-    if told:
-        edges = edges_of(told)
-        panels = [Panel(name, edges, [row["placements"][name]["probability_best"] for row in told]) for name in names]
+    looks = [row for row in rows if any(row["placements"][name]["probability_best"] for name in names)]
+    if looks:
+        edges = edges_of(looks)
+        panels = [Panel(name, edges, [row["placements"][name]["probability_best"] for row in looks]) for name in names]
         alt = "Probability of being the best variant, by day, in each placement."
         pictures.insert(0, Picture("probability_best", alt, plots.stacked(panels, variants, ylabel="P(best)")))
     meaning = (

@@ -44,10 +44,10 @@ def main(arguments: list[str]) -> int:
         with heard():
             return _send(options)
     except KeyboardInterrupt:
-        _say("Stopped. What was counted stays.")
+        _progress("Stopped. What was counted stays.")
         return INTERRUPTED
     except (LocalRunError, OSError) as error:
-        _say(str(error))
+        _progress(str(error))
         return 1
 
 
@@ -78,7 +78,7 @@ def _simulate(town: Town, options: argparse.Namespace) -> int:
     print(f"\nSimulated shoppers, experiment {town.experiment_id}\n\n{telling.table(rows)}\n\n{words}")
     print(f"\nReport of the simulated days: {write(report, _reports(options) / 'experiments' / town.experiment_id)}")
     if options.null and telling.is_shipped(report):
-        _say("A challenger was shipped although no list could be better than another: a false alarm.")
+        _progress("A challenger was shipped although no list could be better than another: a false alarm.")
         return 1
     return 0
 
@@ -86,11 +86,11 @@ def _simulate(town: Town, options: argparse.Namespace) -> int:
 def _new_experiment(shop: Connection, options: argparse.Namespace) -> str:
     keys = load_or_make(StateFolder(options.state_dir.resolve()).keys)
     admin = Administrator(shop, KeyPair(keys.access_key, keys.secret_key, REGION))
-    return open_experiment(admin, rule=options.rule, say=_say)
+    return open_experiment(admin, rule=options.rule, progress=_progress)
 
 
 def _shop_config(anyone: Connection, port: int) -> Mapping[str, Any]:
-    """What the running shop says of itself."""
+    """Read the running shop's description."""
     try:
         config: Mapping[str, Any] = anyone.get("/shop-config.json")
     except LocalRunError as error:
@@ -116,11 +116,11 @@ def _crowd(config: Mapping[str, Any], options: argparse.Namespace) -> Crowd:
 def _clicking(town: Town, options: argparse.Namespace) -> Clicking:
     share = INCUMBENT_SHARE * options.click_scale
     if options.null:
-        _say(f"Simulated: {share:.1%} of the lists are clicked, whatever they show.")
+        _progress(f"Simulated: {share:.1%} of the lists are clicked, whatever they show.")
         return Blind(share)
-    _say("Simulated: measuring how often the incumbent would be clicked, on pages that are not counted")
+    _progress("Simulated: measuring how often the incumbent would be clicked, on pages that are not counted")
     eagerness = town.eagerness(default_config(datetime.now(UTC)), share)
-    _say(f"Simulated: shoppers click {share:.1%} of the incumbent's lists ({options.click_scale:g} × 1.8 %).")
+    _progress(f"Simulated: shoppers click {share:.1%} of the incumbent's lists ({options.click_scale:g} × 1.8 %).")
     return ByTaste(eagerness)
 
 
@@ -156,7 +156,7 @@ def _above_zero(text: str) -> int:
     return int(text)
 
 
-def _say(line: Any) -> None:
+def _progress(line: Any) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

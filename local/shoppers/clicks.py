@@ -1,4 +1,4 @@
-"""How simulated shoppers look and click: down the list, seldom to its end, at what they want.
+"""Clicks of simulated shoppers: down the list, seldom to its end, by taste.
 
 The cascade model (Craswell et al., WSDM 2008) with an examination that stops: position i is examined with
 probability CONTINUES^i unless something above was clicked; an examined item of attraction a is clicked with
@@ -22,7 +22,7 @@ MOST_EAGER: Final = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What became of one list: how many items were seen, and which was clicked."""
+    """The outcome of one list: the number of items seen, and the click."""
 
     count_seen: int
     clicked: int | None

@@ -1,4 +1,4 @@
-"""Who visits: households of the running bundle with their real orders, and strangers, in a seeded order.
+"""Visitors: households of the running bundle with their real orders, and strangers, in a seeded order.
 
 Calls of simulated browsers: connections that are kept alive and shared, and the same call again after a failure.
 

@@ -35,7 +35,7 @@ Visitor = tuple[Shopper, np.random.Generator]
 
 @dataclass(slots=True)
 class Day:
-    """What the shoppers of a day did, as they know it themselves."""
+    """The shoppers' own record of a day."""
 
     exposures: Counter[Cell] = field(default_factory=Counter)
     clicks: Counter[Cell] = field(default_factory=Counter)
@@ -64,12 +64,12 @@ class Town:
         return found
 
     def eagerness(self, config: ExperimentConfig, share: float, *, sessions: int = CALIBRATION_SESSIONS) -> float:
-        """How eager shoppers must be to click this share of the incumbent's lists: measured, and counted nowhere.
+        """Find the eagerness at which shoppers click this share of the incumbent's lists: measured, counted nowhere.
 
         The hold-out sees the incumbent on whole pages; what it looks at here is never reported.
         """
         visitors = islice(self.crowd.held_out(config), sessions)
-        visits = _side_by_side(lambda visitor: self._walk(visitor, Blind(0.0), tells=False), visitors)
+        visits = _side_by_side(lambda visitor: self._walk(visitor, Blind(0.0), reports=False), visitors)
         lists: Sequence[Doubles] = [wanted for visited in visits for _, wanted in visited.attractions]
         try:
             return eagerness_for(share, lists)
@@ -80,7 +80,7 @@ class Town:
         """The sessions of these numbers."""
         day = Day()
         visitors = map(self.crowd.shopper, numbers)
-        for visited in _side_by_side(lambda visitor: self._walk(visitor, clicking, tells=True), visitors):
+        for visited in _side_by_side(lambda visitor: self._walk(visitor, clicking, reports=True), visitors):
             day.add(visited)
             progress()
         return day
@@ -94,7 +94,7 @@ class Town:
             raise LocalRunError(f"The epoch that began at {began.isoformat()} did not end: {answer}.")
         return self.report()
 
-    def _walk(self, visitor: Visitor, clicking: Clicking, *, tells: bool) -> Visited:
+    def _walk(self, visitor: Visitor, clicking: Clicking, *, reports: bool) -> Visited:
         """Make the calls of one visit."""
         shopper, rng = visitor
         calls = visit(shopper, self.crowd.shop, clicking, rng=rng, clock=lambda: datetime.now(UTC))
@@ -102,7 +102,7 @@ class Town:
         try:
             while True:
                 path, body = calls.send(answer)
-                answer = self._call(path, body) if tells or path != EVENTS else {}
+                answer = self._call(path, body) if reports or path != EVENTS else {}
         except StopIteration as end:
             visited: Visited = end.value
             return visited

@@ -1,4 +1,4 @@
-"""What is printed of simulated days: a line a day, a table at the end, and what may be claimed.
+"""Output of simulated days: a line a day, a table at the end, and the claims.
 
 The experiment that simulated shoppers take part in: always a new one, drafted and started over the admin API.
 
@@ -29,7 +29,7 @@ Report = Mapping[str, Any]
 
 
 def row(day: int, exposures: int, clicks: int, report: Report) -> tuple[str, ...]:
-    """One simulated day: what shoppers saw and clicked on it, and what the report says at its end."""
+    """One simulated day: the shoppers' exposures and clicks, and the report at its end."""
     return (
         str(day),
         f"{exposures:,}",
@@ -49,7 +49,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def decisions(report: Report) -> dict[str, Report]:
-    """What was decided, by placement; a placement that is still open is not in it."""
+    """Return the decisions by placement; a placement that is still open is not in it."""
     found: Mapping[str, Report] = report["decision"].get("placements", {})
     return {placement: entry for placement, entry in found.items() if entry["status"] != "undecided"}
 
@@ -65,7 +65,7 @@ def is_shipped(report: Report) -> bool:
 
 
 def closing(report: Report) -> str:
-    """Why traffic is where it is, the decisions and the claims, in sentences."""
+    """Explain the weights, the decisions and the claims, in sentences."""
     decided = [f"  {placement}: {_sentence(entry)}" for placement, entry in decisions(report).items()]
     why = WHY[report["decision"]["rule"]]
     parts = [
@@ -127,7 +127,7 @@ class Administrator:
         return self.shop.post(path, body, headers)
 
 
-def open_experiment(admin: Administrator, *, rule: str, say: Callable[[str], None]) -> str:
+def open_experiment(admin: Administrator, *, rule: str, progress: Callable[[str], None]) -> str:
     """Start an experiment with every policy in all placements; its id."""
     known = {entry["experiment_id"]: entry["status"] for entry in admin.get(EXPERIMENTS)["experiments"]}
     body = {
@@ -140,7 +140,7 @@ def open_experiment(admin: Administrator, *, rule: str, say: Callable[[str], Non
     admin.post(EXPERIMENTS, body)
     for other, status in known.items():
         if status in ("running", "paused", "decided"):
-            say(f"Simulated: {other} makes room for {name} (killed; `make run` starts the default one again)")
+            progress(f"Simulated: {other} makes room for {name} (killed; `make run` starts the default one again)")
             admin.post(f"{EXPERIMENTS}/{other}/kill", {"reason": REASON})
     admin.post(f"{EXPERIMENTS}/{name}/start", {"reason": REASON})
     return name

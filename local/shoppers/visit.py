@@ -7,7 +7,7 @@ the next page travels with its request; all events are posted at the end of the 
 What simulated shoppers want: shares of real categories and brands, drawn from a seeded Dirichlet distribution.
 
 A household's taste is drawn around what it has really bought; a stranger's around what everybody buys. No
-model has a say in it. Letters: C categories, B brands.
+model takes part in it. Letters: C categories, B brands.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Shelves:
     bought: tuple[tuple[str, ...], ...]  # (C,) items of each category that households buy
 
     def price(self, item_id: str) -> float:
-        """What it costs; 0 for an item that is newer than the shelves."""
+        """Return the price; 0 for an item that is newer than the shelves."""
         product = self.products.get(item_id)
         return product.price if product else 0.0
 
@@ -111,7 +111,7 @@ def draw_intent(taste: Taste, rng: np.random.Generator) -> int:
 
 
 def attraction(shop: Shelves, taste: Taste, intent: int, item_ids: Sequence[str]) -> Doubles:
-    """How much each item is wanted (n,): the share of its category, more for the visit's own, by the brand's share."""
+    """(n,) appeal of each item: the share of its category, more for the visit's own, by the brand's share."""
     known = [shop.products.get(item_id) for item_id in item_ids]
     return np.array(
         [
@@ -148,7 +148,7 @@ Pages = Generator[Call, Any, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Shopper:
-    """Who visits. A household is known by its user id; a stranger has none."""
+    """A visitor. A household is known by its user id; a stranger has none."""
 
     visitor_id: str
     session_id: str
@@ -159,7 +159,7 @@ class Shopper:
 
 @dataclass(slots=True)
 class Visited:
-    """What came of a visit. The hold-out is not told apart: a browser does not know."""
+    """The outcome of a visit. The hold-out is not separate: a browser does not know."""
 
     exposures: Counter[Cell] = field(default_factory=Counter)
     clicks: Counter[Cell] = field(default_factory=Counter)
@@ -181,7 +181,7 @@ def visit(
         clicked += yield from walk.page({"type": "category", "category": category})
     if rng.random() < SEARCHES:
         term = category.rpartition(" > ")[2].lower()
-        walk.tell("search", search_term=term)
+        walk.report("search", search_term=term)
         clicked += yield from walk.page({"type": "search", "search_term": term})
     yield from walk.products(clicked)
     if walk.cart:
@@ -204,11 +204,11 @@ class _Walk:
 
     @property
     def ids(self) -> dict[str, str]:
-        """Who asks and tells."""
+        """Return the ids of the visitor and the session."""
         ids = {"visitor_id": self.shopper.visitor_id, "session_id": self.shopper.session_id}
         return {**ids, "user_id": self.shopper.user_id} if self.shopper.user_id else ids
 
-    def tell(self, name: str, *item_ids: str, **more: Any) -> dict[str, Any]:
+    def report(self, name: str, *item_ids: str, **more: Any) -> dict[str, Any]:
         """Note an event of this moment."""
         event = {
             "event_id": f"{self.shopper.session_id}-{len(self.events)}",
@@ -242,10 +242,10 @@ class _Walk:
         wanted = self.shop.bought[self.shopper.intent]
         opened = [*clicked, wanted[int(self.rng.integers(len(wanted)))]][:MOST_PRODUCTS]
         for item_id in opened:
-            self.tell("view_item", item_id)
+            self.report("view_item", item_id)
             yield from self.page({"type": "product", "item_id": item_id})
             if self.rng.random() < ADDS:
-                self.tell("add_to_cart", item_id)
+                self.report("add_to_cart", item_id)
                 self.cart.append(item_id)
                 self.visited.count_added += 1
             if self.rng.random() >= OPENS_ANOTHER:
@@ -253,10 +253,10 @@ class _Walk:
 
     def checkout(self) -> Generator[Call, Any, None]:
         """Look at the cart; perhaps order it."""
-        self.tell("view_cart", *self.cart)
+        self.report("view_cart", *self.cart)
         yield from self.page({"type": "cart"})
         if self.rng.random() < BUYS:
-            self.tell("purchase", *self.cart, transaction_id=f"T-{self.shopper.session_id}")
+            self.report("purchase", *self.cart, transaction_id=f"T-{self.shopper.session_id}")
             self.visited.count_orders += 1
             self.visited.spent += sum(map(self.shop.price, self.cart))
             self.cart = []
@@ -272,11 +272,11 @@ class _Walk:
         cell = (entry["placement"], entry["experiment"]["variant"])
         about = {"item_list_id": entry["item_list_id"], "attribution_token": entry["attribution_token"]}
         self.visited.attractions.append((cell, wanted))
-        self.tell("view_item_list", *ids[: result.count_seen], visible=True, **about)
+        self.report("view_item_list", *ids[: result.count_seen], visible=True, **about)
         self.visited.exposures[cell] += 1
         if result.clicked is None:
             return []
-        self.tell("select_item", ids[result.clicked], **about)
+        self.report("select_item", ids[result.clicked], **about)
         self.visited.clicks[cell] += 1
         return [ids[result.clicked]]
 

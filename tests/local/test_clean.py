@@ -124,7 +124,7 @@ def test_clean_of_make_deletes_what_the_makefile_makes_and_nothing_beside_it(
 
     told = list(clean_checkout(root))
 
-    assert f"kept    {root / 'reports' / 'by hand'}: nothing says that we made it" in told
+    assert f"kept    {root / 'reports' / 'by hand'}: it has no marker of ours" in told
     assert f"kept    {root / '.build'}: it is a link" in told
     assert {path.name for path in root.iterdir()} == {"reports", ".build"}
     assert [path.name for path in (root / "reports").iterdir()] == ["by hand"]

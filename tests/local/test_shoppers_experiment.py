@@ -43,7 +43,7 @@ def server() -> Iterator[WebServer]:
 def opened(server: WebServer, api: Api) -> str:
     server.site = api
     with Connection(server.port) as shop:
-        return open_experiment(Administrator(shop, KEYS), rule="optimise", say=lambda _: None)
+        return open_experiment(Administrator(shop, KEYS), rule="optimise", progress=lambda _: None)
 
 
 def test_the_one_in_force_makes_room_once_the_new_one_is_drafted(server: WebServer) -> None:

@@ -27,7 +27,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     keep_models(state)
     settings = RunSettings(state, port=0, period_seconds=3600.0)
     server = WebServer(0)
-    stack = Stack(settings, load_or_make(state.keys), server, environment=os.environ, say=print)
+    stack = Stack(settings, load_or_make(state.keys), server, environment=os.environ, progress=print)
     yield stack
     stack.stop()
     server.close()
@@ -47,7 +47,7 @@ def keep_models(state: StateFolder) -> None:
 def test_every_check_holds_and_the_stop_leaves_nothing(stack: Stack) -> None:
     checks = {name: check for name, check in acceptance(stack).items() if name not in TRAINED_ONLY}
 
-    results = run_checks(checks, say=print)
+    results = run_checks(checks, progress=print)
     ports, children = (stack.server.port, stack.engine.port), stack.process_ids()
     stack.stop()
     stack.server.close()

@@ -38,7 +38,7 @@ WRITE = "import os, pathlib; pathlib.Path(os.environ['OUTPUT']).write_text('made
 
 def run(folder: Path, *steps: Step, said: list[str] | None = None) -> list[str]:
     say = (said if said is not None else []).append
-    return Steps(folder / "markers", folder / "logs", cwd=folder, say=say).run(steps)
+    return Steps(folder / "markers", folder / "logs", cwd=folder, progress=say).run(steps)
 
 
 def test_a_finished_step_is_not_repeated(tmp_path: Path) -> None:

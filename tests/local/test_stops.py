@@ -71,7 +71,7 @@ def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 threading.Thread(target=interrupt, daemon=True).start()
 try:
-    Steps(folder / "steps", folder / "logs", cwd=folder, say=print).run([step])
+    Steps(folder / "steps", folder / "logs", cwd=folder, progress=print).run([step])
 except KeyboardInterrupt:
     print("stopped", flush=True)
 """

@@ -5,6 +5,10 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
+
+pytest.importorskip("cosmic_ray", reason="`make mutate` installs it")
+
 from tests.mutation.__main__ import DOMAIN, ROOT, TESTS, own_tests
 from tests.mutation.mutants import mutants, sample
 

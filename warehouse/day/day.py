@@ -6,9 +6,9 @@ that came later on D is included, and because every step is a MERGE by business 
 nothing. Rows are chosen by load time, so events that happened long ago and arrive late are included too.
 
 Readers see a day whole or not at all. A step, a check or a connection that fails undoes the run: staging,
-marts and watermark stay as they were, and only ops.runs and quality.results tell what happened.
+marts and watermark stay as they were, and only ops.runs and quality.results record the attempt.
 
-The steps of a day, in order: each a file whose first comment says grain and key, and which may be run again.
+The steps of a day, in order: each a file whose first comment states grain and key, and which may be run again.
 
 What the checks of a stopped day found, carried over the rollback of that day.
 
@@ -54,7 +54,7 @@ STEPS = (
     "marts/reviews.sql",
     "marts/item_popularity_daily.sql",
 )
-REPORTED = (*STEPS, "checks", "commit")  # what a run says it begins
+REPORTED = (*STEPS, "checks", "commit")  # the steps that a run reports
 
 
 OF_DAY = "run_on = %(day)s::date"
@@ -100,7 +100,7 @@ __all__ = ["BEGINNING", "REPORTED", "STEPS", "DayRun", "read_watermark", "run_da
 
 @dataclass(frozen=True, slots=True)
 class DayRun:
-    """What a run did: rows written by each step, the checks that warned, rows erased by table.
+    """The result of a run: rows written by each step, the checks that warned, rows erased by table.
 
     `too_late` counts events that were older than 30 days when they were loaded; they are in the marts all the same.
     """
@@ -119,7 +119,7 @@ def run_day(
 ) -> DayRun:
     """Run every step for `day`, check the result, move the watermark: all of it or nothing.
 
-    Raises QualityStop where a check says stop, Conflict where another run is at work, DependencyDown where the
+    Raises QualityStop where a check stops the day, Conflict where another run is at work, DependencyDown where the
     warehouse goes away. A `holder` that is given again, by a retry, takes over what its dead attempt held.
     """
     return run_range(connection, day, day, holder=holder, on_step=on_step)
@@ -133,7 +133,7 @@ def run_range(
     holder: str = "",
     on_step: Callable[[str], None] = lambda step: None,
 ) -> DayRun:
-    """What running the days from `first` to `last` one after the other comes to, in one run."""
+    """Run the days from `first` to `last` in one run, with the result of running them one after the other."""
     verdicts = Verdicts()
     try:
         with attempt(connection, first, last, holder=holder) as begun:

@@ -1,4 +1,4 @@
-"""What is wrong with a day, in words: each failed check, what it means, rows that show it, and what to do.
+"""Diagnosis of a day, in words: each failed check, its meaning, rows that show it, and the remedy.
 
 Reads the verdicts that the run recorded, and looks for examples in the tables as they are now. A day that was
 stopped is undone, so what staging and marts would show of it is gone; what was delivered is still in raw, and the
@@ -46,7 +46,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What a check measured on a day."""
+    """The measurement of a check on a day."""
 
     day: str
     value: float | None
@@ -84,12 +84,12 @@ class Diagnosis:
 
     @property
     def headline(self) -> str:
-        """How many checks failed, and how many could say nothing."""
+        """Count the checks that failed, and those without anything to look at."""
         silent = f", {len(self.not_judged)} had nothing to judge" if self.not_judged else ""
         return f"{len(self.findings)} of {self.count_checks} checks failed{silent}"
 
     def next_step(self, database: str = "DIR") -> str:
-        """What to call when the data are right; empty where nothing is wrong."""
+        """Return the command for when the data are right; empty where nothing is wrong."""
         if self.state == "ok":
             return ""
         return f"recommender warehouse backfill --database {database} --from {self.day} --to {self.day}"
@@ -197,7 +197,7 @@ def _processed_until(connection: Connection) -> str:
 
 def _finding(connection: Connection, check: Check, found: list[Any], window: Mapping[str, Any]) -> Finding:
     examples = _examples(connection, check, window) if check.examples else ()
-    return Finding(check.name, check.severity, check.says(*found), check.meaning, check.remedy, examples)
+    return Finding(check.name, check.severity, check.sentence(*found), check.meaning, check.remedy, examples)
 
 
 def _examples(connection: Connection, check: Check, window: Mapping[str, Any]) -> tuple[Mapping[str, str], ...]:
@@ -223,7 +223,7 @@ def _trends(connection: Connection, day: date) -> dict[str, tuple[Point, ...]]:
 
 
 def _waiting(connection: Connection, window: Mapping[str, Any]) -> tuple[tuple[str, str, int], ...]:
-    """The newest deliveries of the window that no run has taken; which of them is wrong, the examples say."""
+    """List the newest deliveries of the window that no run has taken; the examples show which one is wrong."""
     query = f"""
         select delivered.table_name, delivered.came_at, delivered.count_rows
         from ({_counted("loaded_at", WINDOW)}) as delivered

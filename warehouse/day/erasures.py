@@ -1,4 +1,4 @@
-"""A shopper who asks to be forgotten: every row of raw, staging and marts goes, and so do the next exports' rows.
+"""Erasure of shoppers: every row of raw, staging and marts goes, and so do the next exports' rows.
 
 A request is a row of raw.erasures. The run that takes it in deletes the shopper, and the browsers whose
 visitor ids were seen with the shopper, from every table with a column that names them; a new table is covered
@@ -64,7 +64,7 @@ def erase_now(connection: Connection, *, now: datetime, holder: str = "") -> dic
 
 
 def erase_requested(connection: Connection, window: Mapping[str, datetime]) -> dict[str, int]:
-    """Inside a run's transaction: answer what is asked, drop what comes late; returns rows deleted by table."""
+    """Within a run's transaction, answer requests and drop late rows; return the rows deleted by table."""
     ((requests, known),) = execute(
         connection,
         """

@@ -1,4 +1,4 @@
-"""Run the checks of one day. Each says how many rows it looked at and how many failed; its severity acts.
+"""Run the checks of one day. Each counts the rows it looked at and those that failed; its severity acts.
 
 `stop` raises QualityStop before the watermark moves, so a rerun takes the same window again; `warn` is
 recorded and returned. Results are kept in quality.results, one row a check and day, with value and limit.
@@ -29,11 +29,11 @@ class QualityStop(RecommenderError):
 
 
 def check_day(connection: Connection, day: date, window: Mapping[str, datetime]) -> tuple[str, ...]:
-    """Run and record all checks; returns the warnings. Raises QualityStop that names every check that says stop."""
+    """Run and record all checks; return the warnings. Raises QualityStop that names every check that stops the day."""
     execute(connection, _record_all(), {**window, "day": day})
     query = "select name, count_checked, count_failed, value from quality.results where run_on = %(day)s and not passed"
     failed = {name: found for name, *found in execute(connection, query, {"day": day})}
-    texts = [(check.severity, check.says(*failed[check.name])) for check in CHECKS if check.name in failed]
+    texts = [(check.severity, check.sentence(*failed[check.name])) for check in CHECKS if check.name in failed]
     if stops := [text for severity, text in texts if severity == "stop"]:
         raise QualityStop(f"the data of {day} failed: " + "; ".join(stops))
     return tuple(text for _, text in texts)

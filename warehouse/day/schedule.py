@@ -1,11 +1,11 @@
-"""What the schedule needs besides `daily`: a range of days by text, erasures asked for in files, the quality page.
+"""Tasks of the schedule besides the daily run: a range of days by text, erasures requested in files, the quality page.
 
 Everything here takes open connections and plain values and knows nothing of Airflow, so it runs by hand as well.
 
 A range of days again, or for the first time: in pieces that fit one transaction each, oldest first.
 
 Each piece is one run over its range of load times. Because every step merges by business key and looks at
-load times only, that equals the daily runs of the range; `fingerprints` before and after say so.
+load times only, that equals the daily runs of the range, as `fingerprints` before and after prove.
 
 What the schedule calls, one function a task: load what has landed, run the day, hand the exports on.
 
@@ -104,7 +104,7 @@ def publish_quality(connection: Connection, target: str, *, day: date, s3: Any =
     """Write the doctor's page of `day` below `target`, a folder or an s3:// prefix; the state it found.
 
     Examples stay in the warehouse: they may name shoppers, and an erasure does not reach a page. Where the day has
-    not come as far as its checks there is nothing to write; the task that failed says why.
+    not come as far as its checks there is nothing to write; the failed task has the cause.
     """
     try:
         found = diagnose(connection, day)
@@ -171,7 +171,7 @@ def write_exports(
     """Unload below `target`, a folder or an s3:// prefix. `s3` is a boto3 client.
 
     A target that is named by its day takes over what the newest day before it has in common with it, unless `full`
-    asks for all anew. Folders of days that are too old are removed; on S3 the bucket's lifecycle does that.
+    writes all anew. Folders of days that are too old are removed; on S3 the bucket's lifecycle does that.
     """
     connection, unloader = warehouse.connection, warehouse.unloader
     if target.startswith("s3://"):

@@ -1,1 +1,1 @@
-"""How statements reach Snowflake, or its stand-in on this machine."""
+"""The connection to Snowflake, or to its stand-in on this machine."""

@@ -1,4 +1,4 @@
-"""What brings fakesnow nearer to Snowflake, and makes it quick: MERGE and FLATTEN by DuckDB, no enforced keys.
+"""Patches of fakesnow, for Snowflake's behaviour and for speed: MERGE and FLATTEN by DuckDB, no enforced keys.
 
 fakesnow 0.12 takes a MERGE apart into a table in another database, a full outer join over the whole target and
 one statement a branch: slow, not atomic, and refused inside a transaction; DuckDB has MERGE by now. Snowflake

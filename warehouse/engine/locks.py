@@ -38,7 +38,7 @@ class Lease:
 def take_lease(connection: Connection, pipeline: str, *, purpose: str, holder: str = "") -> Lease:
     """Take the lease where it is free, has run out, or is held by the same named holder's earlier attempt.
 
-    Raises Conflict that says who holds it.
+    Raises Conflict that names the holder.
     """
     lease = Lease(pipeline, f"{holder or 'run'}/{uuid4().hex}")
     taken = execute(

@@ -57,14 +57,14 @@ def transaction(connection: Connection) -> Iterator[None]:
         yield
         execute(connection, "commit")
     except BaseException:
-        # An engine that is gone has rolled back by itself, and the first error is the one that says why.
+        # An engine that is gone has rolled back by itself, and the first error has the cause.
         with contextlib.suppress(DependencyDown):
             execute(connection, "rollback")
         raise
 
 
 def changed(rows: list[tuple[Any, ...]]) -> int:
-    """How many rows a statement that writes said it changed."""
+    """Return the number of rows that a statement changed."""
     counts = rows[0] if rows else ()
     return sum(int(count) for count in counts if not isinstance(count, str))
 
@@ -84,7 +84,7 @@ def _is_gone(error: Exception) -> bool:
 
 
 class Cursor(Protocol):
-    """What is used of a connector's cursor."""
+    """The part of a connector's cursor that is used."""
 
     def execute(self, command: str, params: Mapping[str, Any] | None = None) -> Any:
         """Run one statement."""
@@ -94,7 +94,7 @@ class Cursor(Protocol):
 
 
 class Connection(Protocol):
-    """What is used of a connector's connection."""
+    """The part of a connector's connection that is used."""
 
     def cursor(self) -> Cursor:
         """A new cursor."""

@@ -24,7 +24,7 @@ from recommender.contracts.exports import EXPORTS, MANIFEST, ExportManifest, Par
 from recommender.contracts.folders import MARKER
 from recommender.errors import ArtifactRefused, Conflict
 
-KEPT_DAYS: Final = 14  # of folders; on S3 the bucket's lifecycle says the same
+KEPT_DAYS: Final = 14  # of folders; on S3 the bucket's lifecycle has the same
 LOOKED_AT: Final = 7  # exports before this one, until one is whole
 CHUNK: Final = 1 << 20
 PART: Final = re.compile(rf"({'|'.join(EXPORTS)})/v\d+/.+\.parquet")  # of any version, below the root

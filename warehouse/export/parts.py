@@ -69,7 +69,7 @@ Columns = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What is written at once: a month of an export, or all of one without a time; with the sums of its rows."""
+    """One part: a month of an export, or all of one without a time; with the sums of its rows."""
 
     name: str
     partition: str
@@ -85,7 +85,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class PartsPlan:
-    """What of an export is kept, and what is written."""
+    """The parts of an export that are kept, and those to write."""
 
     columns: Columns
     kept: tuple[Part, ...]
@@ -99,7 +99,7 @@ def query_of(name: str, optional: Columns = (), partition: str = ALL) -> str:
 
 
 def rows_of(name: str, partition: str) -> str:
-    """What follows the columns in a query: the view, the month as a range of times, the order."""
+    """Write the end of a query, after the columns: the view, the month as a range of times, the order."""
     where = ""
     if partition != ALL:
         year, month = map(int, partition.split("-"))

@@ -1,4 +1,4 @@
-"""Write the exports: Parquet parts by month and the manifest; only what changed, unless all is asked for anew.
+"""Write the exports: Parquet parts by month and the manifest; only changed parts, unless all are written anew.
 
 The ways out of an engine, behind one port: a month of an export in, its Parquet files below the root out.
 
@@ -175,7 +175,7 @@ def unload_to(
 ) -> ExportManifest:
     """Write all exports and their manifest.
 
-    Months whose rows are those of the export before are taken over as files, unless `full` asks for all anew. Raises
+    Months whose rows are those of the export before are taken over as files, unless `full` writes all anew. Raises
     Conflict where the warehouse is written to meanwhile: the exports would not be of one moment.
     """
     begun = _state(connection)
@@ -208,7 +208,7 @@ def _written(unloader: Unloader, cut: Cut, root: Root) -> tuple[Part, ...]:
 
 
 def _state(connection: Connection) -> list[tuple[Any, ...]]:
-    """What any run changes."""
+    """The tables that any run changes."""
     return execute(connection, "select count(*), max(started_at), max(finished_at) from ops.runs")
 
 

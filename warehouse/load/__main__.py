@@ -2,7 +2,7 @@
 
 CSV, JSON lines, Parquet or the GA4 export. Mapping, counts and reasons go to stderr, one JSON line to stdout;
 values of rows are shown by --dry-run alone, which writes nothing. Exit code 0: done, 1: the data or the
-warehouse says no, 2: the call is wrong.
+warehouse refuses, 2: the call is wrong.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _dry_run(deliveries: list[Delivery]) -> dict[str, Any]:
 
 
 def _load(deliveries: list[Delivery], options: argparse.Namespace, answer: dict[str, Any]) -> None:
-    """Load every file, then run the day and export where that is asked for; `answer` grows as things are done."""
+    """Load every file, then run the day and export as the options say; `answer` grows with each step."""
     with open_warehouse(os.environ, directory=options.database) as warehouse:
         create_layers(warehouse.connection)
         shown: set[tuple[str, tuple[str, ...]]] = set()
@@ -133,20 +133,20 @@ def _load(deliveries: list[Delivery], options: argparse.Namespace, answer: dict[
 
 def _run(connection: Connection, day: date) -> dict[str, Any]:
     """Run the day and explain its checks as `doctor` does; what was loaded stays in raw where a check stops the day."""
-    told: dict[str, Any] = {"day": day}
+    outcome: dict[str, Any] = {"day": day}
     try:
-        told["changed"] = sum(run_day(connection, day).changed.values())
+        outcome["changed"] = sum(run_day(connection, day).changed.values())
     except QualityStop as error:
-        told["stopped"] = str(error)
+        outcome["stopped"] = str(error)
     diagnosis = diagnose(connection, day)
     print(diagnosis.to_text(), file=sys.stderr)
-    return {**told, "state": diagnosis.state, "failed": [finding.name for finding in diagnosis.findings]}
+    return {**outcome, "state": diagnosis.state, "failed": [finding.name for finding in diagnosis.findings]}
 
 
 def _reconcile(
     connection: Connection, outcomes: list[Outcome], options: argparse.Namespace, *, is_run: bool
 ) -> dict[str, Any]:
-    """Print what became of the rows; where more than may is lost, say so in one sentence."""
+    """Print the outcome of the rows; where too much is lost, add one sentence."""
     found = reconcile(connection, outcomes, options.loaded_at, is_run=is_run)
     print(found.to_text(), file=sys.stderr)
     share, sentence = found.lost()

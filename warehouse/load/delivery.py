@@ -46,7 +46,7 @@ class Delivery:
     """A file for a table, what the mapping file states of it, and the time it counts as loaded (naive UTC).
 
     `partition` has columns that stand in the path (`day=2026-01-01/`) and not in the file; `called` is its name
-    in rejects where the path's last part says too little; into the folder `rejects_out` its refused rows go as CSV.
+    in rejects where the path's last part is ambiguous; into the folder `rejects_out` its refused rows go as CSV.
     """
 
     table: str
@@ -63,13 +63,13 @@ class Delivery:
 
     @property
     def name(self) -> str:
-        """What logs and rejects call it."""
+        """Return its name in logs and rejects."""
         return self.called or self.path.name
 
 
 @dataclass(slots=True)
 class Read:
-    """What a file holds: the mapping, counts, the first rows; good and refused rows in parts on disk."""
+    """A read file: the mapping, counts, the first rows; good and refused rows in parts on disk."""
 
     mapping: Mapped | None = None
     rows: int = 0
@@ -87,7 +87,7 @@ class Read:
     repeated: int = 0  # rows of items that stand in the file again further down
 
     def reasons(self) -> dict[str, int]:
-        """How many rows were refused for each reason, the most frequent first."""
+        """Count the refused rows by reason, the most frequent first."""
         return dict(self.counts.most_common())
 
     def rejects(self) -> Iterator[Reject]:
@@ -101,7 +101,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a delivery. `loaded` is 0 and `skipped` true where its content was loaded before."""
+    """The outcome of a delivery. `loaded` is 0 and `skipped` true where its content was loaded before."""
 
     table: str
     file: str
@@ -159,8 +159,8 @@ def read_delivery(
 def _take(read: Read, frame: pl.DataFrame, delivery: Delivery, folder: Path, load_id: str) -> None:
     import polars as pl
 
-    told = {name: value for name, value in delivery.partition.items() if name not in frame.columns}
-    frame = frame.with_columns(pl.lit(value).alias(name) for name, value in told.items())
+    stated = {name: value for name, value in delivery.partition.items() if name not in frame.columns}
+    frame = frame.with_columns(pl.lit(value).alias(name) for name, value in stated.items())
     if read.mapping is None:
         read.mapping = mapped(delivery.table, frame.columns[1:], delivery.stated)
         read.columns = tuple(frame.columns)
@@ -217,7 +217,7 @@ def load_delivery(
 ) -> Outcome:
     """Load the file, or go on where an earlier attempt stopped, or skip it where all of it is there.
 
-    `on_rows` hears how many rows were read, `on_part` the number of each part that is loaded for good.
+    `on_rows` receives the number of rows read, `on_part` the number of each part that is loaded for good.
     """
     file, load_id = delivery.name, load_id_of(delivery)
     if is_loaded(connection, load_id):

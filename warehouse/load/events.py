@@ -149,7 +149,7 @@ ITEM: Final = ("item_id", "price", "quantity", "item_list_index", "item_list_id"
 SCALARS: Final = ("event_name", "event_timestamp", "user_pseudo_id", "user_id", *PLACE)
 
 
-# A line of an event that no shop needs, told before it is read: most of an export are page views.
+# A line of an event that no shop needs, recognised before it is read: most of an export are page views.
 UNWANTED: Final = re.compile(
     rb'"event_name"\s*:\s*"(?!(?:' + "|".join([*EVENT_NAMES, *RENAMED]).encode() + rb')")[^"\\]*"'
 )
@@ -201,7 +201,7 @@ def shaped(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_wanted(names: pl.Series) -> pl.Series:
-    """Which rows a shop has a use for, by event_name."""
+    """Select the rows that a shop has a use for, by event_name."""
     return names.is_in([*EVENT_NAMES, *RENAMED]).fill_null(value=False)
 
 
@@ -209,8 +209,8 @@ def flat(frame: pl.DataFrame) -> pl.DataFrame:
     """Rows with the columns of `text_schema` as events of ours."""
     import polars as pl
 
-    told = {name: _set(column) for name, column in _parameters(frame).items()}
-    visitor, session = _set(frame["user_pseudo_id"]), told["ga_session_id"]
+    stated = {name: _set(column) for name, column in _parameters(frame).items()}
+    visitor, session = _set(frame["user_pseudo_id"]), stated["ga_session_id"]
     items, lists = _items(frame)
     order = _set(frame["ecommerce"].struct.field("transaction_id"))
     events = {
@@ -220,11 +220,11 @@ def flat(frame: pl.DataFrame) -> pl.DataFrame:
         "session_id": visitor + "." + session,
         "user_id": _set(frame["user_id"]),
         "items": items,
-        "item_list_id": _first(told["item_list_id"], lists),
-        "search_term": told["search_term"],
-        "transaction_id": _first(told["transaction_id"], order),
-        "attribution_token": told["attribution_token"],
-        "visible": told["visible"].fill_null("false").str.to_lowercase(),
+        "item_list_id": _first(stated["item_list_id"], lists),
+        "search_term": stated["search_term"],
+        "transaction_id": _first(stated["transaction_id"], order),
+        "attribution_token": stated["attribution_token"],
+        "visible": stated["visible"].fill_null("false").str.to_lowercase(),
     }
     place = [frame[name] for name in PLACE]
     whole = pl.DataFrame([*place, *(column.alias(f"_{name}") for name, column in events.items())])

@@ -67,7 +67,7 @@ def read_pieces(path: Path, *, rows: int = ROWS_AT_ONCE, encoding: str = "utf-8"
 
 @contextmanager
 def _guarded(path: Path) -> Iterator[None]:
-    """Whatever a reader says of a text file that is not what its name says, in one sentence of ours."""
+    """Turn any reader's error about a file that belies its name into one sentence of ours."""
     import polars as pl
     import pyarrow as pa
 
@@ -75,9 +75,7 @@ def _guarded(path: Path) -> Iterator[None]:
         yield
     except (csv.Error, UnicodeError, RecursionError, pa.ArrowException, pl.exceptions.PolarsError) as error:
         said = " ".join(str(error).split())[:200]
-        raise problem(
-            f"/{path.name}", f"not readable as {path.suffix}: {said}", "a text file, as its name says"
-        ) from error
+        raise problem(f"/{path.name}", f"not readable as {path.suffix}: {said}", "a text file, by its name") from error
 
 
 def content_hash(path: Path) -> str:

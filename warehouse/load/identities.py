@@ -3,7 +3,7 @@
 `17850.0` is what a spreadsheet or a data frame makes of 17850, and a shopper called `NA` would be the best customer
 of the shop. What stands for no shopper is a list that a mapping file may replace.
 
-What may say who somebody is: columns by their names, and e-mail addresses wherever they stand.
+Personal data: columns by their names, and e-mail addresses wherever they stand.
 
 Nothing here needs to know it. Such columns stay in the delivered file unless the mapping names them, and a refused
 row is kept without them.
@@ -36,7 +36,7 @@ WHOLE_FLOAT: Final = r"^(-?\d+)\.0+$"
 
 
 def read_id(name: str, text: pl.Series, no_shopper: Iterable[str]) -> pl.Series:
-    """The column `name` of trimmed texts in one spelling; null where it says that there is nothing."""
+    """The column `name` of trimmed texts in one spelling; null where it stands for nothing."""
     text = whole(text)
     nothing = [*no_shopper] if name in SHOPPERS else [*NOTHING] if name in VISITS else []
     if not nothing:
@@ -58,11 +58,11 @@ WORDS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")  # customerName: customer, 
 PART: Final = r"[^\s@,;:|<>\"'(){}\[\]=]"
 EMAIL: Final = re.compile(f"(?<!{PART}){PART}+(?:@|%40){PART}+")  # from the start of a word, so that each is read once
 MASKED: Final = "(e-mail)"
-NOT_KEPT: Final = "(not kept: the row may say who somebody is)"
+NOT_KEPT: Final = "(not kept: the row may identify a person)"
 
 
 def is_personal(name: str) -> bool:
-    """Whether a column, by its name, may say who somebody is."""
+    """Return whether a column, by its name, may identify a person."""
     return bool(PERSONAL.search(_words(name)))
 
 

@@ -1,4 +1,4 @@
-"""Which column of a delivered file is which of ours: stated in a mapping file, else found by common names.
+"""The mapping from a delivered file's columns to ours: stated in a mapping file, else found by common names.
 
 The mapping file is JSON, one object a table: `columns` (ours: theirs), `constants` (ours: value), `values`
 (ours: {theirs: ours}), `time_zone` of times that carry none, `date_order` ("day_first" or "month_first"),
@@ -96,7 +96,7 @@ CHOICES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """How one file becomes rows of raw.`table`."""
+    """The rules that turn one file into rows of raw.`table`."""
 
     table: str
     columns: Mapping[str, str] = field(default_factory=dict)  # ours: theirs
@@ -113,7 +113,7 @@ class Mapped:
     personal: tuple[str, ...] = ()  # theirs, left in the file
 
     def in_cents(self, ours: str) -> bool:
-        """Whether a price column holds whole cents."""
+        """Return whether a price column holds whole cents."""
         if self.price_unit:
             return self.price_unit == "cents"
         return ours in self.constants or self.columns.get(ours, "").lower().endswith("_cents")
@@ -130,7 +130,7 @@ class Mapped:
         if self.extra:
             shown.append(f"taken along: {', '.join(self.extra)}")
         if self.personal:
-            shown.append(f"left in the file, as they may say who somebody is: {', '.join(self.personal)}")
+            shown.append(f"left in the file, as they may identify a person: {', '.join(self.personal)}")
         return shown
 
 
@@ -152,7 +152,7 @@ def read_mapping(path: Path | None) -> dict[str, dict[str, Any]]:
 
 
 def mapped(table: str, theirs: Sequence[str], stated: Mapping[str, Any]) -> Mapped:
-    """What is stated, then guessed for the rest. Raises InvalidInput where a required column is not found."""
+    """Take the stated columns, and guess the rest. Raises InvalidInput where a required column is not found."""
     ours = fields_of(table)
     columns: dict[str, str] = dict(stated.get("columns", {}))
     constants = dict(stated.get("constants", {}))
@@ -236,6 +236,6 @@ def _check(table: str, entry: Mapping[str, Any]) -> None:
     for key in ("time_format", "category_separator"):
         if not isinstance(entry.get(key, ""), str):
             raise problem(f"{pointer}/{key}", entry[key], "text")
-    told = entry.get("no_shopper", [])
-    if not isinstance(told, list) or not all(isinstance(text, str) for text in told):
-        raise problem(f"{pointer}/no_shopper", told, "a list of texts")
+    stated = entry.get("no_shopper", [])
+    if not isinstance(stated, list) or not all(isinstance(text, str) for text in stated):
+        raise problem(f"{pointer}/no_shopper", stated, "a list of texts")

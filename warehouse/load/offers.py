@@ -1,11 +1,11 @@
-"""What an order line cost: from the price of one unit or from the total of the line, exactly one of them mapped.
+"""The price of an order line: from the price of one unit or from the total of the line, exactly one of them mapped.
 
 A unit price is never taken for the price of a line. A name that may be either (`price`, `amount`, `revenue`) is
-refused until the mapping file says which it is, as 1/12/2010 is.
+refused until the mapping file states which it is, as 1/12/2010 is.
 
 Whether an item can be had, in the words that shops and their tools have for it.
 
-Separators, upper case and the address of schema.org say nothing; a number is how many there are. A word that nobody
+Separators, upper case and the address of schema.org do not matter; a number is how many there are. A word that nobody
 knows is kept as it is, and counted: where many rows have one the whole catalogue would go out of stock.
 
 Decisions: docs/decisions/load.md (201).
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 UNIT_PRICE: Final = "unit_price_cents"
 LINE_TOTAL: Final = "line_total_cents"
 PRICES: Final = (UNIT_PRICE, LINE_TOTAL)  # of an order line, in the place of raw's price_cents
-# Names that say which of the two they are. `total_price` is the order's in one shop and the line's in another.
+# Names that tell the two apart. `total_price` is the order's in one shop and the line's in another.
 UNIT_NAMES: Final = ("unit_price", "unitprice", "price_per_unit", "price_each", "unit_amount", "unit_price_tax_incl")
 TOTAL_NAMES: Final = ("line_total", "linetotal", "line_amount", "extended_price", "row_total", "item_revenue")
 EITHER: Final = re.compile(r"price|amount|revenue|total|value|cost|sales|paid|sum|net|gross|spend|money")
@@ -88,7 +88,7 @@ SAYINGS: Final = {
     "discontinued": ("discontinued",),
 }
 KNOWN: Final = {saying: ours for ours, sayings in SAYINGS.items() for saying in sayings}
-UNSAID: Final = tuple(word for word in NOTHING if word not in ("na", "n/a"))  # which may say that it is not available
+UNSAID: Final = tuple(word for word in NOTHING if word not in ("na", "n/a"))  # which may mean that it is not available
 SCHEMA_ORG: Final = r"^https?://(www\.)?schema\.org/|^schema:"
 
 

@@ -1,4 +1,4 @@
-"""What became of delivered rows, stage by stage: file, refused, loaded, staged, mart, exported.
+"""Reconciliation of delivered rows, stage by stage: file, refused, loaded, staged, mart, exported.
 
 Rows, and of order lines also orders, units, money and shoppers. The file's own figures are those of its rows as far as
 they could be read, so money that was refused is in them. Refunds are not a loss: lines count as they were sold.
@@ -99,13 +99,13 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """The stages of each table that was delivered; `notes` tell of rows that are no loss."""
+    """The stages of each table that was delivered; `notes` name rows that are no loss."""
 
     tables: Mapping[str, tuple[Stage, ...]]
     notes: tuple[str, ...] = ()
 
     def lost(self) -> tuple[float, str]:
-        """The largest share of anything that is lost on the way, and the sentence that says so."""
+        """Return the largest share of anything that is lost on the way, and its sentence."""
         found = [(0.0, "")]
         for table, stages in self.tables.items():
             by_name = {stage.name: stage for stage in stages}

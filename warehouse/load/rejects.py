@@ -3,7 +3,7 @@
 It has the delivered columns, so the same mapping fits, and before them the row number and the reason, which the
 loader leaves aside. A row with too many or too few columns stays so: it is refused again until it is corrected.
 
-What the warehouse keeps of a refused row is without what may say who somebody is; the CSV file has the row as it was.
+The warehouse keeps a refused row without personal data; the CSV file has the row as it was.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LONGEST_REASON: Final = 1024
 def keep_rejects(rejects: Sequence[Reject], path: Path, *, columns: Sequence[str], kept: Iterable[str]) -> None:
     """Write rows for raw.rejects to `path`, without persons, and as they were beside it, for `read_rejects`.
 
-    `columns` are the file's; `kept` are those that say nothing of persons whatever they are called.
+    `columns` are the file's; `kept` are those without personal data whatever their names.
     """
     import polars as pl
 

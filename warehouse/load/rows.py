@@ -139,9 +139,9 @@ def _read(name: str, given: pl.Series, mapped: Mapped, now: datetime) -> tuple[p
     if name == "availability":
         return text, []  # its words are read, and counted, in `convert`
     if name in IDS:
-        told, text = text, read_id(name, text, mapped.no_shopper)
+        given, text = text, read_id(name, text, mapped.no_shopper)
         if name == "shopper_id" and name in REQUIRED[mapped.table]:
-            guests = told.is_not_null() & text.is_null()
+            guests = given.is_not_null() & text.is_null()
             return text, [(guests, GUEST), *_too_long(name, text, 128)]
     longest = int(kind.removeprefix("varchar(").removesuffix(")")) if kind != "variant" else 1 << 24
     return text, _too_long(name, text, longest)
@@ -253,9 +253,9 @@ def _digests(read: Mapping[str, pl.Series]) -> pl.Series:
     """An id for every row, made of all its values: the same row is the same event in whatever file it comes."""
     import polars as pl
 
-    told = [name for name, _ in RAW["events"] if name in read and name != "event_id"]
-    whole = pl.DataFrame([read[name].alias(name) for name in told]).select(
-        pl.concat_str([pl.col(name).cast(pl.String).fill_null("") for name in told], separator="\x1f")
+    given = [name for name, _ in RAW["events"] if name in read and name != "event_id"]
+    whole = pl.DataFrame([read[name].alias(name) for name in given]).select(
+        pl.concat_str([pl.col(name).cast(pl.String).fill_null("") for name in given], separator="\x1f")
     )
     digests = [hashlib.sha256(text.encode()).hexdigest()[:32] for text in whole.to_series().to_list()]
     return pl.Series("event_id", digests, pl.String)
@@ -267,8 +267,8 @@ def _taken_along(piece: pl.DataFrame, mapped: Mapped) -> list[pl.Series]:
 
     if mapped.table != "shoppers":
         return [text_of(piece[name]).alias(plain(name)) for name in mapped.extra if plain(name)]
-    told = pl.DataFrame([text_of(piece[name]).alias(plain(name)) for name in mapped.extra])
-    texts = [json.dumps({name: value for name, value in row.items() if value}) for row in told.iter_rows(named=True)]
+    given = pl.DataFrame([text_of(piece[name]).alias(plain(name)) for name in mapped.extra])
+    texts = [json.dumps({name: value for name, value in row.items() if value}) for row in given.iter_rows(named=True)]
     return [pl.Series("attributes", texts or ["{}"] * piece.height, pl.String)]
 
 

@@ -1,4 +1,4 @@
-"""What a delivered file says it holds: rows, orders, units, money, shoppers; of the good rows and of the refused."""
+"""Totals of a delivered file: rows, orders, units, money, shoppers; of the good rows and of the refused."""
 
 from __future__ import annotations
 

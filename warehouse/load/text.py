@@ -1,6 +1,6 @@
 """A text file, packed or not, of any encoding, as a stream of UTF-8 that CSV and JSON readers take.
 
-What a byte order mark or the zero bytes of UTF-16 say of the encoding holds where nothing else is stated; a file that
+A byte order mark or the zero bytes of UTF-16 decide the encoding where nothing else is stated; a file that
 is no text whatever its name is refused by its first bytes; line ends of old Macintoshes become those of today.
 
 What a delivered file is read into: pieces of rows, and rows that could not be taken.
@@ -67,7 +67,7 @@ class Utf8:
         self.tail = b""
 
     def readable(self) -> bool:
-        """Whether it can be read: always. pyarrow asks."""
+        """Return that it can be read, for pyarrow."""
         return True
 
     def peek(self, size: int) -> bytes:
@@ -156,7 +156,7 @@ def _encoding_of(path: Path, start: bytes, encoding: str) -> str:
     try:
         return sniffed(start, encoding)
     except ValueError as error:
-        raise problem(f"/{path.name}", str(error), "a text file, as its name says") from error
+        raise problem(f"/{path.name}", str(error), "a text file, by its name") from error
 
 
 ROWS_AT_ONCE: Final = 250_000

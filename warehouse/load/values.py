@@ -1,12 +1,12 @@
 """Values of one column by the type raw wants, whatever type the file gives it; null where it cannot be read.
 
-Numbers may be grouped by spaces or apostrophes. A comma is read only where the mapping says which it is:
+Numbers may be grouped by spaces or apostrophes. A comma is read only where the mapping states its meaning:
 `1,299` is a thousand in one country and one and a bit in another.
 
 Times of any spelling as naive UTC; null where a value is no time or could be two.
 
 A time carries its zone (Z, UTC, an offset), or is seconds, milliseconds, microseconds or nanoseconds since 1970,
-or counts in the stated zone. `1/12/2010` is read only where the mapping says which of the two is the day.
+or counts in the stated zone. `1/12/2010` is read only where the mapping states which of the two is the day.
 
 Decisions: docs/decisions/load.md (188).
 """
@@ -120,7 +120,7 @@ EARLIEST: Final = datetime(1900, 1, 1)  # `10-01-05` is not a day of the year 10
 
 @dataclass(frozen=True, slots=True)
 class TimeRule:
-    """What the mapping states of times: the zone of those without one, the order of day and month, a format."""
+    """The mapping's statements about times: the zone of those without one, the order of day and month, a format."""
 
     zone: str = "UTC"
     order: str = ""

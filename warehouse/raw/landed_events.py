@@ -53,7 +53,7 @@ SCHEMA = {
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """What was loaded: files, events, lines that were no events, and keys of records that raw did not have."""
+    """The result of a load: files, events, lines that were no events, and keys of records that raw did not have."""
 
     files: int = 0
     events: int = 0
@@ -113,7 +113,7 @@ def _take_in(connection: Connection, stage: str, extra: tuple[str, ...], loaded_
 
 
 def _column(name: str, kind: str) -> str:
-    """The column of a landed record in SQL that no record makes fail: what does not fit is null, and a check says so.
+    """The column of a landed record in SQL that no record makes fail: a misfit is null, and a check reports it.
 
     JSON null is a value and not null; a text with a zone would lose it in a cast to timestamp_ntz; Snowflake refuses
     a text that is longer than its column, with all that came with it.

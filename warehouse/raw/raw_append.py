@@ -8,7 +8,7 @@ Columns of a delivery that raw does not have yet: added where that is possible, 
 A source that starts to deliver one more column must not fail the day. A new column whose name is an
 identifier is added to the raw table with the type it came in; staging names its columns, so nothing downstream
 changes until somebody takes the column up. What cannot be added stays in the delivered file. Either way
-ops.new_columns says so, once a column. A column that raw has and the delivery lacks loads as null, unless it is
+ops.new_columns records it, once a column. A column that raw has and the delivery lacks loads as null, unless it is
 part of what identifies a row.
 
 Decisions: docs/decisions/warehouse.md (159).
@@ -183,7 +183,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a load did: rows, 0 where it was made before, and the columns beyond the contract that it brought."""
+    """The result of a load: rows, 0 where it was made before, and its columns beyond the contract."""
 
     rows: int = 0
     additions: Additions = field(default_factory=Additions)
@@ -198,7 +198,7 @@ def append(connection: Connection, table: str, frame: pl.DataFrame, *, load_id: 
 
 
 def load(connection: Connection, table: str, frame: pl.DataFrame, *, load_id: str, loaded_at: datetime) -> Loaded:
-    """`append` that also tells which columns were new. Raises InvalidInput where a required column is missing."""
+    """Append, and also return the new columns. Raises InvalidInput where a required column is missing."""
     if frame.is_empty() or is_loaded(connection, load_id):
         return Loaded()
     with tempfile.TemporaryDirectory() as folder:
@@ -254,7 +254,7 @@ def record_load(connection: Connection, table: str, rows: int, *, load_id: str, 
 
 
 def is_loaded(connection: Connection, load_id: str) -> bool:
-    """Whether the ledger knows this load."""
+    """Return whether the ledger knows this load."""
     return bool(execute(connection, "select 1 from ops.loads where load_id = %(id)s", {"id": load_id}))
 
 

@@ -1,4 +1,4 @@
-"""The derived visits: browse, search and cart events around real orders, by a seeded rule. Every row says derived.
+"""The derived visits: browse, search and cart events around real orders, by a seeded rule. Every row is marked derived.
 
 No public data set has them together with orders, so they follow from the orders by this rule:
 

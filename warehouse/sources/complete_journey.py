@@ -41,7 +41,7 @@ def load(today: date, *, seed: int = 20170101) -> History:
 
 
 def whole_weeks(newest: datetime, today: date) -> int:
-    """How many weeks later `newest` may happen and still lie before `today`: weekdays stay weekdays."""
+    """Return the most weeks by which `newest` may be moved and still lie before `today`: weekdays stay weekdays."""
     return (datetime.combine(today, datetime.min.time()) - midnight_after(newest)).days // 7
 
 

@@ -56,7 +56,7 @@ ATTRIBUTES = {
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """How large the shop is and what it does; shares are chances of a line."""
+    """The size and habits of the shop; shares are chances of a line."""
 
     shoppers: int = 300
     items: int = 400

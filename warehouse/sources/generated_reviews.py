@@ -1,4 +1,4 @@
-"""What shoppers of the generated shop write of what they bought: words that say of an item what its title does not.
+"""Reviews of the generated shop: words about an item that its title lacks.
 
 Each item has two traits, drawn from those of its category; its reviews name them. So items of one category differ in
 what is written of them, and whoever searches for a trait can find the items that have it.

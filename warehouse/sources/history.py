@@ -43,7 +43,7 @@ class History:
         return (self.until - timedelta(days=count_days)).date()
 
     def _between(self, start: datetime | None, end: datetime) -> dict[str, pl.DataFrame]:
-        """What happened in [start, end), by table."""
+        """Return the rows of [start, end), by table."""
         frames = {}
         for name, time in TIMES.items():
             frame: pl.DataFrame | None = getattr(self, name)

@@ -41,7 +41,7 @@ class Catalogue:
         return np.asarray((place + item * 17) % self.stock_days >= self.short_days)
 
     def on_sale(self, place: int) -> Numbers:
-        """Which items are sold on the day; never empty."""
+        """List the items that are sold on the day; never empty."""
         return np.flatnonzero((self.born <= place) & (self.dies > place) & self.is_stocked(place))
 
 

@@ -26,7 +26,7 @@ DRAWN = ("events", "purchases", "reviews")
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What is delivered for the days [first, last): frames with the columns of `warehouse.tables.RAW`."""
+    """A delivery of the days [first, last): frames with the columns of `warehouse.tables.RAW`."""
 
     first: date
     last: date

@@ -1,4 +1,4 @@
-"""What follows from the carts of a synthetic day: orders, refunds, corrections and reviews, each with its own delay.
+"""Consequences of the carts of a synthetic day: orders, refunds, corrections and reviews, each with its own delay.
 
 The order system delivers lines; one in a hundred comes again days later with one piece more. Whoever leaves a cart
 without an order has abandoned it. Every row has `delivered_at`, the moment from which a delivery may hold it.

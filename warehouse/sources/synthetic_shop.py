@@ -1,4 +1,4 @@
-"""How large a synthetic history is, which shares it keeps, and how busy its days are.
+"""The size of a synthetic history, its shares, and the traffic of its days.
 
 The shares are assumptions of this shop, chosen to be plausible; what they come to is `Shop.events_per_session`.
 """
@@ -38,7 +38,7 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """How large the history is. `events` is the number over all days, reached within some percent.
+    """The size of the history. `events` is the number over all days, reached within some percent.
 
     `lists_per_session` is the mean number of recommended lists in view, of 4 to 8 items each; at most one before each
     view, so at most VIEWS_PER_SESSION.
@@ -70,7 +70,7 @@ def sized(events: int, days: int, *, shoppers: int | None = None, items: int | N
 
 
 def season(day: date) -> float:
-    """How busy a day is, 1 on average: the week's course, a summer's dip, the weeks before the end of the year."""
+    """Return the traffic of a day, 1 on average: the week's course, a summer's dip, the end of the year."""
     place = day.timetuple().tm_yday / 365.25
     year = 1.0 + 0.12 * np.cos(2 * np.pi * place) + 0.45 * np.exp(-(((place - 0.93) / 0.03) ** 2))
     return float(WEEK[day.weekday()] * year / 1.024)

@@ -54,7 +54,7 @@ class Check:
             f" ({value})::float as value from ({self.query}) as counted"
         )
 
-    def says(self, checked: int, failed: int, value: float | None) -> str:
+    def sentence(self, checked: int, failed: int, value: float | None) -> str:
         """The verdict in a sentence that names no row."""
         if self.measure is None:
             return f"{self.name}: {failed} of {checked} failed, at most {self.tolerance:.1%} may"

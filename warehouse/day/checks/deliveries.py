@@ -1,4 +1,4 @@
-"""What was delivered: can it be used, has it the values that the contract knows, came it once."""
+"""Gates of deliveries: usable, with values of the contract, each once."""
 
 from __future__ import annotations
 
@@ -188,6 +188,6 @@ CHECKS: Final = (
         "true",
         show="table_name, column_name, action, reason",
         meaning="A delivery brought columns that nobody has described.",
-        remedy="Describe the column in warehouse/tables.py and in the marts that want it, or ask why it came.",
+        remedy="Describe the column in warehouse/tables.py and in the marts that want it, or find out why it came.",
     ),
 )

@@ -1,4 +1,4 @@
-"""What was made of it: keys are unique, items are known, prices and margins are possible."""
+"""Gates of staging and marts: keys are unique, items are known, prices and margins are possible."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _known(name: str, severity: str, mart: str, *, tolerance: float, examples: s
     )
 
 
-# What a stop undoes is no longer in staging and marts when somebody asks for examples: these look in raw.
+# What a stop undoes is no longer in staging and marts when examples are looked up: these look in raw.
 UNKNOWN_ORDERED: Final = f"""
     select distinct made.order_id, made.item_id, made.loaded_at
     from raw.purchases as made left join raw.items as items on made.item_id = items.item_id
@@ -59,7 +59,7 @@ JUMPS: Final = """
 """
 JUMPED: Final = "made.price_cents > 5 * previous.price_cents or 5 * made.price_cents < previous.price_cents"
 
-# What a unit was paid for against what the catalogue asks. A total taken for the price of one is paid several times
+# The price paid for a unit against the catalogue's. A total taken for the price of one is paid several times
 # over; a price of one taken for the total is a fraction of it. Sales and old prices move the median far less.
 LEAST_PAID: Final = 0.3
 MOST_PAID: Final = 1.5
