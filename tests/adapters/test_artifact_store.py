@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from recommender.adapters.folder import FolderArtifacts
-from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.adapters.s3 import S3Artifacts
 from recommender.errors import DependencyDown, NotFound
 
+from tests.fakes.sources import MemoryArtifacts
 from tests.suites.artifact_store import ArtifactStoreSuite
 
 BUCKET = "artifacts"

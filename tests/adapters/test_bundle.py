@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from recommender.adapters.bundle import checked_retrieval, load_bundle
-from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.adapters.onnx import OnnxModel
 from recommender.contracts import artifacts as names
 from recommender.contracts.artifacts import MANIFEST
 from recommender.errors import ArtifactRefused, DependencyDown
 
 from tests.adapters.bundle_files import manifest_of, publish_tiny, write_bundle_files, write_retrieval
+from tests.fakes.sources import MemoryArtifacts
 from tests.tiny_bundle import COUNT, item_id, tiny_bundle
 from training_jobs.publishing import publish
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from recommender.adapters.bundle_cache import BundleLoads, CachedBundles, CachedCanary
-from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.contracts import artifacts as names
 from recommender.errors import DependencyDown, RecommenderError
 from recommender.ports import StoredObject
 
 from tests.adapters.bundle_files import publish_tiny
+from tests.fakes.sources import MemoryArtifacts
 
 
 class Shop:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from recommender.adapters.bundle_cache import FIRST_WAIT_SECONDS, BundleLoads, CachedBundles
 from recommender.adapters.dynamodb.client import ATTEMPTS, READ_TIMEOUT_SECONDS
-from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.adapters.standby import FIRST_WAIT_SECONDS as STANDBY_WAIT_SECONDS
 from recommender.adapters.standby import CachedStandby
 from recommender.contracts import artifacts as names
@@ -23,6 +22,7 @@ from recommender.ports import StoredObject
 from recommender.use_cases.release_bundle import roll_back_bundle
 
 from tests.adapters.bundle_files import CREATED_AT, manifest_of, publish_tiny, write_bundle_files
+from tests.fakes.sources import MemoryArtifacts
 from tests.tiny_bundle import item_id
 from training_jobs.publishing import publish
 

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from recommender.adapters.memory.sources import MemoryEvents
 from recommender.adapters.s3 import S3Landing, s3_client
 from recommender.errors import DependencyDown
 from recommender.ports import EventSink
 
+from tests.fakes.sources import MemoryEvents
 from tests.suites.event_sink import MOMENT, RECORDS, EventSinkSuite, Landed
 
 BUCKET = "test-events"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from recommender.adapters.margins import TTL_SECONDS, BundleMargins
-from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.contracts.artifacts import FALLBACK, ITEM_TABLE
 from recommender.errors import DependencyDown, RecommenderError
 from recommender.ports import StoredObject
 
 from tests.adapters.bundle_files import CREATED_AT, manifest_of, write_bundle_files
+from tests.fakes.sources import MemoryArtifacts
 from tests.tiny_bundle import tiny_bundle
 from training_jobs.publishing import publish
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from recommender.adapters.http import Handler, key_digest
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.adapters.memory.sources import MemoryArtifacts, MemorySessions, MemorySnapshots
+from recommender.adapters.memory.sources import MemorySessions, MemorySnapshots
 from recommender.contracts.placements import DEFAULT, registry
 from recommender.contracts.routes import ROUTES, Route
 from recommender.domain.experiments.running.config import default_config
@@ -20,6 +20,7 @@ from recommender.use_cases.collect_events import collect_events
 from recommender.use_cases.recommend import recommend
 from recommender.use_cases.report_experiment import start_experiment
 
+from tests.fakes.sources import MemoryArtifacts
 from tests.handlers.deployed import KEY, deployed, http_event
 from tests.use_cases.serving import Serving
 

@@ -11,7 +11,7 @@ import pytest
 from recommender.adapters.dynamodb.client import connect, create_tables, dynamodb_client
 from recommender.adapters.dynamodb.experiments import DynamoExperimentStore
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.adapters.memory.sources import MemoryMargins, MemorySnapshots
+from recommender.adapters.memory.sources import MemorySnapshots
 from recommender.contracts.event_kinds import CLICK, EXPOSURE, ORDER, SESSION
 from recommender.contracts.events import ATTRIBUTE, Accepted, Event, EventItem, pack
 from recommender.domain.experiments.running.config import default_config, first_snapshot
@@ -20,6 +20,7 @@ from recommender.domain.experiments.running.shop_counts import ShopCount, bucket
 from recommender.domain.serving.attribution import Claims, to_record
 from recommender.errors import DependencyDown
 
+from tests.fakes.sources import MemoryMargins
 from tests.handlers.deployed import ENVIRONMENT, SETTINGS, deployed
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from recommender.adapters.dynamodb.stream import batches
-from recommender.adapters.memory.sources import MemoryEvents
 
+from tests.fakes.sources import MemoryEvents
 from tests.handlers.deployed import deployed
 from tests.handlers.lambda_events import lambda_event
 

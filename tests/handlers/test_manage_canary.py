@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from recommender.adapters.http import key_digest
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.contracts.artifacts import CANDIDATE, CURRENT, Pointer
 from recommender.contracts.placements import DEFAULT
 from recommender.pointers import pointed
 
 from tests.adapters.bundle_files import publish_tiny
+from tests.fakes.sources import MemoryArtifacts
 from tests.handlers.deployed import KEY, deployed, http_event
 
 ARN = "arn:aws:iam::123456789012:user/ada"

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from recommender.adapters.http import Handler, key_digest
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.contracts.experiments import DesignRequest
 from recommender.contracts.placements import DEFAULT
 from recommender.domain.experiments.running.design import Design
 
+from tests.fakes.sources import MemoryArtifacts
 from tests.handlers.deployed import KEY, deployed, http_event
 
 ARN = "arn:aws:iam::123456789012:user/ada"

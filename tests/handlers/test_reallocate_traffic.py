@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.contracts.artifacts import CURRENT, Pointer
 from recommender.domain.experiments.running.config import default_config
 from recommender.domain.experiments.running.counts import CellCount
@@ -22,6 +21,7 @@ from recommender.use_cases.reallocate_traffic import JOB, LEASE_SECONDS
 from recommender.use_cases.report_experiment import start_experiment
 
 from tests.adapters.bundle_files import publish_tiny
+from tests.fakes.sources import MemoryArtifacts
 from tests.handlers.deployed import deployed
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

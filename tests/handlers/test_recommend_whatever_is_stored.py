@@ -16,7 +16,7 @@ from recommender.adapters.dynamodb.experiments import DynamoExperimentStore
 from recommender.adapters.dynamodb.overrides import DynamoOverrides
 from recommender.adapters.dynamodb.state import DynamoState
 from recommender.adapters.http import Handler, key_digest
-from recommender.adapters.memory.sources import MemoryArtifacts, MemoryOverrides
+from recommender.adapters.memory.sources import MemoryOverrides
 from recommender.adapters.snapshots import CachedSnapshots
 from recommender.adapters.standby import CachedStandby
 from recommender.contracts import artifacts as names
@@ -25,6 +25,7 @@ from recommender.contracts.placements import registry
 from recommender.use_cases.recommend import recommend
 
 from tests.adapters.bundle_files import manifest_of, write_bundle_files
+from tests.fakes.sources import MemoryArtifacts
 from tests.handlers.deployed import KEY, SETTINGS, deployed
 from tests.handlers.lambda_events import answer_of, lambda_event, with_body
 from tests.tiny_bundle import item_id

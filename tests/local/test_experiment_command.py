@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from recommender.adapters.http import key_digest
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.contracts.placements import DEFAULT
 
 from local.aws.gateway import Gateway
@@ -22,6 +21,7 @@ from local.experiment import main
 from local.experiment.admin import connect
 from local.settings import REGION, StateFolder, load_or_make
 from local.web import WebServer
+from tests.fakes.sources import MemoryArtifacts
 from tests.handlers.deployed import KEY, deployed
 
 EXPERIMENT = {

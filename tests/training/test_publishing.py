@@ -11,7 +11,7 @@ import pytest
 from recommender.adapters.bundle import load_bundle
 from recommender.adapters.bundle_files import current_bundle_id
 from recommender.adapters.folder import FolderArtifacts
-from recommender.adapters.memory.sources import MemoryArtifacts, MemoryShoppers
+from recommender.adapters.memory.sources import MemoryShoppers
 from recommender.contracts import artifacts as names
 from recommender.contracts.artifacts import (
     CANDIDATE,
@@ -28,6 +28,7 @@ from recommender.errors import ArtifactRefused, Conflict
 from recommender.pointers import pointed
 
 from tests.adapters.bundle_files import CREATED_AT, ORIGIN, manifest_of, publish_tiny, write_bundle_files
+from tests.fakes.sources import MemoryArtifacts
 from training_jobs.gate import judge, require_pass
 from training_jobs.publishing import (
     build_manifest,

@@ -9,12 +9,10 @@ from typing import Any
 
 from recommender.adapters.memory.sources import (
     MemoryBundles,
-    MemoryCanaries,
     MemoryOverrides,
     MemorySessions,
     MemoryShoppers,
     MemorySnapshots,
-    MemoryStandby,
     MemoryState,
 )
 from recommender.contracts.answers import PageAnswer
@@ -25,6 +23,7 @@ from recommender.domain.serving.ranking import rank
 from recommender.domain.serving.visit import PurchaseHistory, Shopper
 from recommender.use_cases.recommend import Ranking, recommend
 
+from tests.fakes.sources import MemoryCanaries, MemoryStandby
 from tests.tiny_bundle import DAYS, tiny_bundle
 
 NOW = datetime.fromtimestamp(DAYS * 86400 + 43_200, UTC)

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.adapters.memory.sources import MemoryMargins
 from recommender.domain.experiments.running.config import default_config
 from recommender.domain.experiments.running.counts import CellCount, merged, outcomes
 from recommender.domain.experiments.running.shop_counts import ShopCount, shop_counts
 from recommender.errors import Conflict, DependencyDown
 from recommender.ports import StreamPosition
 from recommender.use_cases.count_outcomes import Count, Counted, Entry, count_outcomes
+
+from tests.fakes.sources import MemoryMargins
 
 CONFIG = default_config(datetime(2026, 11, 23, tzinfo=UTC))
 MARGINS = MemoryMargins({"A": 0.4, "B": 0.1})

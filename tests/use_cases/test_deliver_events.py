@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from recommender.adapters.memory.sources import MemoryEvents
 from recommender.contracts.events import StreamBatch
 from recommender.use_cases.count_outcomes import batch_id, deliver_events
+
+from tests.fakes.sources import MemoryEvents
 
 MOMENT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

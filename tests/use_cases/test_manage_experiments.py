@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recommender.adapters.memory.experiments import MemoryExperimentStore
-from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.contracts.experiments import ExperimentRequest
 from recommender.contracts.placements import CANARY, POLICIES
 from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot
@@ -24,6 +23,8 @@ from recommender.use_cases.forecast_experiment import forecast_experiment
 from recommender.use_cases.manage_experiments import Order, change_experiment, draft_experiment
 from recommender.use_cases.reallocate_traffic import reallocate_traffic
 from recommender.use_cases.report_experiment import start_experiment
+
+from tests.fakes.sources import MemoryArtifacts
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 PLACES: Mapping[str, tuple[str, ...]] = dict.fromkeys(("home_hero", "home_trending", "pdp_similar"), POLICIES)

@@ -6,11 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from recommender.adapters.memory.sources import MemoryBundles, MemoryCanaries, MemorySnapshots
+from recommender.adapters.memory.sources import MemoryBundles, MemorySnapshots
 from recommender.contracts.answers import PageAnswer
 from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot, default_config, with_experiment
 from recommender.domain.serving.attribution import Claims, verify
 
+from tests.fakes.sources import MemoryCanaries
 from tests.tiny_bundle import item_id, tiny_bundle
 from tests.use_cases.serving import ALL_PLACEMENTS, SECRET, Serving
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recommender.adapters.memory.sources import MemoryOverrides, MemoryShoppers, MemoryStandby
+from recommender.adapters.memory.sources import MemoryOverrides, MemoryShoppers
 from recommender.contracts.events import Accepted, parse_event
 from recommender.domain.experiments.running.assignment import assign
 from recommender.domain.experiments.running.config import NO_EXPERIMENTS, default_config, first_snapshot
@@ -21,6 +21,7 @@ from recommender.domain.serving.visit import Session
 from recommender.errors import DependencyDown, NotFound
 from recommender.ports import SessionState
 
+from tests.fakes.sources import MemoryStandby
 from tests.tiny_bundle import tiny_bundle
 from tests.use_cases.serving import ALL_PLACEMENTS, HOUSEHOLD, NOW, SECRET, Serving, body, shown, view
 

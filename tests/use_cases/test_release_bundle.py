@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from recommender.adapters.memory.sources import MemoryArtifacts
 from recommender.contracts.artifacts import CANDIDATE, CURRENT, MANIFEST, Pointer
 from recommender.errors import ArtifactRefused, Conflict, NotFound
 from recommender.pointers import flip, pointed, read_pointer
 from recommender.use_cases.release_bundle import candidate, promote_bundle, roll_back_bundle
 
 from tests.adapters.bundle_files import publish_tiny
+from tests.fakes.sources import MemoryArtifacts
 
 OLD, NEW, NEWEST = (f"2026112{day}T030000Z-0123456789ab" for day in (2, 3, 4))
 
