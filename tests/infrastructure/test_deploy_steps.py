@@ -49,11 +49,10 @@ def takes_make(words: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def takes_python(words: list[str]) -> None:
-    """The module takes these arguments: with one more that it must refuse, it refuses only that."""
-    assert words[1] == "-m"
+def takes_recommender(words: list[str]) -> None:
+    """The command takes these arguments: with one more that it must refuse, it refuses only that."""
     refused = subprocess.run(
-        [sys.executable, *words[1:], "--no-such-option"],
+        [sys.executable, "-m", "local", *words[1:], "--no-such-option"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT / "layers/recommender/python")},
         capture_output=True,
@@ -95,7 +94,7 @@ def takes_ministack(words: list[str]) -> None:
 
 TAKES: Mapping[str, Callable[[list[str]], None]] = {
     "make": takes_make,
-    ".venv/bin/python": takes_python,
+    ".venv/bin/recommender": takes_recommender,
     "cdk": takes_cdk,
     "aws": takes_aws,
     ".venv/bin/pip": takes_pip,
