@@ -169,7 +169,7 @@ def test_the_example_of_the_documents_loads_what_was_paid_for_each_line(warehous
     text = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text()
     mapping, orders = tmp_path / "mapping.json", tmp_path / "orders.csv"
     mapping.write_text(text.split("```json\n")[1].split("```")[0])
-    shown = text.split("    $ cat orders.csv\n")[1].split("    $ python -m")[0]
+    shown = text.split("    $ cat orders.csv\n")[1].split("    $ recommender")[0]
     orders.write_text(textwrap.dedent(shown))
 
     delivery = Delivery("purchases", orders, NOW, read_mapping(mapping)["purchases"])
