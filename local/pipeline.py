@@ -116,7 +116,7 @@ def _job(job: Job, settings: RunSettings, shared: Mapping[str, str]) -> Step:
         environment={**shared, **container_variables(job, state, {**parameters, **release})},
         parameters=json.dumps(parameters, sort_keys=True),
         sources=(
-            *sorted((ROOT / "training_jobs").glob("*.py")),
+            *shared_code(),
             ROOT / "training_jobs" / job.name,
             recommender / "contracts",
             recommender / "domain",
@@ -126,6 +126,13 @@ def _job(job: Job, settings: RunSettings, shared: Mapping[str, str]) -> Step:
         required=(state.artifacts / CURRENT,) if job.name == "publish" else (),
         resumable=(folder / "checkpoints",),
     )
+
+
+def shared_code() -> list[Path]:
+    """List the code that several jobs run: the modules of training_jobs, and its folders that are no job."""
+    folder, jobs = ROOT / "training_jobs", {job.name for job in JOBS}
+    rooms = (path.parent for path in folder.glob("*/__init__.py") if path.parent.name not in jobs)
+    return [*sorted(folder.glob("*.py")), *sorted(rooms)]
 
 
 def container_variables(job: Job, state: StateFolder, parameters: Mapping[str, Any]) -> dict[str, str]:
