@@ -47,6 +47,18 @@ def test_several_pauses_add_up_and_a_kill_by_flag_is_one() -> None:
     assert [clock(day(n)) for n in (3, 6, 7, 8, 10)] == [day(n) for n in (2, 5, 5, 5, 7)]
 
 
+def test_an_experiment_whose_placements_or_challengers_were_all_killed_one_by_one_stands_still() -> None:
+    wide = replace(CONFIG, placements=("home_hero", "pdp_similar"), variants=("cohorts", "hybrid", "hybrid_margin"))
+    running = [replace(snapshot, configs=(wide,)) for snapshot in course((0, "running"), (2, "running"))]
+
+    def day_three(*killed: str) -> datetime:
+        flags = frozenset(f"exp_a/{part}" for part in killed)
+        return clock_of(wide, [running[0], replace(running[1], killed=flags)])(day(3))
+
+    assert day_three("home_hero") == day_three("hybrid") == day(3)  # one placement, one challenger is left
+    assert day_three("home_hero", "pdp_similar") == day_three("hybrid", "hybrid_margin") == day(2)
+
+
 @given(
     st.lists(st.tuples(st.floats(0.1, 5), st.booleans()), min_size=1, max_size=8), st.floats(0, 30), st.floats(0, 30)
 )

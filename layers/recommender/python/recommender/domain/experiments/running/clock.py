@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recommender.domain.experiments.running.config import ExperimentConfig, Snapshot
-from recommender.domain.experiments.running.permitted import is_off
+from recommender.domain.experiments.running.permitted import may_serve
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +44,6 @@ def clock_of(config: ExperimentConfig, snapshots: Sequence[Snapshot]) -> Clock:
 
 
 def _is_off(config: ExperimentConfig, snapshot: Snapshot) -> bool:
+    """Return whether the control alone may serve, in every placement: paused, killed whole or killed part by part."""
     then = snapshot.config(config.experiment_id)
-    return then is not None and is_off(then, snapshot)
+    return then is not None and all(may_serve(then, snapshot, name) == then.variants[:1] for name in then.placements)
