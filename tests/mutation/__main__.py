@@ -1,7 +1,7 @@
 """`make mutate`: does a test fail where one place of the domain is changed?
 
-A seeded sample of mutants is tried on copies of the project: first the tests of the module's own name, then the rest of
-tests/domain, up to the first failure. Survivors are listed. Exit code 1 where fewer than `--least` percent were killed.
+A seeded sample of mutants is tried on copies of the project: first the tests of the module's own name, then those of its
+room in tests/domain, up to the first failure. Survivors are listed. Exit code 1 where fewer than `--least` percent were killed.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def _try(mutant: Mutant, copy: Path) -> str:
     path.write_text(replace(mutant, path=path).code())
     try:
         own = [str(file.relative_to(copy)) for file in own_tests(path, copy / TESTS)]
-        for chosen in ([own] if own else []) + [[str(TESTS)]]:
+        room = TESTS / mutant.path.relative_to(ROOT / DOMAIN).parent
+        for chosen in ([own] if own else []) + [[str(room)]]:
             if not _passes(copy, chosen):
                 return "killed"
     except subprocess.TimeoutExpired:
