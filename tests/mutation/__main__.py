@@ -1,7 +1,8 @@
 """`make mutate`: does a test fail where one place of the domain is changed?
 
-A seeded sample of mutants is tried on copies of the project: first the tests of the module's own name, then those of its
-room in tests/domain, up to the first failure. Survivors are listed. Exit code 1 where fewer than `--least` percent were killed.
+A seeded sample of mutants is tried on copies of the project: first the tests of the module's own name, then those of
+its room in tests/domain, up to the first failure. Survivors are listed. Exit code 1 where fewer than `--least` percent
+were killed.
 """
 
 from __future__ import annotations
